@@ -1,0 +1,46 @@
+"""Serve Python functions and models: executors, joined into a flow, behind HTTP.
+
+The public names are loaded when they are first used: importing this package does nothing else.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from .document import Document as Document
+    from .document import DocumentArray as DocumentArray
+    from .errors import ConfigurationError as ConfigurationError
+    from .errors import FlowError as FlowError
+    from .errors import Reject as Reject
+    from .executor.executor import Executor as Executor
+    from .executor.requests import requests as requests
+    from .flow import Flow as Flow
+    from .limits import Limits as Limits
+
+_HOMES = {
+    "ConfigurationError": "errors",
+    "Document": "document",
+    "DocumentArray": "document",
+    "Executor": "executor.executor",
+    "Flow": "flow",
+    "FlowError": "errors",
+    "Limits": "limits",
+    "Reject": "errors",
+    "requests": "executor.requests",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

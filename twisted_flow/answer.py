@@ -1,0 +1,107 @@
+"""The one path that every protocol takes: bytes, request, dispatch, response, bytes.
+
+A gateway knows how bytes arrive and leave. What lies between is here, and here alone a failure becomes an answer.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .document.identity import new_id
+from .errors import Cancelled, ExecutorError, FlowError
+from .interfaces import ICodec, IDispatcher
+from .message import Arrays, Request, Response, Route
+
+__all__ = ["Answer", "Origin", "answer", "refusal"]
+
+log = Logger()
+
+_now, _UTC = datetime.now, timezone.utc
+
+
+class Answer(Struct, frozen=True):
+    """What goes back, and what the protocol may need beside it."""
+
+    body: bytes
+    content_type: str
+    error: FlowError | None = None
+    """What went wrong, if something did."""
+
+
+class Origin(Struct, frozen=True, kw_only=True):
+    """The place where a request comes in, and what that place says about it."""
+
+    gateway: str
+    """The id of the gateway, for its entry in ``routes``."""
+    write_error: Callable[[FlowError, str], Answer]
+    """How the protocol writes an error: from it and the request's id."""
+    max_depth: int
+    endpoint: str | None = None
+    """The endpoint, where the place has one: it wins over the body's."""
+    timeout: float | None = None
+    """Seconds, where the place names them (a header): they win over the body's."""
+    arrays: Arrays | None = None
+    debug: bool = False
+    """Whether callers are told all that is known of a failure."""
+
+
+def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) -> Deferred[Answer]:
+    """Answer *body*.
+
+    :return: never fails: a failure is an `Answer` too. Cancelling it cancels the work.
+    """
+    started = _now(_UTC)
+    try:
+        request: Request = codec.decode_request(body, origin.endpoint, origin.max_depth)
+    except FlowError as error:
+        return succeed(refusal(error, new_id(), origin))
+    if origin.timeout is not None or origin.arrays is not None:
+        request = msgspec.structs.replace(
+            request, timeout=origin.timeout or request.timeout, arrays=origin.arrays or request.arrays
+        )
+    response: Deferred[Response] = dispatcher.dispatch(request)
+    return response.addCallbacks(
+        _succeeded, _failed, callbackArgs=(codec, origin, started), errbackArgs=(request, origin)
+    )
+
+
+def _succeeded(response: Response, codec: ICodec, origin: Origin, started: datetime) -> Answer:
+    response.routes.insert(0, Route("gateway", origin.gateway, started, _now(_UTC)))
+    try:
+        return Answer(codec.encode_response(response), codec.content_type)
+    except (TypeError, ValueError, NotImplementedError, RecursionError) as wrong:
+        error = ExecutorError("the answer cannot be encoded")
+        error.__cause__ = wrong
+        return refusal(error, response.request.request_id, origin)
+
+
+def _failed(failure: Failure, request: Request, origin: Origin) -> Answer:
+    error: Any = failure.value
+    if isinstance(error, CancelledError):
+        error = Cancelled("the caller went away")
+    elif not isinstance(error, FlowError):
+        log.failure("request {id}: not an error of ours", failure, id=request.request_id)
+        error = ExecutorError("internal error")
+    return refusal(error, request.request_id, origin)
+
+
+def refusal(error: FlowError, request_id: str, origin: Origin) -> Answer:
+    """The answer that *error* is, with one line in the log; all that is behind it, where *origin* says debug."""
+    cause = error.__cause__
+    because = "" if cause is None else f": {traceback.format_exception_only(cause)[-1].strip()}"
+    write = log.error if error.http_status == 500 else log.info
+    write("request {id}: {name}: {detail}{because}", id=request_id, name=error.name, detail=error.detail, because=because)
+    if origin.debug and cause is not None:
+        error.detail += because
+        error.stacks = tuple(traceback.format_exception(cause))
+        log.debug("request {id}: {stacks}", id=request_id, stacks="".join(error.stacks))
+    return origin.write_error(error, request_id)

@@ -1,0 +1,39 @@
+"""What a flow says when it is up."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .service import FlowConfig
+
+__all__ = ["banner"]
+
+
+def _private_address() -> str | None:
+    """This machine's address in its own network, if it has one. (Nothing is sent: connecting UDP only picks a route.)"""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 1))
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+        return None if address.startswith(("127.", "0.")) else address
+
+
+def banner(config: FlowConfig, ports: tuple[int, ...]) -> list[str]:
+    """The lines of the banner for a flow that listens on *ports*."""
+    everywhere = config.host in ("0.0.0.0", "::", "")
+    here = "localhost" if everywhere else config.host
+    private = _private_address() if everywhere else None
+    lines = ["ready and listening", "🎉 Flow is ready to use!"]
+    for protocol, port in zip(config.protocols, ports, strict=True):
+        lines.append(f"\t🔗 Protocol: \t\t{protocol.upper()}")
+        lines.append(f"\t🏠 Local access:\t{here}:{port}")
+        if private is not None:
+            lines.append(f"\t🔒 Private network:\t{private}:{port}")
+        if protocol == "http" and config.http.docs:
+            lines.append(f"\t💬 Swagger UI:\t\thttp://{here}:{port}/docs")
+            lines.append(f"\t📚 Redoc:\t\thttp://{here}:{port}/redoc")
+    return lines

@@ -1,0 +1,177 @@
+"""Where Twisted and asyncio meet: the reactor's choice, coroutines as Deferreds, threads, and a reactor of one's own.
+
+Of all other modules only `endpoint` knows both worlds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorCore
+from twisted.logger import Logger
+
+__all__ = [
+    "asyncio_loop",
+    "from_thread",
+    "install_reactor",
+    "run_in_reactor",
+    "spawn",
+    "when_running",
+]
+
+log = Logger()
+T = TypeVar("T")
+
+
+def install_reactor() -> None:
+    """Choose the asyncio reactor on uvloop (on asyncio's own loop where there is none), if none is chosen yet."""
+    if "twisted.internet.reactor" in sys.modules:
+        return
+    from twisted.internet import asyncioreactor  # chosen late, and only here
+
+    loop = _new_loop()
+    asyncio.set_event_loop(loop)
+    asyncioreactor.install(loop)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        return asyncio.SelectorEventLoop()
+    return uvloop.new_event_loop()
+
+
+def asyncio_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop on which the reactor runs, or None if it is not an asyncio reactor."""
+    from twisted.internet import reactor
+
+    return cast("asyncio.AbstractEventLoop | None", getattr(reactor, "_asyncioEventloop", None))
+
+
+def from_thread() -> Callable[..., object]:
+    """What a thread calls, with a function and its arguments, to have it called on the reactor."""
+    loop = asyncio_loop()
+    if loop is not None:
+        return loop.call_soon_threadsafe  # the reactor's own way goes through a timer
+    from twisted.internet import reactor
+
+    return reactor.callFromThread  # type: ignore[attr-defined, no-any-return]
+
+
+class _SideLoop:
+    """An event loop in a thread, for coroutines under a reactor that is not asyncio's. One, made when first needed."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def get(cls) -> asyncio.AbstractEventLoop:
+        if cls.loop is None:
+            cls.loop = _new_loop()
+            threading.Thread(target=cls.loop.run_forever, name="twisted_flow asyncio", daemon=True).start()
+        return cls.loop
+
+
+def spawn(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+    """Run *coroutine* as one asyncio task, with a fresh Context: nothing of another request shows through.
+
+    :return: fires with what it returns, fails with what it raises. Cancelling cancels the task, and fails at once.
+    """
+    loop = asyncio_loop()
+    if loop is None:
+        return _spawn_aside(coroutine)
+    task = loop.create_task(coroutine, context=Context())
+    deferred: Deferred[T] = Deferred(lambda _: task.cancel())
+    task.add_done_callback(partial(_settle, deferred))
+    return deferred
+
+
+def _spawn_aside(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+    future = asyncio.run_coroutine_threadsafe(coroutine, _SideLoop.get())
+    deferred: Deferred[T] = Deferred(lambda _: future.cancel())
+    call = from_thread()
+    future.add_done_callback(lambda done: call(_settle, deferred, done))
+    return deferred
+
+
+def _settle(deferred: Deferred[T], done: Any) -> None:
+    error = asyncio.CancelledError() if done.cancelled() else done.exception()
+    if deferred.called:
+        return  # cancelled by who held it: nobody waits for what came of it
+    if error is None:
+        deferred.callback(done.result())
+    else:
+        deferred.errback(error)
+
+
+def when_running(function: Callable[[], Any]) -> Deferred[Any]:
+    """Call *function* once the reactor's loop really runs; what it returns, or its Deferred, is what this fires with.
+
+    Services start before it does (``startService`` under twistd), and nothing of asyncio can be made by then.
+    """
+    from twisted.internet import reactor
+
+    result: Deferred[Any] = Deferred()
+    loop = asyncio_loop()
+
+    def begin() -> None:
+        maybeDeferred(function).chainDeferred(result)
+
+    if loop is None or loop.is_running():
+        cast(Any, reactor).callWhenRunning(begin)
+    else:
+        loop.call_soon(begin)
+    return result
+
+
+class _Background:
+    """The process's one reactor, running in a daemon thread for users who run none themselves."""
+
+    lock = threading.Lock()
+    thread: threading.Thread | None = None
+
+    @classmethod
+    def ensure(cls) -> Any:
+        """The running reactor."""
+        with cls.lock:
+            install_reactor()
+            from twisted.internet import reactor
+
+            if not cast(Any, reactor).running:
+                if cls.thread is not None:
+                    raise RuntimeError("the reactor has been stopped, and a stopped reactor cannot run again")
+                ready = threading.Event()
+                cls.thread = threading.Thread(target=cls._run, args=(reactor, ready), name="reactor", daemon=True)
+                cls.thread.start()
+                ready.wait()
+            return reactor
+
+    @staticmethod
+    def _run(reactor: Any, ready: threading.Event) -> None:
+        loop = asyncio_loop()
+        if loop is not None:
+            asyncio.set_event_loop(loop)
+        reactor.callWhenRunning(ready.set)
+        cast(IReactorCore, reactor).run(installSignalHandlers=False)  # type: ignore[call-arg]
+
+
+def run_in_reactor(function: Callable[[], Any]) -> Any:
+    """Call *function* in the reactor, which is started in a thread of its own if none runs, and wait for its Deferred.
+
+    :return: what the Deferred fires with; raises what it fails with.
+    :raises RuntimeError: in the reactor's own thread, which may not wait.
+    """
+    from twisted.internet import threads  # imports no reactor; a daemon's start-up does without it
+    from twisted.python.threadable import isInIOThread
+
+    reactor = _Background.ensure()
+    if isInIOThread():
+        raise RuntimeError("this waits for the reactor, and may not be called in the reactor's own thread")
+    return threads.blockingCallFromThread(reactor, lambda: maybeDeferred(function))

@@ -1,0 +1,1 @@
+"""Bytes to messages and back: one module for each encoding, which provides `ICodec`."""

@@ -1,0 +1,172 @@
+"""JSON, as HTTP and the WebSocket's text frames speak it.
+
+A request is decoded straight into types. Only what that refuses is looked at again with tolerance for the other
+spellings that existing clients use (`document.spelling`); if it is refused again, that second error is the one told.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Annotated, Any, cast
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from zope.interface import moduleProvides
+
+from ..document import Document, DocumentArray, plain, spelling
+from ..document.check import complete
+from ..document.identity import new_id
+from ..document.ndarray import NdArray
+from ..document.numbers import settle
+from ..errors import BadRequest, ValidationError
+from ..interfaces import ICodec
+from ..message import Arrays, Header, Request, Response, Route, Status
+
+__all__ = ["PostAnswer", "PostBody", "content_type", "decode_request", "encode_response"]
+
+moduleProvides(ICodec)
+
+content_type = "application/json"
+
+
+class Data(Struct, forbid_unknown_fields=True):
+    """Documents, and what they should have become."""
+
+    docs: list[Document] = []
+    groundtruths: list[Document] = []
+
+
+class PostBody(Struct, rename="camel", forbid_unknown_fields=True):
+    """A request as it travels."""
+
+    data: list[Document] | Data | None = None
+    exec_endpoint: str | UnsetType = UNSET
+    parameters: dict[str, Any] | None = None
+    target_peapod: str = ""
+    request_id: str = ""
+    timeout: Annotated[float, Meta(gt=0)] | None = None
+    arrays: Arrays = "dense"
+
+
+class PostAnswer(Struct, rename="camel"):
+    """An answer as it travels."""
+
+    request_id: str
+    data: Data
+    header: Header
+    parameters: dict[str, Any]
+    routes: list[Route]
+    status: Status
+
+
+_KNOWN = Document.__struct_encode_fields__
+_decode = msgspec.json.Decoder(PostBody).decode
+_decode_anything = msgspec.json.Decoder().decode
+
+
+def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request:
+    """See `ICodec`."""
+    try:
+        post = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        post = _decode_tolerantly(body)
+    data = post.data
+    if data is None:
+        docs, groundtruths = DocumentArray(), DocumentArray()
+    elif isinstance(data, list):
+        docs, groundtruths = DocumentArray(data), DocumentArray()
+        complete(docs, "/data", max_depth)
+    else:
+        docs, groundtruths = DocumentArray(data.docs), DocumentArray(data.groundtruths)
+        complete(docs, "/data/docs", max_depth)
+        complete(groundtruths, "/data/groundtruths", max_depth)
+    if post.parameters:
+        settle(post.parameters, "/parameters", max_depth)
+    if endpoint is None:
+        if not post.exec_endpoint:
+            raise ValidationError.at("/execEndpoint", "is required")
+        endpoint = post.exec_endpoint
+    return Request(
+        request_id=post.request_id or new_id(),
+        header=Header(endpoint, post.target_peapod),
+        docs=docs,
+        groundtruths=groundtruths,
+        parameters=post.parameters or {},
+        timeout=post.timeout,
+        arrays=post.arrays,
+    )
+
+
+def _decode_tolerantly(body: bytes) -> PostBody:
+    try:
+        raw = _decode_anything(body)
+    except RecursionError:
+        raise BadRequest("the JSON is nested too deep") from None
+    except ValueError as wrong:  # DecodeError and UnicodeDecodeError are such
+        raise BadRequest(f"not JSON: {wrong}") from None
+    try:
+        return msgspec.convert(_canonical(raw), PostBody)
+    except msgspec.ValidationError as wrong:
+        raise spelling.located(wrong, raw) from None
+    except RecursionError:
+        raise BadRequest("the JSON is nested too deep") from None
+
+
+def _canonical(raw: Any) -> Any:
+    """The request that *raw* describes, in the one spelling."""
+    if not isinstance(raw, dict):
+        return raw
+    post = spelling.canonical_keys(raw)
+    if isinstance(header := post.pop("header", None), dict):  # as the old Python client sends it
+        for name in ("execEndpoint", "targetPeapod"):
+            if name in (canonical := spelling.canonical_keys(header)):
+                post.setdefault(name, canonical[name])
+    if "targetExecutor" in post:
+        post.setdefault("targetPeapod", post.pop("targetExecutor"))
+    data = post.get("data")
+    if isinstance(data, dict) and data.keys() & {"docs", "groundtruths"}:
+        post["data"] = {name: _canonical_list(items) for name, items in data.items() if items is not None}
+    elif data is not None:
+        post["data"] = _canonical_list(data)
+    return post
+
+
+def _canonical_list(items: Any) -> Any:
+    return [spelling.canonical_document(item, _KNOWN) for item in (items if isinstance(items, list) else [items])]
+
+
+def encode_response(response: Response) -> bytes:
+    """See `ICodec`."""
+    request = response.request
+    docs, groundtruths = response.docs, response.groundtruths
+    if request.arrays == "list":
+        docs, groundtruths = _with_lists(docs), _with_lists(groundtruths)
+    return plain.to_json(
+        PostAnswer(
+            request.request_id,
+            Data(docs, groundtruths),
+            request.header,
+            request.parameters,
+            response.routes,
+            response.status,
+        )
+    )
+
+
+def _with_lists(documents: list[Document]) -> DocumentArray:
+    """*documents* with their arrays as nested lists; copies, so that who keeps the originals sees no change."""
+    return DocumentArray(map(_with_list, documents))
+
+
+def _with_list(document: Document) -> Document:
+    twin = copy.copy(document)
+    if isinstance(twin._embedding, NdArray):
+        twin._embedding = _listed(document.embedding)
+    if isinstance(twin._blob, NdArray):
+        twin._blob = _listed(document.blob)
+    twin._chunks, twin._matches = _with_lists(twin._chunks), _with_lists(twin._matches)
+    return twin
+
+
+def _listed(array: Any) -> list[Any]:
+    return cast("list[Any]", (array.toarray() if hasattr(array, "toarray") else array).tolist())

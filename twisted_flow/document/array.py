@@ -1,0 +1,213 @@
+"""A list of documents, and what can be done with all of them at once."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, overload
+
+import numpy as np
+
+from . import match, storage
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .document import Document
+
+__all__ = ["ChunkArray", "DocumentArray", "MatchArray"]
+
+
+class DocumentArray(list["Document"]):
+    """A list of documents, that is also reached by their ids.
+
+    ``docs[0]``, ``docs[1:3]`` (a DocumentArray), ``docs['id']``, ``'id' in docs``, ``del docs['id']``.
+    """
+
+    __slots__ = ()
+    document_type: ClassVar[type[Document]]
+
+    def _position(self, id: str) -> int:
+        for position, document in enumerate(self):
+            if document.id == id:
+                return position
+        raise KeyError(id)
+
+    @overload
+    def __getitem__(self, key: SupportsIndex | str) -> Document: ...
+    @overload
+    def __getitem__(self, key: slice) -> DocumentArray: ...
+    def __getitem__(self, key: SupportsIndex | str | slice) -> Document | DocumentArray:
+        if isinstance(key, str):
+            return super().__getitem__(self._position(key))
+        if isinstance(key, slice):
+            return DocumentArray(super().__getitem__(key))
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(self._position(key) if isinstance(key, str) else key, value)
+
+    def __delitem__(self, key: SupportsIndex | slice | str) -> None:
+        super().__delitem__(self._position(key) if isinstance(key, str) else key)
+
+    def __contains__(self, item: object) -> bool:
+        if isinstance(item, str):
+            return any(document.id == item for document in self)
+        return super().__contains__(item)
+
+    def get_attributes(self, *names: str) -> list[Any]:
+        """The values of field *names[0]* of all documents; for several names a list of such lists.
+
+        ``tags__lang`` reads the tag ``lang``.
+        """
+        columns = [[_attribute(document, name) for document in self] for name in names]
+        return columns[0] if len(columns) == 1 else columns
+
+    @property
+    def texts(self) -> list[str | None]:
+        """The text of each document; settable from as many strings."""
+        return [document.text for document in self]
+
+    @texts.setter
+    def texts(self, values: Iterable[str | None]) -> None:
+        for document, value in self._paired(values):
+            document.text = value
+
+    @property
+    def embeddings(self) -> Any:
+        """The embeddings of all documents as one ndarray of shape (documents, ...); settable from such a one.
+
+        :raises ValueError: if a document has none, or their shapes differ.
+        """
+        return self._stacked("embedding")
+
+    @embeddings.setter
+    def embeddings(self, values: Any) -> None:
+        for document, value in self._paired(values):
+            document.embedding = value
+
+    @property
+    def blobs(self) -> Any:
+        """The blobs of all documents as one ndarray; settable. See `embeddings`."""
+        return self._stacked("blob")
+
+    @blobs.setter
+    def blobs(self, values: Any) -> None:
+        for document, value in self._paired(values):
+            document.blob = value
+
+    def _stacked(self, name: str) -> Any:
+        arrays = self.get_attributes(name)
+        for document, array in zip(self, arrays, strict=True):
+            if array is None:
+                raise ValueError(f"document {document.id!r} has no {name}")
+        return np.stack([np.asarray(getattr(a, "toarray", lambda a=a: a)()) for a in arrays]) if arrays else np.zeros(0)
+
+    def _paired(self, values: Any) -> Iterator[tuple[Document, Any]]:
+        values = values if hasattr(values, "__len__") else list(values)
+        if len(values) != len(self):
+            raise ValueError(f"{len(values)} values for {len(self)} documents")
+        return zip(self, values, strict=True)
+
+    def traverse_flat(self, paths: str | Iterable[str]) -> DocumentArray:
+        """The documents at *paths*, in their order: 'r' these, 'c' their chunks, 'm' their matches, 'cm' and so on.
+
+        :param paths: such paths, in a list or with commas between.
+        :raises ValueError: on any other letter.
+        """
+        found = DocumentArray()
+        for path in paths.split(",") if isinstance(paths, str) else paths:
+            level: DocumentArray = self
+            for step in path:
+                if step not in "rcm":
+                    raise ValueError(f"a path is made of r, c and m, not {step!r}")
+                if step != "r":
+                    level = DocumentArray(d for up in level for d in (up.chunks if step == "c" else up.matches))
+            found.extend(level)
+        return found
+
+    def match(
+        self,
+        other: DocumentArray,
+        *,
+        limit: int = 20,
+        metric: str | Callable[[Any, Any], Any] = "cosine",
+    ) -> None:
+        """Give each document the nearest of *other* as its ``matches``, nearest first, with the distance in ``scores``.
+
+        :param limit: how many matches at the most.
+        :param metric: 'cosine', 'sqeuclidean', 'euclidean', or a function of two arrays of shapes (n, d) and (m, d)
+            that returns the distances in an array of shape (n, m).
+        :raises ValueError: on an unknown metric, or where embeddings are missing or do not fit.
+        """
+        match.match(self, other, limit, metric)
+
+    def save(self, file: str | pathlib.Path, file_format: str = "json") -> None:
+        """Write all documents to *file*: 'json', a document a line, or 'binary'."""
+        storage.save(self, pathlib.Path(file), file_format)
+
+    @classmethod
+    def load(cls, file: str | pathlib.Path, file_format: str = "json") -> Self:
+        """Read what `save` wrote.
+
+        :raises ValueError: if that is not what the file holds.
+        """
+        return cls(storage.load(cls.document_type, pathlib.Path(file), file_format))
+
+
+def _attribute(document: Document, name: str) -> Any:
+    field, _, tag = name.partition("__")
+    value = getattr(document, field)
+    return value.get(tag) if tag else value
+
+
+class _Relatives(DocumentArray):
+    """Documents that belong to one document, and learn so when they are added."""
+
+    __slots__ = ("document",)
+    document: Document
+
+    @classmethod
+    def of(cls, document: Document, members: Iterable[Document]) -> Self:
+        """The relatives of *document*: *members*, which know it already."""
+        relatives = cls(members)
+        relatives.document = document
+        return relatives
+
+    def adopted(self, member: Document) -> Document:
+        """*member*, told how it is related."""
+        raise NotImplementedError
+
+    def append(self, member: Document) -> None:
+        super().append(self.adopted(member))
+
+    def insert(self, position: SupportsIndex, member: Document) -> None:
+        super().insert(position, self.adopted(member))
+
+    def extend(self, members: Iterable[Document]) -> None:
+        super().extend(map(self.adopted, list(members)))
+
+    def __iadd__(self, members: Iterable[Document]) -> Self:  # type: ignore[misc, override]
+        self.extend(members)
+        return self
+
+
+class ChunkArray(_Relatives):
+    """The chunks of one document."""
+
+    __slots__ = ()
+
+    def adopted(self, member: Document) -> Document:
+        member.parent_id = self.document.id
+        member.granularity = self.document.granularity + 1
+        return member
+
+
+class MatchArray(_Relatives):
+    """The matches of one document."""
+
+    __slots__ = ()
+
+    def adopted(self, member: Document) -> Document:
+        member.adjacency = self.document.adjacency + 1
+        return member

@@ -1,0 +1,186 @@
+"""Arrays of numbers, as they travel and as numpy sees them.
+
+A document keeps its arrays as they travel (`NdArray`); numpy's view on the same memory is made at each reading.
+So nothing is decoded that nobody looks at, and a change in place is a change of what is sent.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from msgspec import UNSET, Struct, UnsetType
+
+__all__ = ["DenseNdArray", "NdArray", "SparseArray", "SparseNdArray", "check", "from_wire", "to_wire"]
+
+if TYPE_CHECKING:
+    Buffer = bytearray | bytes | memoryview
+else:
+    Buffer = bytearray  # what decoding makes: writable, so that no copy follows
+
+_NONE, _FP16, _UINT8 = 0, 1, 2  # DenseNdArrayProto.quantization
+
+
+class DenseNdArray(Struct, rename="camel", forbid_unknown_fields=True):
+    """An array as its bytes, row by row (DenseNdArrayProto)."""
+
+    buffer: Buffer = b""
+    shape: list[int] = []
+    dtype: str = ""
+    """As numpy's ``dtype.str`` spells it, such as ``<f4``."""
+    quantization: int = _NONE
+    max_val: float = 0.0
+    min_val: float = 0.0
+    scale: float = 0.0
+    original_dtype: str = ""
+
+
+class SparseNdArray(Struct, rename="camel", forbid_unknown_fields=True):
+    """An array as the places and the values of what is not zero (SparseNdArrayProto)."""
+
+    indices: DenseNdArray
+    """Of shape (number of values, number of dimensions)."""
+    values: DenseNdArray
+    shape: list[int]
+
+
+class NdArray(Struct, forbid_unknown_fields=True):
+    """One of the two forms (NdArrayProto)."""
+
+    dense: DenseNdArray | UnsetType = UNSET
+    sparse: SparseNdArray | UnsetType = UNSET
+
+
+class SparseArray(Struct):
+    """What a sparse array reads as where there is no scipy, or the array has not two dimensions."""
+
+    indices: Any
+    """ndarray of int64, shape (number of values, number of dimensions)."""
+    values: Any
+    """ndarray, one value for each row of *indices*."""
+    shape: tuple[int, ...]
+
+    def toarray(self) -> Any:
+        """The same as a dense ndarray."""
+        dense = np.zeros(self.shape, self.values.dtype)
+        dense[tuple(self.indices.T)] = self.values
+        return dense
+
+
+@lru_cache(maxsize=64)
+def _dtype(name: str) -> np.dtype[Any]:
+    """The dtype called *name*, if it is one of plain numbers.
+
+    :raises ValueError: if it is not.
+    """
+    try:
+        dtype = np.dtype(name)
+    except (TypeError, ValueError, SyntaxError):
+        raise ValueError(f"{name[:40]!r} is not a dtype") from None
+    if dtype.kind not in "biufc" or dtype.subdtype is not None:
+        raise ValueError(f"dtype {name[:40]!r} is not one of plain numbers")
+    return dtype
+
+
+def _check_dense(dense: DenseNdArray) -> None:
+    if not dense.buffer and not dense.shape and not dense.dtype:
+        return  # a proto3 default: no numbers
+    size = _dtype(dense.dtype).itemsize
+    if min(dense.shape, default=0) < 0:
+        raise ValueError(f"shape {dense.shape} has a negative side")
+    if prod(dense.shape) * size != len(dense.buffer):
+        raise ValueError(
+            f"shape {dense.shape} of {dense.dtype} needs {prod(dense.shape) * size} bytes, "
+            f"the buffer has {len(dense.buffer)}"
+        )
+    if dense.quantization not in (_NONE, _FP16, _UINT8):
+        raise ValueError(f"quantization {dense.quantization} is not 0, 1 or 2")
+    if dense.original_dtype:
+        _dtype(dense.original_dtype)
+
+
+def check(array: NdArray) -> None:
+    """Hold *array* against itself, so that reading it later cannot fail.
+
+    :raises ValueError: if shape, dtype and bytes disagree, or if it is no array at all.
+    """
+    if array.dense is not UNSET:
+        _check_dense(array.dense)
+    if array.sparse is not UNSET:
+        sparse = array.sparse
+        _check_dense(sparse.indices)
+        _check_dense(sparse.values)
+        indices = _dense_to_numpy(sparse.indices)
+        if min(sparse.shape, default=0) < 0:
+            raise ValueError(f"shape {sparse.shape} has a negative side")
+        if indices.size and (indices.ndim != 2 or indices.dtype.kind not in "iu"):
+            raise ValueError("indices are not whole numbers in two dimensions")
+        if indices.size and (
+            indices.shape != (len(sparse.values.shape) and sparse.values.shape[0], len(sparse.shape))
+            or indices.min() < 0
+            or (indices.max(axis=0) >= sparse.shape).any()
+        ):
+            raise ValueError(f"indices of shape {list(indices.shape)} do not fit the values, or leave {sparse.shape}")
+    if (array.dense is UNSET) == (array.sparse is UNSET):
+        raise ValueError("exactly one of dense and sparse is needed")
+
+
+def _dense_to_numpy(dense: DenseNdArray) -> Any:
+    if not dense.dtype:
+        return np.zeros(0)
+    if not isinstance(dense.buffer, bytearray | memoryview) or (
+        isinstance(dense.buffer, memoryview) and dense.buffer.readonly
+    ):
+        dense.buffer = bytearray(dense.buffer)  # bytes are not writable: the one copy
+    array = np.frombuffer(dense.buffer, _dtype(dense.dtype)).reshape(dense.shape)
+    if dense.quantization == _FP16:
+        return array.astype(dense.original_dtype or "<f4")
+    if dense.quantization == _UINT8:
+        return array.astype(dense.original_dtype or "<f4") * dense.scale + dense.min_val
+    return array
+
+
+def from_wire(array: NdArray) -> Any:
+    """*array* as an ndarray, writable, on the same memory; a sparse one as scipy's ``coo_matrix`` or `SparseArray`."""
+    if array.dense is not UNSET:
+        return _dense_to_numpy(array.dense)
+    sparse = array.sparse
+    if sparse is UNSET:
+        return None
+    indices, values = _dense_to_numpy(sparse.indices), _dense_to_numpy(sparse.values)
+    indices = indices.reshape(-1, len(sparse.shape)).astype(np.int64, copy=False)
+    if len(sparse.shape) == 2:
+        try:
+            from scipy.sparse import coo_matrix  # only where a sparse array is read, and scipy is there
+        except ImportError:
+            pass
+        else:
+            return coo_matrix((values, indices.T), shape=sparse.shape)
+    return SparseArray(indices, values, tuple(sparse.shape))
+
+
+def _dense_to_wire(value: Any) -> DenseNdArray:
+    array = np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"not an array of plain numbers: dtype {array.dtype}")
+    return DenseNdArray(array.reshape(-1).view(np.uint8).data, list(array.shape), array.dtype.str)
+
+
+def to_wire(value: Any) -> NdArray:
+    """*value* in the form that travels; an ndarray is shared, not copied.
+
+    :param value: an ndarray, anything that numpy makes one of (numbers, nested lists of them, tensors), a scipy
+        sparse matrix, a `SparseArray`, or an `NdArray`, which is taken as it is.
+    :raises ValueError: if that is not an array of plain numbers.
+    """
+    if isinstance(value, NdArray):
+        return value
+    if hasattr(value, "tocoo"):
+        coo = value.tocoo()
+        value = SparseArray(np.stack([coo.row, coo.col], axis=1).astype(np.int64), coo.data, coo.shape)
+    if isinstance(value, SparseArray):
+        parts = _dense_to_wire(value.indices), _dense_to_wire(value.values)
+        return NdArray(sparse=SparseNdArray(*parts, list(value.shape)))
+    return NdArray(dense=_dense_to_wire(value))

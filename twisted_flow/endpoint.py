@@ -1,0 +1,268 @@
+"""Listening through the event loop's own transports, behind Twisted's interfaces.
+
+Twisted's asyncio reactor reads and writes sockets in Python, uvloop does it in C, at twice the rate. The protocols stay
+ordinary Twisted protocols: only the endpoint differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IListeningPort,
+    IProtocolFactory,
+    IPushProducer,
+    IReactorSocket,
+    IStreamServerEndpoint,
+    ITCPTransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .bridge import asyncio_loop
+from .errors import ConfigurationError
+
+__all__ = ["LoopServerEndpoint", "bind", "server_endpoint"]
+
+_BACKLOG = 1024
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to *host* and *port* (0: any that is free), not listening yet.
+
+    :raises ConfigurationError: one line, if that cannot be.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, OverflowError, UnicodeError) as wrong:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong}") from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        if port:
+            bound.listen(_BACKLOG)  # of two servers on one port the second is told now
+    except OSError as wrong:
+        bound.close()
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong.strerror or wrong}") from None
+    bound.setblocking(False)
+    return bound
+
+
+def server_endpoint(bound: socket.socket) -> IStreamServerEndpoint:
+    """The endpoint that listens on *bound*: on the loop's transports where the reactor has a loop."""
+    loop = asyncio_loop()
+    if loop is not None:
+        return LoopServerEndpoint(loop, bound)
+    from twisted.internet import reactor
+
+    return AdoptedStreamServerEndpoint(cast(IReactorSocket, reactor), bound.fileno(), bound.family)
+
+
+def _address(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:
+    if family == getattr(socket, "AF_UNIX", None):
+        return UNIXAddress(name or None)
+    return (IPv6Address if family == socket.AF_INET6 else IPv4Address)("TCP", *name[:2])
+
+
+@implementer(ITCPTransport, IPushProducer, IConsumer)
+class LoopTransport:
+    """Twisted's transport over an asyncio transport; one for each connection.
+
+    The writes of one turn of the loop leave as one, as they do on Twisted's own transports.
+    """
+
+    disconnecting = disconnected = False
+    full = False
+    """Whether the peer reads more slowly than is written."""
+    producer: Any = None
+
+    def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self.inner, self.loop = inner, loop
+        self.protocol: Any = None
+        self._pending: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send *data* before long."""
+        if self.disconnecting and self.producer is None:
+            return
+        if not self._pending:
+            self.loop.call_soon(self.flush)
+        self._pending.append(data)
+
+    def writeSequence(self, data: Any) -> None:
+        """Send *data*, an iterable of bytes, before long."""
+        self.write(b"".join(data))
+
+    def flush(self) -> None:
+        """Send what is pending now."""
+        pending, self._pending = self._pending, []
+        if pending and not self.inner.is_closing():
+            self.inner.write(pending[0] if len(pending) == 1 else b"".join(pending))
+
+    def loseConnection(self, reason: Any = None) -> None:
+        """Close when all is written: at once, unless a producer that was paused has more to say."""
+        self.disconnecting = True
+        if self.producer is None or not self.full:
+            self.flush()
+            self.inner.close()
+
+    def abortConnection(self) -> None:
+        """Close now, whatever is unwritten."""
+        self.disconnecting = True
+        self._pending = []
+        self.inner.abort()
+
+    def loseWriteConnection(self) -> None:
+        """Say that nothing more will be written, and go on reading."""
+        self.flush()
+        if not self.inner.is_closing():
+            self.inner.write_eof()
+
+    def pauseProducing(self) -> None:
+        """Read no more for now."""
+        if not self.inner.is_closing():
+            self.inner.pause_reading()
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+        if not self.inner.is_closing():
+            self.inner.resume_reading()
+
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`."""
+        self.loseConnection()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Pause and resume *producer* as the peer reads. It has to be a push producer."""
+        if self.producer is not None:
+            raise RuntimeError("a producer is registered already")
+        if not streaming:
+            raise NotImplementedError("only push producers")
+        self.producer = producer
+        if self.disconnected:
+            producer.stopProducing()
+        elif self.full:
+            producer.pauseProducing()
+
+    def unregisterProducer(self) -> None:
+        """Forget the producer."""
+        self.producer = None
+        if self.disconnecting:
+            self.loseConnection()
+
+    def _socket(self) -> Any:
+        return self.inner.get_extra_info("socket")
+
+    def getPeer(self) -> Any:
+        """The other end's address."""
+        return _address(self._socket().family, self.inner.get_extra_info("peername"))
+
+    def getHost(self) -> Any:
+        """This end's address."""
+        return _address(self._socket().family, self.inner.get_extra_info("sockname"))
+
+    def getTcpNoDelay(self) -> bool:
+        """The loop sets it on every TCP connection."""
+        return True
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """It is set already."""
+
+    def getTcpKeepAlive(self) -> bool:
+        """Whether TCP probes a silent peer."""
+        return bool(self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Have TCP probe a silent peer, or not."""
+        self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
+
+
+class _Connection(asyncio.Protocol):
+    """Passes what the loop reports to a Twisted protocol."""
+
+    def __init__(self, factory: IProtocolFactory, loop: asyncio.AbstractEventLoop) -> None:
+        self.factory, self.loop = factory, loop
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = LoopTransport(transport, self.loop)
+        self.transport.protocol = protocol = self.factory.buildProtocol(self.transport.getPeer())
+        if protocol is None:
+            transport.abort()
+        else:
+            protocol.makeConnection(self.transport)
+
+    def data_received(self, data: bytes) -> None:
+        # Looked up each time: a protocol may hand its connection to another.
+        self.transport.protocol.dataReceived(data)
+
+    def pause_writing(self) -> None:
+        self.transport.full = True
+        if self.transport.producer is not None:
+            self.transport.producer.pauseProducing()
+
+    def resume_writing(self) -> None:
+        self.transport.full = False
+        if self.transport.disconnecting:
+            self.transport.loseConnection()
+        elif self.transport.producer is not None:
+            self.transport.producer.resumeProducing()
+
+    def eof_received(self) -> None:
+        self.transport.flush()  # then the loop closes
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        transport = self.transport
+        transport.disconnected = transport.disconnecting = True
+        if transport.producer is not None:
+            transport.producer.stopProducing()
+        if transport.protocol is not None:
+            why = ConnectionDone() if exc is None else ConnectionLost(str(exc))
+            transport.protocol.connectionLost(Failure(why))
+
+
+@implementer(IListeningPort)
+class _LoopPort:
+    """A socket that listens."""
+
+    def __init__(self, server: asyncio.Server, factory: IProtocolFactory) -> None:
+        self.server, self.factory = server, factory
+        first = server.sockets[0]
+        self.host = _address(first.family, first.getsockname())
+
+    def startListening(self) -> None:
+        """It listens already."""
+
+    def stopListening(self) -> Deferred[None]:
+        """Accept no more connections; those that are open are their protocols' to end."""
+        self.server.close()
+        self.factory.doStop()
+        return succeed(None)
+
+    def getHost(self) -> Any:
+        """The address that it listens on."""
+        return self.host
+
+
+@implementer(IStreamServerEndpoint)
+class LoopServerEndpoint:
+    """Listens on a bound socket, made here or handed over, through the loop's own transports."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, bound: socket.socket) -> None:
+        self.loop, self.bound = loop, bound
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """See `IStreamServerEndpoint`."""
+        protocolFactory.doStart()
+        making = self.loop.create_server(
+            lambda: _Connection(protocolFactory, self.loop), sock=self.bound, backlog=_BACKLOG
+        )
+        listening: Deferred[Any] = Deferred.fromFuture(self.loop.create_task(making))
+        return listening.addCallback(_LoopPort, protocolFactory)

@@ -1,0 +1,106 @@
+"""In the server's own process and thread: ``async def`` methods as tasks, others called on the spot.
+
+The default for an executor whose methods all are asynchronous. A plain ``def`` runs here only if the user says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import isasyncgen, iscoroutine, isgenerator
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..bridge import spawn
+from ..errors import FlowError, Unavailable
+from ..executor.call import Context, awaited, error_of, response_to
+from ..executor.table import find
+from ..interfaces import IEngine, IExecutor
+from ..message import Request, Response
+
+__all__ = ["InlineEngine"]
+
+
+@implementer(IEngine)
+class InlineEngine:
+    """See the module. `window` bounds the tasks under way."""
+
+    window = 256
+
+    def __init__(self, executor: IExecutor) -> None:
+        self.executor = executor
+        self.name: str = executor.name
+        self.endpoints = executor.endpoints
+        self.health = "new"
+        self._calls: dict[str, Callable[[Request, Context], Any]] = {}
+        self._under_way: set[Deferred[Response]] = set()
+
+    def start(self) -> Deferred[None]:
+        """See `IEngine`."""
+
+        def opened(calls: Any) -> None:
+            self._calls = calls
+            self.health = "ready"
+
+        self.health = "starting"
+        return maybeDeferred(self.executor.open).addCallback(opened)
+
+    def stop(self) -> Deferred[None]:
+        """See `IEngine`."""
+        if self.health in ("new", "stopped"):
+            return succeed(None)
+        self.health = "stopping"
+
+        def stopped(_: Any) -> Any:
+            self.health = "stopped"
+            return _
+
+        return maybeDeferred(self._close).addBoth(stopped)
+
+    def _close(self) -> Any:
+        closing = self.executor.close()
+        return spawn(closing) if iscoroutine(closing) else closing
+
+    def dispatch(self, request: Request) -> Deferred[Response]:
+        """See `IDispatcher`."""
+        call = find(self._calls, request.header.exec_endpoint)
+        if call is None:
+            if self.health != "ready":
+                return fail(Unavailable(f"executor {self.name!r} is {self.health}"))
+            return succeed(response_to(request, None))
+        return run_on_loop(self.name, call, request)
+
+
+def run_on_loop(name: str, call: Callable[[Request, Context], Any], request: Request) -> Deferred[Response]:
+    """What *call*, a method of the executor called *name*, answers to *request*, waited for on the event loop."""
+    context = Context(request)
+    try:
+        result = call(request, context)
+        if iscoroutine(result):
+            result = spawn(result)
+        elif isasyncgen(result):
+            result = spawn(awaited(result))
+        elif not isinstance(result, Deferred):
+            return succeed(response_to(request, result))
+    except Exception as wrong:
+        return fail(error_of(wrong, name))
+    return result.addCallbacks(
+        _returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context)
+    )  # type: ignore[no-any-return]
+
+
+def _returned(result: Any, request: Request, name: str) -> Response:
+    try:
+        return response_to(request, list(result) if isgenerator(result) else result)
+    except Exception as wrong:
+        raise error_of(wrong, name) from wrong.__cause__
+
+
+def _raised(failure: Failure, name: str, context: Context) -> Failure:
+    if failure.check(CancelledError):
+        context.cancelled = True
+        return failure
+    error: FlowError = error_of(failure.value, name)
+    return Failure(error)

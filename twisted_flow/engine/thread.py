@@ -1,0 +1,172 @@
+"""A thread of the executor's own: its plain ``def`` methods run there, one at a time; ``async def`` ones on the loop.
+
+Calls are handed over many at once and their answers handed back so, because waking a thread, or the loop, costs more
+than most calls. The constructor and ``close`` run in the thread too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from inspect import iscoroutine
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..bridge import from_thread, spawn
+from ..errors import Unavailable
+from ..executor.call import Context, error_of, response_to
+from ..executor.table import find
+from ..interfaces import IEngine, IExecutor
+from ..message import Request, Response
+from .inline import run_on_loop
+
+__all__ = ["ThreadEngine"]
+
+_PATIENCE = 0.001  # seconds that an answer may wait for the next ones
+
+
+class _Call:
+    """One call of a method, on its way to the thread and back."""
+
+    __slots__ = ("context", "deferred", "function", "outcome", "running")
+
+    def __init__(self, function: Callable[[], Any], context: Context | None) -> None:
+        self.function, self.context = function, context
+        self.deferred: Deferred[Any] = Deferred(self.cancel)
+        self.outcome: Any = None
+        self.running = False
+
+    def cancel(self, _: Deferred[Any]) -> None:
+        """The caller is told at once; a method that runs on may ask its context."""
+        if self.context is not None:
+            self.context.cancelled = True
+
+    def run(self) -> None:
+        """In the thread."""
+        if self.context is not None and self.context.cancelled:
+            return
+        self.running = True
+        try:
+            self.outcome = self.function()
+        except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
+            self.outcome = Failure(wrong)
+
+
+@implementer(IEngine)
+class ThreadEngine:
+    """See the module. `window` is one call that runs and those that are handed over with it."""
+
+    most = 16
+
+    def __init__(self, executor: IExecutor) -> None:
+        self.executor = executor
+        self.name: str = executor.name
+        self.endpoints = executor.endpoints
+        self.health = "new"
+        self._calls: dict[str, Callable[[Request, Context], Any]] = {}
+        self._waiting: deque[_Call] = deque()
+        self._handed: list[_Call] = []
+        self._inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
+
+    @property
+    def window(self) -> int:
+        """One fewer for a method that runs on though its caller has gone: it keeps its place until it ends."""
+        return self.most - any(call.running and call.deferred.called for call in self._handed)
+
+    def start(self) -> Deferred[None]:
+        """See `IEngine`."""
+        self.health = "starting"
+        self._to_loop = from_thread()
+        Thread(target=self._work, name=f"executor {self.name}", daemon=True).start()
+
+        def opened(calls: Any) -> None:
+            self._calls = calls
+            self.health = "ready"
+
+        def failed(failure: Failure) -> Failure:
+            self._inbox.put(None)
+            self.health = "stopped"
+            return failure
+
+        return self._enqueue(_Call(self.executor.open, None)).addCallbacks(opened, failed)
+
+    def stop(self) -> Deferred[None]:
+        """See `IEngine`."""
+        if self.health in ("new", "stopped"):
+            return succeed(None)
+        self.health = "stopping"
+
+        def stopped(outcome: Any) -> Any:
+            self._inbox.put(None)
+            self.health = "stopped"
+            return outcome
+
+        closing = self._enqueue(_Call(self.executor.close, None))
+        closing.addCallback(lambda result: spawn(result) if iscoroutine(result) else result)
+        return closing.addBoth(stopped)
+
+    def dispatch(self, request: Request) -> Deferred[Response]:
+        """See `IDispatcher`."""
+        name = request.header.exec_endpoint
+        method = find(self._calls, name)
+        if method is None:
+            if self.health != "ready":
+                return fail(Unavailable(f"executor {self.name!r} is {self.health}"))
+            return succeed(response_to(request, None))
+        if not find(self.endpoints, name).blocking:
+            return run_on_loop(self.name, method, request)
+        context = Context(request)
+        # A generator's documents are made in the thread too: `response_to` runs it to its end.
+        call = _Call(lambda: response_to(request, method(request, context)), context)
+        return self._enqueue(call).addErrback(self._raised)
+
+    def _raised(self, failure: Failure) -> Failure:
+        return failure if failure.check(CancelledError) else Failure(error_of(failure.value, self.name))
+
+    def _enqueue(self, call: _Call) -> Deferred[Any]:
+        self._waiting.append(call)
+        if not self._handed:
+            self._hand_over()
+        return call.deferred
+
+    def _hand_over(self) -> None:
+        """Give the thread what waits, as much as the window lets through; what was cancelled is dropped."""
+        while self._waiting and len(self._handed) < self.most:
+            call = self._waiting.popleft()
+            if not call.deferred.called:
+                self._handed.append(call)
+        if self._handed:
+            self._inbox.put(list(self._handed))
+
+    def _work(self) -> None:
+        """The thread: run what is handed over, give back what is done."""
+        while (calls := self._inbox.get()) is not None:
+            done: list[_Call] = []
+            due = time.monotonic() + _PATIENCE
+            for call in calls:
+                call.run()
+                done.append(call)
+                if time.monotonic() > due:
+                    self._to_loop(self._answered, done)
+                    done, due = [], time.monotonic() + _PATIENCE
+            if done:
+                self._to_loop(self._answered, done)
+
+    def _answered(self, done: list[_Call]) -> None:
+        """On the loop again: the next calls go to the thread before these answers go their way."""
+        del self._handed[: len(done)]
+        if not self._handed:
+            self._hand_over()
+        for call in done:
+            if call.deferred.called:
+                continue  # cancelled
+            if isinstance(call.outcome, Failure):
+                call.deferred.errback(call.outcome)
+            else:
+                call.deferred.callback(call.outcome)

@@ -1,0 +1,210 @@
+"""Every way in which a request, or a flow, can fail.
+
+What goes wrong with a request is a `FlowError`; each class carries what every protocol needs to tell it::
+
+    FlowError
+      BadRequest
+      Cancelled
+      Conflict
+      DeadlineExceeded
+      ExecutorError
+      MethodNotAllowed
+      NotAcceptable
+      NotFound
+      PayloadTooLarge
+      PermissionDenied
+      QueueFull
+      RequestTimeout
+      Unauthenticated
+      Unavailable
+      UnsupportedMediaType
+      ValidationError
+
+A user's own code answers with one of these by raising `Reject`. What is wrong with a flow itself, before any
+request, is a `ConfigurationError`: one line that says what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+__all__ = ["ConfigurationError", "FieldError", "FlowError", "Reject"]
+
+
+class FieldError(Struct, frozen=True, gc=False):
+    """One wrong place in a message."""
+
+    pointer: str
+    """A JSON Pointer (RFC 6901) into the message as it was sent."""
+    detail: str
+    """What is wrong there."""
+
+
+class FlowError(Exception):
+    """A request failed; the answer says how.
+
+    :param detail: one line for the caller.
+    :param errors: the wrong places in the message, if it is the message's fault.
+    :param retry_after: seconds after which trying again makes sense, if that is known.
+    :param retryable: whether trying again may help; by default what the class says.
+    :param stacks: lines of the traceback behind it; shown to the caller with ``--debug`` only.
+    :param executor: the name of the executor that failed, if one did.
+    """
+
+    http_status: ClassVar[int] = 500
+    """The status code over HTTP."""
+    grpc_status: ClassVar[str] = "INTERNAL"
+    """The name of the gRPC status."""
+    retryable: bool = False
+    """Whether the same request, sent again, may succeed."""
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        errors: tuple[FieldError, ...] = (),
+        retry_after: float | None = None,
+        retryable: bool | None = None,
+        stacks: tuple[str, ...] = (),
+        executor: str = "",
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        self.retry_after = retry_after
+        self.stacks = stacks
+        self.executor = executor
+        if retryable is not None:
+            self.retryable = retryable
+
+    @property
+    def name(self) -> str:
+        """The name on the wire (``status.exception.name``)."""
+        return type(self).__name__
+
+
+class BadRequest(FlowError):
+    """The bytes do not parse."""
+
+    http_status, grpc_status = 400, "INVALID_ARGUMENT"
+
+
+class Unauthenticated(FlowError):
+    """Who calls is not known."""
+
+    http_status, grpc_status = 401, "UNAUTHENTICATED"
+
+
+class PermissionDenied(FlowError):
+    """Who calls is known and may not."""
+
+    http_status, grpc_status = 403, "PERMISSION_DENIED"
+
+
+class NotFound(FlowError):
+    """There is no such route. Never: an endpoint that no executor has (documents pass through)."""
+
+    http_status, grpc_status = 404, "UNIMPLEMENTED"
+
+
+class MethodNotAllowed(FlowError):
+    """The route is there, for other methods."""
+
+    http_status, grpc_status = 405, "UNIMPLEMENTED"
+
+
+class NotAcceptable(FlowError):
+    """None of the media types that the caller accepts can be made."""
+
+    http_status, grpc_status = 406, "INVALID_ARGUMENT"
+
+
+class RequestTimeout(FlowError):
+    """The request came too slowly."""
+
+    http_status, grpc_status, retryable = 408, "DEADLINE_EXCEEDED", True
+
+
+class Conflict(FlowError):
+    """The user's code found the request at odds with what it holds."""
+
+    http_status, grpc_status = 409, "ABORTED"
+
+
+class PayloadTooLarge(FlowError):
+    """A limit on size or count was passed."""
+
+    http_status, grpc_status = 413, "RESOURCE_EXHAUSTED"
+
+
+class UnsupportedMediaType(FlowError):
+    """The body is of a media type that nothing here reads."""
+
+    http_status, grpc_status = 415, "INVALID_ARGUMENT"
+
+
+class ValidationError(FlowError):
+    """The message parses, but a field is wrong; ``errors`` names it."""
+
+    http_status, grpc_status = 422, "INVALID_ARGUMENT"
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> ValidationError:
+        """The error that *detail* is wrong at *pointer* (a JSON Pointer, '' for the whole message)."""
+        where = f"{pointer}: " if pointer else ""
+        return cls(where + detail, errors=(FieldError(pointer, detail),))
+
+
+class ExecutorError(FlowError):
+    """The user's code raised something, or returned nonsense."""
+
+    http_status, grpc_status = 500, "INTERNAL"
+
+
+class QueueFull(FlowError):
+    """More requests wait than may."""
+
+    http_status, grpc_status, retryable = 503, "RESOURCE_EXHAUSTED", True
+
+
+class Unavailable(FlowError):
+    """The server drains, or an executor is down."""
+
+    http_status, grpc_status, retryable = 503, "UNAVAILABLE", True
+
+
+class DeadlineExceeded(FlowError):
+    """The request's time ran out."""
+
+    http_status, grpc_status = 504, "DEADLINE_EXCEEDED"
+
+
+class Cancelled(FlowError):
+    """The caller went away, or cancelled. Logs say 499; nobody reads the answer."""
+
+    http_status, grpc_status = 499, "CANCELLED"
+
+
+_BY_NAME: dict[str, type[FlowError]] = {error.__name__: error for error in FlowError.__subclasses__()}
+
+
+class Reject(Exception):
+    """Raised by an executor's method to answer with an error of its choice.
+
+    :param name: the name of one of the errors above, such as ``'NotFound'``.
+    :param detail: one line for the caller.
+    :param options: what `FlowError` takes beside the detail: ``retry_after``, ``retryable``, ``errors``.
+    :raises ValueError: if there is no error of that name.
+    """
+
+    def __init__(self, name: str, detail: str = "", **options: Any) -> None:
+        if name not in _BY_NAME:
+            raise ValueError(f"no error is named {name!r}; the names are {', '.join(sorted(_BY_NAME))}")
+        super().__init__(name, detail)
+        self.error = _BY_NAME[name](detail, **options)
+
+
+class ConfigurationError(Exception):
+    """A flow, or a command line, cannot be served as it is. Its text is one line that says what to do."""

@@ -1,0 +1,131 @@
+"""An executor as a component: whatever a user hands to ``uses=``, adapted to `IExecutor`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from msgspec import Struct
+from zope.interface import implementer
+
+from ..errors import ConfigurationError
+from ..interfaces import IExecutor
+from ..message import Request
+from .call import Context, caller
+from .executor import Executor
+from .load import load
+from .requests import endpoints_marked
+from .table import Endpoint, endpoints_of, function_endpoints
+
+__all__ = ["ExecutorSpec", "component"]
+
+Calls = Mapping[str, Callable[[Request, Context], Any]]
+
+
+class ExecutorSpec(Struct, frozen=True, kw_only=True):
+    """What a flow says of one of its executors."""
+
+    uses: Any
+    """A class, an object of one, a function, anything that adapts to `IExecutor`, or a string that `load` knows."""
+    name: str | None = None
+    """None: the class's own."""
+    uses_with: dict[str, Any] = {}
+    """Arguments of the constructor."""
+    uses_metas: dict[str, Any] = {}
+    """For the executor's ``metas``."""
+    uses_requests: dict[str, str] = {}
+    """Endpoints to methods' names, in place of what the marks say."""
+    workspace: str | None = None
+
+
+def component(spec: ExecutorSpec) -> IExecutor:
+    """The executor that *spec* describes; its class is imported, its object not made yet.
+
+    :raises ConfigurationError: if there is no such executor.
+    """
+    uses = load(spec.uses) if isinstance(spec.uses, str) else spec.uses
+    adapted = IExecutor(uses, None)
+    if adapted is not None:
+        return adapted
+    if inspect.isclass(uses):
+        return _ClassExecutor(uses, spec)
+    if any(endpoints_marked(method) for base in type(uses).__mro__ for method in vars(base).values()):
+        return _ObjectExecutor(uses, spec)
+    if callable(uses):
+        return _FunctionExecutor(uses, spec)
+    raise ConfigurationError(
+        f"uses= takes a class with @requests methods, an object of one, a function, or a string, not {uses!r}"
+    )
+
+
+def _bound(executor: Any, endpoints: Mapping[str, Endpoint]) -> Calls:
+    return {name: caller(getattr(executor, endpoint.method), endpoint) for name, endpoint in endpoints.items()}
+
+
+@implementer(IExecutor)
+class _ObjectExecutor:
+    """An object that is there already. It is closed like any other."""
+
+    def __init__(self, executor: Any, spec: ExecutorSpec) -> None:
+        self.executor = executor
+        owner = executor if inspect.isclass(executor) else type(executor)
+        self.name = spec.name or owner.__name__
+        self.endpoints = endpoints_of(owner, spec.uses_requests)
+
+    def open(self) -> Calls:
+        """See `IExecutor`."""
+        return _bound(self.executor, self.endpoints)
+
+    def close(self) -> Any:
+        """See `IExecutor`."""
+        return getattr(self.executor, "close", lambda: None)()
+
+
+@implementer(IExecutor)
+class _ClassExecutor:
+    """A class, of which an object is made when it is opened."""
+
+    def __init__(self, owner: type, spec: ExecutorSpec) -> None:
+        self.owner, self.spec = owner, spec
+        self.name = spec.name or owner.__name__
+        self.endpoints = endpoints_of(owner, spec.uses_requests)
+        self.executor: Any = None
+        try:
+            inspect.signature(owner).bind(**spec.uses_with)
+        except TypeError as wrong:
+            raise ConfigurationError(f"uses_with of {self.name}: {wrong}") from None
+
+    def open(self) -> Calls:
+        """See `IExecutor`."""
+        self.executor = executor = self.owner.__new__(self.owner)
+        if isinstance(executor, Executor):  # known before the constructor runs, whether or not it calls ours
+            metas = {"name": self.name, "workspace": self.spec.workspace, **self.spec.uses_metas}
+            executor.metas = SimpleNamespace(**metas)
+            executor.requests = {name: endpoint.method for name, endpoint in self.endpoints.items()}
+            executor.runtime_args = SimpleNamespace(name=self.name, workspace=metas["workspace"])
+        executor.__init__(**self.spec.uses_with)
+        return _bound(executor, self.endpoints)
+
+    def close(self) -> Any:
+        """See `IExecutor`."""
+        executor, self.executor = self.executor, None
+        return getattr(executor, "close", lambda: None)()
+
+
+@implementer(IExecutor)
+class _FunctionExecutor:
+    """A function, which answers every endpoint."""
+
+    def __init__(self, function: Callable[..., Any], spec: ExecutorSpec) -> None:
+        self.function = function
+        self.name = spec.name or getattr(function, "__name__", "function")
+        self.endpoints = function_endpoints(function)
+
+    def open(self) -> Calls:
+        """See `IExecutor`."""
+        return {name: caller(self.function, endpoint) for name, endpoint in self.endpoints.items()}
+
+    def close(self) -> None:
+        """See `IExecutor`: there is nothing to close."""

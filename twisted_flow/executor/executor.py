@@ -1,0 +1,66 @@
+"""The class that users derive their executors from. (They need not: any class with ``@requests`` methods will do.)"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pathlib
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+__all__ = ["Executor"]
+
+
+class Executor:
+    """Answers requests in its methods marked with ``@requests``.
+
+    It is made once for each replica; its plain ``def`` methods, the constructor and `close` run in one thread, one at a
+    time. A class that also has ``async def`` methods, which run on the event loop, guards what both touch.
+
+    :param metas: name, workspace and whatever else describes the executor; set before the constructor runs.
+    :param requests: endpoints by name, to methods' names, in place of what the marks say.
+    :param runtime_args: what the flow tells about where it runs.
+    """
+
+    metas: SimpleNamespace = SimpleNamespace(name="", workspace=None)
+    requests: dict[str, str] = {}
+    runtime_args: SimpleNamespace = SimpleNamespace()
+
+    def __init__(
+        self,
+        metas: dict[str, Any] | None = None,
+        requests: dict[str, str] | None = None,
+        runtime_args: dict[str, Any] | None = None,
+    ) -> None:
+        if metas is not None:
+            self.metas = SimpleNamespace(**{"name": type(self).__name__, "workspace": None, **metas})
+        if requests is not None:
+            self.requests = requests
+        if runtime_args is not None:
+            self.runtime_args = SimpleNamespace(**runtime_args)
+
+    @property
+    def workspace(self) -> str | None:
+        """A folder of this executor's own, made at the first look; None where no workspace was given."""
+        root = self.metas.workspace
+        if not root:
+            return None
+        path = pathlib.Path(os.path.expandvars(root)) / (self.metas.name or type(self).__name__)
+        path.mkdir(parents=True, exist_ok=True)
+        return str(path.resolve())
+
+    def close(self) -> Any:
+        """Called once, when the flow stops. May be an ``async def``."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        closing = self.close()
+        if inspect.iscoroutine(closing):
+            closing.close()
+            raise TypeError(f"{type(self).__name__}.close is an async def: await it")
+        if isinstance(closing, Deferred):
+            raise TypeError(f"{type(self).__name__}.close returns a Deferred: wait for it")

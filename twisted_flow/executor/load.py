@@ -1,0 +1,88 @@
+"""Finding an executor by what the command line, or a file, calls it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pathlib
+import sys
+from types import ModuleType
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..suggestion import nearest
+
+__all__ = ["load"]
+
+
+def load(uses: str) -> Any:
+    """What *uses* names: ``file.py:Class``, or ``package.module:Class``; a function will do in place of a class.
+
+    Modules beside the file can be imported by it; modules in the working directory by either.
+
+    :raises ConfigurationError: one line, if there is no such thing or it cannot be imported.
+    """
+    where, colon, name = uses.rpartition(":")
+    if not colon or not where or not name:
+        raise ConfigurationError(f"{uses!r} is neither FILE.py:Class nor package.module:Class")
+    module = _from_file(pathlib.Path(where), uses) if where.endswith(".py") else _from_module(where, uses)
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise ConfigurationError(f"{where} has no {name!r}{nearest(part, vars(found))}")
+        found = getattr(found, part)
+    return found
+
+
+def _importable(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def _from_module(name: str, uses: str) -> ModuleType:
+    _importable(os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as missing:
+        if missing.name and (name + ".").startswith(missing.name + "."):
+            raise ConfigurationError(f"{uses}: there is no module {missing.name!r}") from None
+        raise _failed(uses, missing) from missing
+    except BaseException as wrong:
+        raise _failed(uses, wrong) from wrong
+
+
+def _from_file(path: pathlib.Path, uses: str) -> ModuleType:
+    path = path.absolute()
+    if not path.is_file():
+        raise ConfigurationError(f"{uses}: there is no file {path}")
+    for module in list(sys.modules.values()):  # the same file, named twice, is one module
+        if getattr(module, "__file__", None) == str(path):
+            return module
+    name = path.stem if path.stem.isidentifier() and path.stem not in sys.modules else f"twisted_flow_uses_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"{uses}: {path} is not a Python file")
+    _importable(str(path.parent))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as wrong:
+        del sys.modules[name]
+        raise _failed(uses, wrong) from wrong
+    return module
+
+
+def _failed(uses: str, wrong: BaseException) -> BaseException:
+    """The one line that says where in the user's code importing *uses* failed; Ctrl-C stays what it is."""
+    if isinstance(wrong, KeyboardInterrupt | ConfigurationError):
+        return wrong
+    place, trace = "", wrong.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if not code.co_filename.startswith("<frozen") and code.co_filename != __file__:
+            place = f" ({code.co_filename}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    detail = " ".join(str(wrong).split())
+    return ConfigurationError(f"{uses} cannot be imported: {type(wrong).__name__}: {detail}{place}")

@@ -1,0 +1,50 @@
+"""``@requests``: which method answers which endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, overload
+
+__all__ = ["DEFAULT", "endpoints_marked", "requests"]
+
+DEFAULT = "/default"
+"""The endpoint that answers whatever no other one does: what a bare ``@requests`` marks."""
+
+_MARK = "__twisted_flow_endpoints__"
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@overload
+def requests(method: Method) -> Method: ...
+@overload
+def requests(*, on: str | Sequence[str] | None = None) -> Callable[[Method], Method]: ...
+def requests(method: Any = None, *, on: str | Sequence[str] | None = None) -> Any:
+    """Mark a method of an executor as what answers an endpoint.
+
+    ``@requests`` answers every endpoint that no other method has, ``@requests(on='/search')`` that one,
+    ``@requests(on=['/index', '/update'])`` those. The method may be a ``def`` (it runs in the executor's thread), an
+    ``async def``, a generator of either kind, or return a Deferred if its annotation says so. It names what it wants of
+    ``docs``, ``parameters``, ``groundtruths``, ``docs_matrix`` and ``context``, and returns None (it changed ``docs`` in
+    place), a Document, or several.
+
+    :param on: the endpoint or endpoints; by default every other one.
+    :raises TypeError: if *on* is not made of strings.
+    """
+    names = (DEFAULT,) if on is None else (on,) if isinstance(on, str) else tuple(on)
+    if method is not None and not callable(method):
+        raise TypeError(f"use @requests(on={method!r})")
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise TypeError(f"on= takes an endpoint's name, or a list of such, not {on!r}")
+
+    def mark(method: Any) -> Any:
+        setattr(method, _MARK, (*endpoints_marked(method), *names))
+        return method
+
+    return mark if method is None else mark(method)
+
+
+def endpoints_marked(method: Any) -> tuple[str, ...]:
+    """The endpoints that *method* is marked for; () where it is no endpoint at all."""
+    marked: tuple[str, ...] = getattr(method, _MARK, ())
+    return marked

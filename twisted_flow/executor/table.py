@@ -1,0 +1,93 @@
+"""The endpoint table of an executor's class, read once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from ..errors import ConfigurationError
+from ..suggestion import nearest
+from .requests import DEFAULT, endpoints_marked
+
+__all__ = ["OFFERED", "Endpoint", "endpoints_of", "find"]
+
+OFFERED = ("docs", "parameters", "groundtruths", "docs_matrix", "groundtruths_matrix", "context")
+"""What a method may ask for, by the names of its arguments."""
+
+_ALWAYS = OFFERED[:-1]  # what a method with **kwargs gets unasked
+
+
+class Endpoint(Struct, frozen=True):
+    """One endpoint of an executor."""
+
+    name: str
+    method: str
+    """The name of the method that answers it."""
+    wants: tuple[str, ...]
+    """Which of `OFFERED` the method takes."""
+    blocking: bool
+    """Whether it may block, and so must not run on the event loop."""
+    summary: str = ""
+    """The first line of the method's docstring."""
+
+
+def endpoints_of(owner: type, renamed: Mapping[str, str] | None = None) -> dict[str, Endpoint]:
+    """The endpoints of the class *owner*, those of its bases first; a method that overrides one need not be marked.
+
+    :param renamed: endpoints to methods' names, in place of what the marks say.
+    :raises ConfigurationError: if there are none, or a method asks for what there is not.
+    """
+    table: dict[str, str] = {}
+    for base in reversed(owner.__mro__):
+        for attribute, method in vars(base).items():
+            for name in endpoints_marked(inspect.unwrap(method) if inspect.isfunction(method) else method):
+                table[name] = attribute
+    for name, attribute in (renamed or {}).items():
+        if not callable(getattr(owner, attribute, None)):
+            near = nearest(attribute, dir(owner))
+            raise ConfigurationError(f"{owner.__name__} has no method {attribute!r} for {name}{near}")
+        table[name] = attribute
+    if not table:
+        raise ConfigurationError(f"{owner.__name__} has no method marked with @requests")
+    described = {
+        attribute: _described(getattr(owner, attribute), f"{owner.__name__}.{attribute}", skip=1)
+        for attribute in set(table.values())
+    }
+    return {name: Endpoint(name, attribute, *described[attribute]) for name, attribute in table.items()}
+
+
+def function_endpoints(function: Callable[..., Any]) -> dict[str, Endpoint]:
+    """The one endpoint of an executor that is a plain function."""
+    described = _described(function, getattr(function, "__name__", "function"), skip=0)
+    return {DEFAULT: Endpoint(DEFAULT, "__call__", *described)}
+
+
+def find(endpoints: Mapping[str, Any], name: str) -> Any:
+    """What *endpoints* has for *name*: that one, or the default, or None."""
+    return endpoints.get(name) or endpoints.get(DEFAULT)
+
+
+def _described(method: Callable[..., Any], title: str, skip: int) -> tuple[tuple[str, ...], bool, str]:
+    """What *method* wants, whether it may block, and its summary; its first *skip* arguments are bound."""
+    parameters = list(inspect.signature(method).parameters.values())[skip:]
+    greedy = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for parameter in parameters:
+        optional = parameter.default is not parameter.empty or parameter.kind in (
+            parameter.VAR_KEYWORD,
+            parameter.VAR_POSITIONAL,
+        )
+        if not optional and (parameter not in named or parameter.name not in OFFERED):
+            raise ConfigurationError(
+                f"{title} asks for {parameter.name!r}; what there is, by keyword, is {', '.join(OFFERED)}"
+                + nearest(parameter.name, OFFERED)
+            )
+    wants = {parameter.name for parameter in named if parameter.name in OFFERED} | set(_ALWAYS if greedy else ())
+    asynchronous = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+    returns = getattr(method, "__annotations__", {}).get("return", "")
+    deferred = "Deferred" in (returns if isinstance(returns, str) else getattr(returns, "__name__", ""))
+    summary = (inspect.getdoc(method) or "").partition("\n")[0]
+    return tuple(name for name in OFFERED if name in wants), not (asynchronous or deferred), summary

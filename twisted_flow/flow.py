@@ -1,0 +1,265 @@
+"""`Flow`: what a user builds, starts and stops."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .banner import banner
+from .bridge import install_reactor, run_in_reactor
+from .errors import ConfigurationError
+from .executor.component import ExecutorSpec
+from .gateway.http.routes import HTTPSettings, Route
+from .limits import Limits
+from .service import GATEWAYS, FlowConfig, FlowService, NodeConfig, make_service
+from .suggestion import nearest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Flow"]
+
+
+class Flow:
+    """Executors, joined, and how they are served.
+
+    ``with Flow(protocol='http', port=12345).add(uses=MyExecutor) as flow: flow.block()``
+
+    :param protocol: 'http'.
+    :param port: to listen on; None: one that is free, told by `port` once the flow has started.
+    :param port_expose: the same as *port*, by its older name.
+    :param host: the address to listen on.
+    :param name: of the flow.
+    :param cors: whether other origins' pages may ask over HTTP: no, yes, or those origins.
+    :param title: of the docs pages.
+    :param description: of the docs pages.
+    :param no_debug_endpoints: do without ``/status`` and ``/post``.
+    :param no_crud_endpoints: do without ``/index``, ``/search``, ``/update`` and ``/delete``.
+    :param docs: whether there are ``/docs``, ``/redoc`` and ``/openapi.json``.
+    :param workspace: the folder for the executors' own folders.
+    :param limits: what is bounded, and where.
+    :param debug: whether callers are told all that is known of a failure.
+    :raises ConfigurationError: where that makes no flow.
+    """
+
+    def __init__(
+        self,
+        *,
+        protocol: str = "http",
+        port: int | None = None,
+        port_expose: int | None = None,
+        host: str = "0.0.0.0",
+        name: str = "flow",
+        cors: bool | Sequence[str] = False,
+        title: str | None = None,
+        description: str = "",
+        no_debug_endpoints: bool = False,
+        no_crud_endpoints: bool = False,
+        docs: bool = True,
+        workspace: str | None = None,
+        limits: Limits | None = None,
+        debug: bool = False,
+    ) -> None:
+        if protocol not in GATEWAYS:
+            raise ConfigurationError(
+                f"protocol={protocol!r}: the protocols are {', '.join(GATEWAYS)}{nearest(protocol, GATEWAYS)}"
+            )
+        if None not in (port, port_expose) and port != port_expose:
+            raise ConfigurationError("port and port_expose are one setting: give one of them")
+        port = port if port is not None else port_expose
+        if port is not None and not 0 <= port <= 65535:
+            raise ConfigurationError(f"port={port}: a port is a number from 0 to 65535")
+        self.protocol, self.host, self.name = protocol, host, name
+        self.workspace = workspace
+        self._port = port or 0
+        self._limits = _checked(limits or Limits())
+        self._http = HTTPSettings(
+            title=title or "Twisted Flow",
+            description=description,
+            cors=cors if isinstance(cors, bool) else tuple(cors),
+            debug_endpoints=not no_debug_endpoints,
+            crud_endpoints=not no_crud_endpoints,
+            docs=docs,
+            limits=self._limits,
+            debug=debug,
+        )
+        self._nodes: list[NodeConfig] = []
+        self._exposed: list[Route] = []
+        self._service: FlowService | None = None
+        self._closed = threading.Event()
+
+    def add(
+        self,
+        uses: Any,
+        *,
+        name: str | None = None,
+        uses_with: dict[str, Any] | None = None,
+        uses_metas: dict[str, Any] | None = None,
+        uses_requests: dict[str, str] | None = None,
+        engine: str | None = None,
+    ) -> Self:
+        """Add an executor behind those that are there.
+
+        :param uses: a class with ``@requests`` methods, an object of one, a function, ``'file.py:Class'`` or
+            ``'package.module:Class'``.
+        :param name: for ``targetPeapod``, routes, logs and errors; by default ``executor0`` and so on.
+        :param uses_with: arguments of its constructor.
+        :param uses_metas: for its ``metas``.
+        :param uses_requests: endpoints to methods' names, in place of what the marks say.
+        :param engine: where it runs: 'inline' or 'thread'; by default a thread if a method of it may block.
+        :return: the flow itself.
+        :raises ConfigurationError: on a name that is taken.
+        """
+        name = name or f"executor{len(self._nodes)}"
+        if any(node.spec.name == name for node in self._nodes):
+            raise ConfigurationError(f"two executors are named {name!r}")
+        spec = ExecutorSpec(
+            uses=uses,
+            name=name,
+            uses_with=uses_with or {},
+            uses_metas=uses_metas or {},
+            uses_requests=uses_requests or {},
+            workspace=self.workspace,
+        )
+        self._nodes.append(NodeConfig(spec, engine))
+        return self
+
+    def expose_endpoint(
+        self,
+        exec_endpoint: str,
+        *,
+        path: str | None = None,
+        methods: Sequence[str] = ("POST",),
+        summary: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] = (),
+        status_code: int = 200,
+        response_description: str = "The documents, as the executors left them",
+        deprecated: bool = False,
+        operation_id: str | None = None,
+        include_in_schema: bool = True,
+        name: str | None = None,
+    ) -> Self:
+        """Give an endpoint of the executors an HTTP route of its own.
+
+        :param exec_endpoint: the endpoint.
+        :param path: of the route; by default the endpoint.
+        :param methods: that it takes.
+        :param status_code: of a success. The rest is for the OpenAPI document.
+        :return: the flow itself.
+        :raises ConfigurationError: where that makes no route.
+        """
+        path = path or exec_endpoint
+        if not path.startswith("/") or not path.isascii() or set(path) & set("?#<> "):
+            raise ConfigurationError(f"path={path!r}: a path begins with a slash, and has no ?, #, <, > or space")
+        if not 200 <= status_code <= 299:
+            raise ConfigurationError(f"status_code={status_code}: that of a success is 200 to 299")
+        upper = tuple(method.upper() for method in ([methods] if isinstance(methods, str) else methods))
+        if not upper or not set(upper) <= {"GET", "POST", "PUT", "PATCH", "DELETE"}:
+            raise ConfigurationError(f"methods={list(upper)}: of GET, POST, PUT, PATCH and DELETE at least one")
+        self._exposed.append(
+            Route(
+                path=path,
+                endpoint=exec_endpoint,
+                methods=upper,
+                summary=summary,
+                description=description,
+                tags=tuple(tags),
+                status_code=status_code,
+                response_description=response_description,
+                deprecated=deprecated,
+                operation_id=operation_id,
+                include_in_schema=include_in_schema,
+                name=name,
+            )
+        )
+        return self
+
+    @property
+    def num_executors(self) -> int:
+        """How many executors there are."""
+        return len(self._nodes)
+
+    @property
+    def port(self) -> int:
+        """The port; 0 where any will do and the flow has not started."""
+        return self._service.ports[0] if self._service is not None else self._port
+
+    port_expose = port
+
+    @property
+    def config(self) -> FlowConfig:
+        """All that there is to say of this flow."""
+        return FlowConfig(
+            name=self.name,
+            protocols=(self.protocol,),
+            host=self.host,
+            ports=(self._port,),
+            nodes=tuple(self._nodes),
+            http=msgspec.structs.replace(self._http, exposed=tuple(self._exposed)),
+            limits=self._limits,
+        )
+
+    def __conform__(self, interface: Any) -> Any:
+        """``IService(flow)``: the flow as a service, for a ``.tac`` file or another plugin."""
+        from twisted.application.service import IService
+
+        if interface is not IService:
+            return None
+        install_reactor()
+        return make_service(self.config)
+
+    def start(self) -> Self:
+        """Serve, until `close`. Executors are made and the port listens when this returns.
+
+        The reactor runs in a thread of its own, unless it runs already.
+
+        :raises ConfigurationError: where the flow cannot be served; whatever an executor's constructor raises.
+        """
+        if self._service is not None:
+            raise RuntimeError("the flow is started already")
+        install_reactor()
+        service = make_service(self.config)
+        run_in_reactor(service.start)
+        self._service = service
+        self._closed.clear()
+        print("\n".join(banner(self.config, service.ports)), flush=True)
+        return self
+
+    def close(self) -> None:
+        """Stop: what was accepted is answered, then executors close. A flow that is not started is left alone."""
+        service, self._service = self._service, None
+        if service is not None:
+            run_in_reactor(service.stop)
+            self._closed.set()
+
+    def block(self) -> None:
+        """Wait for Ctrl-C or SIGTERM; in another thread than the main one, until the flow is closed."""
+        if threading.current_thread() is not threading.main_thread():
+            self._closed.wait()
+            return
+        told = threading.Event()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, lambda *_: told.set()) for number in signals]
+        try:
+            told.wait()
+        finally:
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+
+def _checked(limits: Limits) -> Limits:
+    try:
+        return msgspec.convert(msgspec.to_builtins(limits), Limits)
+    except msgspec.ValidationError as wrong:
+        raise ConfigurationError(f"limits: {wrong}") from None

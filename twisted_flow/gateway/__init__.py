@@ -1,0 +1,1 @@
+"""Serving a flow over a protocol: one room for each, which provides `IGateway`."""

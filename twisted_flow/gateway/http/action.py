@@ -1,0 +1,21 @@
+"""What a plain request to a route comes to, whichever way it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from ...answer import Answer
+
+__all__ = ["Action"]
+
+
+class Action(Struct, frozen=True):
+    """What a route does with a plain request: one whose head says nothing that matters but its body's length."""
+
+    run: Callable[[bytes], Deferred[Answer]]
+    """From the body to the answer; never fails."""
+    status: int = 200
+    """The status of a success."""

@@ -1,0 +1,141 @@
+"""The Klein app: every HTTP route of a flow is declared here, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import klein
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+
+from ...answer import Answer, Origin, answer
+from ...codec import json
+from ...document.identity import new_id
+from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound
+from ...interfaces import ICodec, IDispatcher
+from . import pages
+from .action import Action
+from .negotiation import arrays_of, check_media_types, timeout_of
+from .problem import problem
+from .routes import HTTPSettings, Route
+from .wire import fields
+
+__all__ = ["App", "write"]
+
+log = Logger()
+
+
+class App:
+    """The Klein app of one flow.
+
+    :param dispatcher: what answers.
+    :param routes: for documents.
+    :param status: what ``/status`` tells, as JSON.
+    :param openapi: the OpenAPI document, as JSON.
+    """
+
+    def __init__(
+        self,
+        dispatcher: IDispatcher,
+        settings: HTTPSettings,
+        routes: tuple[Route, ...],
+        status: Callable[[], bytes],
+        openapi: bytes,
+    ) -> None:
+        self.dispatcher = dispatcher
+        self.klein = klein.Klein()
+        self.klein.url_map.merge_slashes = False  # else //post is answered by a redirect
+        self.klein.handle_errors(HTTPException)(_refused)
+        self.klein.handle_errors(Exception)(_broken)
+        self._plain: dict[str, Action] = {}
+        self._origin = Origin(
+            gateway=new_id(), write_error=problem, max_depth=settings.limits.max_depth, debug=settings.debug
+        )
+        for route in routes:
+            self._declare(route)
+        if settings.debug_endpoints:
+            self._declare_status(status)
+        if settings.docs:
+            for page in pages.pages(settings.title, openapi):
+                self._route(page.path, ("GET",), page.render)
+
+    def plain(self) -> Mapping[tuple[bytes, bytes], Action]:
+        """The routes that a plain request may take, by method and path: read from Klein's own map."""
+        return {
+            (method.encode(), rule.rule.encode()): self._plain[cast(str, rule.endpoint)]
+            for rule in self.klein.url_map.iter_rules()
+            if rule.endpoint in self._plain and not rule.arguments
+            for method in rule.methods or ()
+            if method != "HEAD"
+        }
+
+    def methods(self, path: str) -> list[str]:
+        """The methods that *path* takes; none where there is no such path."""
+        return sorted(self.klein.url_map.bind("").allowed_methods(path))
+
+    def _route(self, path: str, methods: tuple[str, ...], handler: Any, plain: Action | None = None) -> None:
+        name = f"{path} {' '.join(methods)}"
+        self.klein.route(path, methods=list(methods), endpoint=name, strict_slashes=False)(handler)
+        if plain is not None:
+            self._plain[name] = plain
+
+    def _declare(self, route: Route) -> None:
+        codec, dispatcher = cast(ICodec, json), self.dispatcher
+        origin = replace(self._origin, endpoint=route.endpoint)
+
+        def run(body: bytes) -> Deferred[Answer]:
+            return answer(body, codec, dispatcher, origin)
+
+        def handler(request: Any) -> Deferred[bytes]:
+            try:
+                check_media_types(request)
+                here = replace(origin, timeout=timeout_of(request), arrays=arrays_of(request))
+            except FlowError as error:
+                return succeed(write(request, problem(error, new_id())))
+            answered = answer(request.content.read(), codec, dispatcher, here)
+            return answered.addCallback(lambda done: write(request, done, route.status_code))
+
+        self._route(route.path, route.methods, handler, Action(run, route.status_code))
+
+    def _declare_status(self, status: Callable[[], bytes]) -> None:
+        def run(body: bytes) -> Deferred[Answer]:
+            return succeed(Answer(status(), json.content_type))
+
+        def handler(request: Any) -> bytes:
+            return write(request, Answer(status(), json.content_type))
+
+        self._route("/status", ("GET",), handler, Action(run))
+
+
+def write(request: Any, done: Answer, status: int = 200) -> bytes:
+    """The body of *done*, whose head is set on *request*."""
+    request.setResponseCode(status if done.error is None else done.error.http_status)
+    for name, value in fields(done):
+        request.setHeader(name, value)
+    request.setHeader(b"Content-Length", b"%d" % len(done.body))
+    return done.body
+
+
+def _refused(request: Any, failure: Failure) -> bytes:
+    """Klein found no handler."""
+    wrong = cast(HTTPException, failure.value)
+    path = request.path.decode("ascii", "replace")
+    error: FlowError = BadRequest(wrong.description or "bad request")
+    if wrong.code == 404:
+        error = NotFound(f"there is no {path} here")
+    if isinstance(wrong, WrongMethod):
+        error = MethodNotAllowed(f"{path} does not take {request.method.decode('ascii', 'replace')}")
+        request.setHeader(b"Allow", ", ".join(sorted(wrong.valid_methods or ())).encode())
+    return write(request, problem(error, new_id()))
+
+
+def _broken(request: Any, failure: Failure) -> bytes:
+    """A handler of ours failed, which none should."""
+    request_id = new_id()
+    log.failure("request {id}: the gateway failed", failure, id=request_id)
+    return write(request, problem(ExecutorError("internal error"), request_id))

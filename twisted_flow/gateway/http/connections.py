@@ -1,0 +1,139 @@
+"""The open connections of an HTTP gateway: counted, timed once a second, and drained at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet import protocol
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+
+__all__ = ["Connections", "linger"]
+
+_LINGER_SECONDS, _LINGER_BYTES = 5, 2**24
+
+
+class Connection(Protocol):
+    """What `Connections` asks of a protocol."""
+
+    transport: Any
+
+    def sweep(self, second: int) -> None:
+        """Called once a second, with the number of the second."""
+
+    def drain(self) -> None:
+        """End when the requests that have begun to come in are answered."""
+
+
+class Connections:
+    """See the module.
+
+    :param to_library: gives a transport, and the bytes that came over it, to twisted.web.
+    :param clock: hands out time.
+    """
+
+    def __init__(self, to_library: Callable[[Any, bytes], None], clock: IReactorTime) -> None:
+        self.to_library = to_library
+        self.clock = clock
+        self.second = 0
+        """The number of the second; counted, since a look at the clock for each request would cost more."""
+        self.draining = False
+        self._open: set[Connection] = set()
+        self._drained: Deferred[None] | None = None
+        self._sweeping = LoopingCall(self._sweep)
+        self._sweeping.clock = clock  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def start(self) -> None:
+        """Begin to count the seconds."""
+        self._sweeping.start(1.0, now=False)
+
+    def add(self, connection: Connection) -> None:
+        """A connection is open."""
+        self._open.add(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """It is not any more, or is another protocol's."""
+        self._open.discard(connection)
+        if self.draining and not self._open:
+            self.clock.callLater(0, self._end_if_empty)  # another protocol may take it over yet
+
+    def _sweep(self) -> None:
+        self.second += 1
+        for connection in list(self._open):
+            connection.sweep(self.second)
+
+    def drain(self, grace: float) -> Deferred[int]:
+        """End every connection when its requests are answered; after *grace* seconds end what is left.
+
+        :return: fires with the number of connections that had to be cut.
+        """
+        self.draining = True
+        drained: Deferred[int] = Deferred()
+        self._drained = Deferred()
+        alarm = self.clock.callLater(grace, self._cut, drained)
+
+        def done(_: Any) -> None:
+            if self._sweeping.running:
+                self._sweeping.stop()
+            if alarm.active():
+                alarm.cancel()
+                drained.callback(0)
+
+        self._drained.addCallback(done)
+        for connection in list(self._open):
+            connection.drain()
+        self._end_if_empty()
+        return drained
+
+    def _end_if_empty(self) -> None:
+        if not self._open and self._drained is not None and not self._drained.called:
+            self._drained.callback(None)
+
+    def _cut(self, drained: Deferred[int]) -> None:
+        late = list(self._open)
+        for connection in late:
+            connection.transport.abortConnection()
+        drained.callback(len(late))
+
+
+class _Lingering(protocol.Protocol):
+    """A connection whose last answer is written: what still comes in is dropped, so that the answer gets through.
+
+    (To close with unread bytes would reset the connection, and the client might lose the answer; RFC 9112 section 9.6.)
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self.connections, self.until = connections, connections.second + _LINGER_SECONDS
+        self.left = _LINGER_BYTES
+
+    def connectionMade(self) -> None:
+        self.connections.add(self)  # type: ignore[arg-type]
+
+    def dataReceived(self, data: bytes) -> None:
+        self.left -= len(data)
+        if self.left < 0:
+            self.transport.abortConnection()  # type: ignore[union-attr]
+
+    def sweep(self, second: int) -> None:
+        """See `Connection`."""
+        if second > self.until:
+            self.transport.abortConnection()  # type: ignore[union-attr]
+
+    def drain(self) -> None:
+        """See `Connection`: there is nothing to wait for but the client."""
+        self.transport.loseConnection()  # type: ignore[union-attr]
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.connections.remove(self)  # type: ignore[arg-type]
+
+
+def linger(transport: Any, connections: Connections) -> None:
+    """Write no more on *transport*, read what still comes in for a while, and close."""
+    transport.protocol = lingering = _Lingering(connections)
+    transport.loseWriteConnection()
+    lingering.makeConnection(transport)

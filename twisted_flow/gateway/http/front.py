@@ -1,0 +1,73 @@
+"""The outermost resource: what comes before any route. Methods that ask about a path, and other origins' pages."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.web.resource import IResource, Resource
+from zope.interface import implementer
+
+from ...document.identity import new_id
+from ...errors import BadRequest, NotFound
+from .app import App, write
+from .problem import problem
+from .wire import SERVER
+
+__all__ = ["Front"]
+
+_MAX_AGE = b"600"  # seconds for which a browser may remember a preflight's answer
+
+
+@implementer(IResource)
+class Front(Resource):
+    """See the module.
+
+    :param app: the routes.
+    :param cors: which origins' pages may ask: none, all, or those named.
+    """
+
+    isLeaf = True
+
+    def __init__(self, app: App, cors: bool | tuple[str, ...]) -> None:
+        super().__init__()
+        self.app, self.cors = app, cors
+        self.inner: Any = app.klein.resource()
+
+    def render(self, request: Any) -> Any:
+        """Answer, or leave it to Klein."""
+        request.setHeader(b"Server", SERVER)
+        self._allow_origin(request)
+        try:
+            path = unquote_to_bytes(request.path).decode()
+        except UnicodeDecodeError:
+            return write(request, problem(BadRequest("the path is not UTF-8"), new_id()))
+        if request.method == b"OPTIONS":
+            return self._options(request, path)
+        return self.inner.render(request)
+
+    def _allow_origin(self, request: Any) -> None:
+        origin = request.getHeader(b"origin")
+        if not self.cors or origin is None:
+            return
+        if self.cors is True:
+            request.setHeader(b"Access-Control-Allow-Origin", b"*")
+        else:
+            request.setHeader(b"Vary", b"Origin")
+            if origin.decode("latin-1") in self.cors:
+                request.setHeader(b"Access-Control-Allow-Origin", origin)
+
+    def _options(self, request: Any, path: str) -> bytes:
+        methods = self.app.methods(path)
+        if not methods:
+            return write(request, problem(NotFound(f"there is no {path} here"), new_id()))
+        allowed = ", ".join([*methods, "OPTIONS"]).encode()
+        request.setResponseCode(204)
+        request.setHeader(b"Allow", allowed)
+        if request.responseHeaders.hasHeader(b"Access-Control-Allow-Origin"):
+            request.setHeader(b"Access-Control-Allow-Methods", allowed)
+            asked = request.getHeader(b"access-control-request-headers")
+            if asked is not None:
+                request.setHeader(b"Access-Control-Allow-Headers", asked)
+            request.setHeader(b"Access-Control-Max-Age", _MAX_AGE)
+        return b""

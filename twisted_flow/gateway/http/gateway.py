@@ -1,0 +1,118 @@
+"""The HTTP gateway: a service that listens, serves a dispatcher, and drains."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ...endpoint import server_endpoint
+from ...interfaces import IDispatcher, IEngine, IGateway
+from .app import App
+from .connections import Connections
+from .front import Front
+from .lane import Heads, Lane
+from .openapi import openapi
+from .routes import HTTPSettings, flow_routes
+from .site import FlowSite
+from .status import status
+
+__all__ = ["Door", "HTTPGateway"]
+
+log = Logger()
+
+
+class Door(Factory):
+    """Makes the protocol of each new connection: a lane, with twisted.web behind it.
+
+    :param app: the routes.
+    :param clock: hands out time.
+    """
+
+    noisy = False
+
+    def __init__(self, app: App, settings: HTTPSettings, clock: Any) -> None:
+        self.limits = settings.limits
+        self.site = FlowSite(Front(app, settings.cors), settings.limits)
+        self.site.reactor = clock
+        self.connections = self.site.connections = Connections(self.site.take_over, clock)
+        self.heads = Heads(app.plain(), settings.limits)
+
+    def buildProtocol(self, addr: Any) -> Lane | None:
+        """A lane; None, which closes, where there are as many connections as may be."""
+        if len(self.connections) >= self.limits.max_connections:
+            return None
+        return Lane(self.heads, self.connections)
+
+
+@implementer(IGateway)
+class HTTPGateway(Service):
+    """See `IGateway`.
+
+    :param dispatcher: the flow.
+    :param settings: what the flow says of HTTP.
+    :param bound: the socket to listen on, bound already.
+    :param engines: whose health ``/status`` tells.
+    """
+
+    protocol = "http"
+    address = ""
+
+    def __init__(
+        self,
+        dispatcher: IDispatcher,
+        settings: HTTPSettings,
+        bound: socket.socket,
+        engines: Sequence[IEngine],
+    ) -> None:
+        self.settings, self.bound = settings, bound
+        endpoints: Mapping[str, Any] = {
+            name: endpoint for engine in reversed(engines) for name, endpoint in engine.endpoints.items()
+        }
+        routes = flow_routes(settings, endpoints)
+        document = msgspec.json.encode(openapi(settings, routes))
+        self.app = App(dispatcher, settings, routes, partial(status, engines), document)
+        self._port: IListeningPort | None = None
+
+    def startService(self) -> Deferred[None]:
+        """Listen."""
+        from twisted.internet import reactor
+
+        super().startService()
+        self.door = Door(self.app, self.settings, reactor)
+
+        def listening(port: IListeningPort) -> None:
+            self._port = port
+            host, number = self.bound.getsockname()[:2]
+            self.address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+            self.door.connections.start()
+
+        return server_endpoint(self.bound).listen(self.door).addCallback(listening)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, answer what was asked, close."""
+        super().stopService()
+        port, self._port = self._port, None
+        if port is None:
+            self.bound.close()
+            return succeed(None)
+
+        def stopped(_: Any) -> Deferred[int]:
+            self.bound.close()
+            return self.door.connections.drain(self.settings.limits.drain_grace)
+
+        def drained(cut: int) -> None:
+            if cut:
+                log.warn("{cut} connections were cut: their requests took longer than the grace", cut=cut)
+
+        stopping: Deferred[Any] = port.stopListening() or succeed(None)
+        return stopping.addCallback(stopped).addCallback(drained)

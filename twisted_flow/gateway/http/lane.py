@@ -1,0 +1,305 @@
+"""The lane: plain requests to known routes, answered at once. Whatever else comes is twisted.web's and Klein's.
+
+One request at a time: find the end of its head, decide from that head alone, take exactly as many bytes as it says,
+answer in order. The first head that is not plain hands the connection, with its untouched bytes from that head on, to
+twisted.web for good, once the earlier answers are out. So one place decides, and no bytes are ever parsed twice.
+
+Heads repeat from request to request, so what a plain head means is remembered, and parsed only when it is new.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol
+from zope.interface import implementer
+
+from ...answer import Answer
+from ...document.identity import new_id
+from ...errors import RequestTimeout
+from ...limits import Limits
+from .action import Action
+from .connections import Connections, linger
+from .head import Head, Refused, read_head, unfinished
+from .problem import problem
+from .wire import answer_bytes
+
+__all__ = ["IGNORED", "PLAIN", "Heads", "Lane"]
+
+PLAIN: dict[bytes, frozenset[bytes] | None] = {
+    b"accept": frozenset({b"*/*", b"application/json"}),
+    b"connection": frozenset({b"keep-alive", b"Keep-Alive"}),
+    b"content-length": None,
+    b"content-type": frozenset(
+        {b"application/json", b"application/json; charset=utf-8", b"application/x-www-form-urlencoded"}
+    ),
+    b"host": None,
+}
+"""Header fields that matter, with the values that say nothing out of the ordinary; None: judged by itself."""
+
+IGNORED = frozenset(
+    b"accept-encoding accept-language cache-control dnt postman-token pragma priority referer "
+    b"sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site user-agent".split()
+)
+"""Header fields that nobody here looks at, on either way."""
+
+_REMEMBERED, _REMEMBERED_SIZE = 1000, 2048  # heads, and bytes of each
+
+
+class Meaning(Struct, frozen=True):
+    """What a plain head says."""
+
+    action: Action
+    length: int
+    """Of the body."""
+
+
+class Heads:
+    """What heads mean.
+
+    :param actions: the plain routes: method and target to what they do.
+    """
+
+    def __init__(self, actions: Mapping[tuple[bytes, bytes], Action], limits: Limits) -> None:
+        self.actions, self.limits = actions, limits
+        self._known: dict[bytes, Meaning] = {}
+
+    def meaning(self, raw: bytes) -> Meaning | None:
+        """What the head *raw* says; None where it is not plain.
+
+        :raises Refused: where it must not be taken for a request.
+        """
+        meaning = self._known.get(raw)
+        if meaning is None:
+            meaning = self._judged(read_head(raw, self.limits))
+            if meaning is not None and len(raw) <= _REMEMBERED_SIZE:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[raw] = meaning
+        return meaning
+
+    def _judged(self, head: Head) -> Meaning | None:
+        action = self.actions.get((head.method, head.target))
+        if action is None or head.version != "1.1":
+            return None
+        seen: set[bytes] = set()
+        length = b"0"
+        for name, value in head.fields:
+            if name in IGNORED:
+                continue
+            if name not in PLAIN or name in seen:
+                return None
+            seen.add(name)
+            allowed = PLAIN[name]
+            if allowed is not None and value not in allowed:
+                return None
+            if name == b"content-length":
+                length = value
+        if head.method != b"GET" and b"content-length" not in seen:
+            return None
+        return Meaning(action, int(length)) if int(length) <= self.limits.max_body else None
+
+
+class _Due:
+    """An answer that is due; those that are ready leave in the order of their requests."""
+
+    __slots__ = ("deferred", "ready", "status")
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.ready: bytes | None = None
+        self.deferred: Any = None
+
+
+@implementer(IPushProducer)
+class Lane(Protocol):
+    """One connection. See the module.
+
+    :param heads: what heads mean.
+    :param connections: of the gateway, which times and drains them.
+    """
+
+    def __init__(self, heads: Heads, connections: Connections) -> None:
+        self.heads, self.connections, self.limits = heads, connections, heads.limits
+        self.buffer = bytearray()
+        self.due: deque[_Due] = deque()
+        self.wanted = 0
+        """How many bytes have to be there before another look at them is worth while."""
+        self.scanned = 0
+        """How many bytes of an unfinished head are known to be well formed."""
+        self.since = 0
+        """The second in which what the connection now waits for began."""
+        self.full = self.held = self.draining = self.ended = False
+        self._advancing = False
+
+    def connectionMade(self) -> None:
+        self.since = self.connections.second
+        self.connections.add(self)
+        self.transport.registerProducer(self, True)  # type: ignore[union-attr]
+        if self.connections.draining:
+            self.drain()
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.scanned:
+            self.since = self.connections.second  # a head begins, or a body comes on
+        self.buffer += data
+        self.advance()
+        if self.due or self.held:
+            self.hold()
+
+    def advance(self) -> None:
+        """Take as many whole requests as there are, while there is room for their answers."""
+        if self._advancing:
+            return
+        self._advancing = True
+        most = self.limits.max_pipeline
+        while len(self.buffer) > self.wanted and not self.full and not self.ended and len(self.due) < most:
+            if not self.take():
+                break
+        self._advancing = False
+        if self.draining and not self.due and not self.buffer and not self.ended:
+            self.end()
+
+    def hold(self) -> None:
+        """Read on only while there is room: the client writes, we answer, and it reads."""
+        crowded = len(self.due) >= self.limits.max_pipeline or (bool(self.due) and len(self.buffer) > self.wanted)
+        busy = not self.ended and (self.full or crowded)
+        if busy != self.held and not self.ended:
+            self.held = busy
+            if busy:
+                self.transport.pauseProducing()  # type: ignore[union-attr]
+            else:
+                self.transport.resumeProducing()  # type: ignore[union-attr]
+
+    def take(self) -> bool:
+        """Take one request off the buffer: whether there was one to take."""
+        buffer = self.buffer
+        while buffer.startswith(b"\r\n"):  # RFC 9112 section 2.2: some clients end a request with one too many
+            del buffer[:2]
+            self.scanned = 0
+        end = buffer.find(b"\r\n\r\n", max(self.scanned - 3, 0)) + 4
+        try:
+            if end == 3:
+                unfinished(buffer, self.limits, self.scanned)
+                self.scanned = self.wanted = len(buffer)
+                return False
+            meaning = self.heads.meaning(bytes(buffer[:end]))
+        except Refused as refused:
+            return self.refuse(refused)
+        self.scanned = 0
+        if meaning is None:
+            self.wanted = 0
+            if not self.due:  # else: looked at again when the last answer is out
+                self.hand_over()
+            return False
+        size = end + meaning.length
+        if len(buffer) < size:
+            self.wanted = size - 1
+            return False
+        with memoryview(buffer) as view:
+            body = bytes(view[end:size])
+        del buffer[:size]
+        self.wanted = 0
+        self.since = self.connections.second
+        due = _Due(meaning.action.status)
+        self.due.append(due)
+        due.deferred = meaning.action.run(body)
+        due.deferred.addCallback(self.answered, due)
+        return True
+
+    def answered(self, answer: Answer, due: _Due) -> None:
+        """Answers leave in the order of the requests, whichever is ready first."""
+        if self.ended:
+            return
+        last = self.draining and len(self.due) == 1 and not self.buffer
+        status = due.status if answer.error is None else answer.error.http_status
+        due.ready = answer_bytes(status, answer, close=last)
+        while self.due and (ready := self.due[0].ready) is not None:
+            self.due.popleft()
+            self.transport.write(ready)  # type: ignore[union-attr]
+        self.since = self.connections.second
+        if not self._advancing:
+            self.advance()
+            self.hold()
+
+    def refuse(self, refused: Refused) -> bool:
+        """Answer what must not be taken for a request, once the earlier answers are out, and end."""
+        if self.due:
+            self.wanted = 0
+            return False
+        refusal = problem(refused.error, new_id(), refused.status)
+        self.transport.write(answer_bytes(refused.status, refusal, close=True))  # type: ignore[union-attr]
+        self.leave()
+        linger(self.transport, self.connections)
+        return False
+
+    def hand_over(self) -> None:
+        """Let twisted.web and Klein have the connection, from this head on."""
+        rest = bytes(self.buffer)
+        self.leave()
+        self.connections.to_library(self.transport, rest)
+
+    def leave(self) -> None:
+        """This protocol has nothing more to do with its connection."""
+        self.ended = True
+        self.buffer.clear()
+        self.connections.remove(self)
+        self.transport.unregisterProducer()  # type: ignore[union-attr]
+        if self.held:
+            self.held = False
+            self.transport.resumeProducing()  # type: ignore[union-attr]
+
+    def end(self) -> None:
+        """Close, when all that was written is out."""
+        self.leave()
+        self.transport.loseConnection()  # type: ignore[union-attr]
+
+    def drain(self) -> None:
+        """Take no request that has not begun to come in; end when the last one is answered."""
+        self.draining = True
+        self.advance()
+
+    def sweep(self, second: int) -> None:
+        """Once a second: end what has waited too long for its client."""
+        waited = second - self.since
+        if self.full:
+            if waited > self.limits.write_timeout:
+                self.transport.abortConnection()  # type: ignore[union-attr]
+        elif self.due:
+            return
+        elif not self.buffer:
+            if waited > self.limits.idle_timeout:
+                self.end()
+        elif self.scanned and waited > self.limits.header_timeout:
+            self.refuse(Refused(RequestTimeout(f"no whole head within {self.limits.header_timeout:g} s")))
+        elif waited > self.limits.body_timeout:
+            self.refuse(Refused(RequestTimeout(f"nothing of the body for {self.limits.body_timeout:g} s")))
+
+    def pauseProducing(self) -> None:
+        """The client does not read: take no more requests, and read no more."""
+        self.full = True
+        self.since = self.connections.second
+        self.hold()
+
+    def resumeProducing(self) -> None:
+        """It reads again."""
+        self.full = False
+        self.since = self.connections.second
+        self.advance()
+        self.hold()
+
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`; what there is to do is done in `connectionLost`."""
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """Whatever the client asked for and did not wait for is dropped."""
+        self.ended = True
+        self.buffer.clear()
+        self.connections.remove(self)
+        due, self.due = self.due, deque()
+        for each in due:
+            each.deferred.cancel()

@@ -1,0 +1,78 @@
+"""What a request's header fields ask for, beyond a plain one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+from ...errors import BadRequest, NotAcceptable, UnsupportedMediaType, ValidationError
+from ...message import Arrays
+
+__all__ = ["arrays_of", "check_media_types", "timeout_of"]
+
+_READ = ("application/json", "application/x-www-form-urlencoded")  # the latter: what curl says of any -d
+_WRITTEN = "application/json"
+
+
+def _media_type(value: str) -> tuple[str, dict[str, str]]:
+    """``text/html; q=0.5`` as ``('text/html', {'q': '0.5'})``."""
+    name, *rest = (part.strip() for part in value.split(";"))
+    parameters = dict(part.partition("=")[::2] for part in rest)
+    return name.lower(), {key.strip().lower(): text.strip().strip('"') for key, text in parameters.items()}
+
+
+def check_media_types(request: Any) -> None:
+    """Hold Content-Type and Accept of *request* against what is read and written here.
+
+    :raises UnsupportedMediaType: if its body is not JSON in UTF-8 (curl's default type passes for it).
+    :raises NotAcceptable: if it does not take JSON.
+    """
+    given = request.getHeader(b"content-type")
+    if given is not None:
+        name, parameters = _media_type(given.decode("latin-1"))
+        if name not in _READ or parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+            raise UnsupportedMediaType(f"a body is application/json in UTF-8 here, not {name}")
+    if request.getHeader(b"content-encoding") not in (None, b"identity"):
+        raise UnsupportedMediaType("a body comes without Content-Encoding here")
+    accepted = b",".join(request.requestHeaders.getRawHeaders(b"accept", [])).decode("latin-1")
+    if accepted.strip() and not any(_accepts(each) for each in accepted.split(",")):
+        raise NotAcceptable(f"answers are {_WRITTEN} here, which Accept leaves out")
+
+
+def _accepts(media_range: str) -> bool:
+    name, parameters = _media_type(media_range)
+    try:
+        quality = float(parameters.get("q", "1"))
+    except ValueError:
+        quality = 0.0
+    return quality > 0 and name in ("*/*", "application/*", _WRITTEN)
+
+
+def timeout_of(request: Any) -> float | None:
+    """The seconds that ``X-Request-Timeout`` gives.
+
+    :raises BadRequest: if that is no number above 0.
+    """
+    given = request.getHeader(b"x-request-timeout")
+    if given is None:
+        return None
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise BadRequest("X-Request-Timeout is a number of seconds above 0")
+    return seconds
+
+
+def arrays_of(request: Any) -> Arrays | None:
+    """What ``?arrays=`` asks for.
+
+    :raises ValidationError: if that is neither 'dense' nor 'list'.
+    """
+    given = request.args.get(b"arrays", [None])[-1]
+    if given is None:
+        return None
+    if given not in (b"dense", b"list"):
+        raise ValidationError.at("/arrays", "?arrays= is 'dense' or 'list'")
+    return cast(Arrays, given.decode())

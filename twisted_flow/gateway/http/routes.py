@@ -1,0 +1,84 @@
+"""The HTTP routes of a flow, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from ...executor.table import find
+from ...limits import Limits
+
+__all__ = ["HTTPSettings", "Route", "flow_routes"]
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """A path that has documents answered by an endpoint, and what OpenAPI says of it."""
+
+    path: str
+    endpoint: str | None
+    """The executors' endpoint; None: the body names it."""
+    methods: tuple[str, ...] = ("POST",)
+    summary: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    status_code: int = 200
+    """Of a success."""
+    response_description: str = "The documents, as the executors left them"
+    deprecated: bool = False
+    operation_id: str | None = None
+    include_in_schema: bool = True
+    name: str | None = None
+
+
+class HTTPSettings(Struct, frozen=True, kw_only=True):
+    """What a flow says of its HTTP gateway."""
+
+    title: str = "Twisted Flow"
+    description: str = ""
+    cors: bool | tuple[str, ...] = False
+    """Which origins' pages may ask: none, all, or those named."""
+    debug_endpoints: bool = True
+    """Whether there are ``/status`` and ``/post``."""
+    crud_endpoints: bool = True
+    """Whether there are ``/index``, ``/search``, ``/update`` and ``/delete``."""
+    docs: bool = True
+    """Whether there are ``/docs``, ``/redoc`` and ``/openapi.json``."""
+    exposed: tuple[Route, ...] = ()
+    """Endpoints of executors under paths of their own."""
+    limits: Limits = Limits()
+    debug: bool = False
+    """Whether callers are told all that is known of a failure."""
+
+
+_CRUD = (
+    Route(path="/index", endpoint="/index", tags=("CRUD",), summary="Post data to /index"),
+    Route(path="/search", endpoint="/search", tags=("CRUD",), summary="Post data to /search"),
+    Route(path="/update", endpoint="/update", methods=("PUT", "POST"), tags=("CRUD",), summary="Put data to /update"),
+    Route(
+        path="/delete", endpoint="/delete", methods=("DELETE", "POST"), tags=("CRUD",), summary="Delete data by /delete"
+    ),
+)
+_POST = Route(path="/post", endpoint=None, tags=("Debug",), summary="Post data to the endpoint that the body names")
+
+
+def flow_routes(settings: HTTPSettings, endpoints: Mapping[str, Any]) -> tuple[Route, ...]:
+    """The routes that *settings* ask for; one that was exposed wins over a built-in of the same path.
+
+    :param endpoints: of the executors, whose docstrings describe what nobody described.
+    """
+    routes = {route.path: route for route in (_CRUD if settings.crud_endpoints else ())}
+    if settings.debug_endpoints:
+        routes[_POST.path] = _POST
+    for route in settings.exposed:
+        routes[route.path] = route
+    return tuple(_described(route, endpoints) for route in routes.values())
+
+
+def _described(route: Route, endpoints: Mapping[str, Any]) -> Route:
+    found = find(endpoints, route.endpoint) if route.endpoint is not None else None
+    if route.description is not None or not found or not found.summary:
+        return route
+    changes: dict[str, Any] = {"description": found.summary}
+    return Route(**{**{name: getattr(route, name) for name in route.__struct_fields__}, **changes})

@@ -1,0 +1,1 @@
+"""How executors are joined into a flow."""

@@ -1,0 +1,34 @@
+"""What is bounded, and where the bounds are unless told otherwise."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+__all__ = ["Limits"]
+
+Bytes = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Delay = Annotated[float, Meta(ge=0)]
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """The bounds of one flow. Each field is an option of ``twistd flow`` too (``max_body`` is ``--max-body``)."""
+
+    max_body: Annotated[Bytes, "bytes of a request's body, of a message, of a frame"] = 64 * 2**20
+    max_request_line: Annotated[Bytes, "bytes of an HTTP request line"] = 16 * 2**10
+    max_headers_size: Annotated[Bytes, "bytes of all HTTP header fields of a request"] = 64 * 2**10
+    max_headers: Annotated[Count, "HTTP header fields of a request"] = 100
+    max_connections: Annotated[Count, "open connections of a gateway"] = 10_000
+    max_pipeline: Annotated[Count, "HTTP requests in flight on a connection; then reading stops"] = 16
+    header_timeout: Annotated[Seconds, "seconds for the head of a request to come in whole"] = 10
+    body_timeout: Annotated[Seconds, "seconds in which some of a request's body must come"] = 30
+    idle_timeout: Annotated[Seconds, "seconds that a connection may stay open with nothing asked"] = 75
+    write_timeout: Annotated[Seconds, "seconds that a client may leave its answer unread"] = 60
+    timeout: Annotated[Seconds | None, "seconds for every request that names no timeout of its own"] = None
+    max_queue: Annotated[Count, "requests that wait for one executor; then the answer is QueueFull"] = 1024
+    drain_delay: Annotated[Delay, "seconds between the signal to stop and the end of listening"] = 0
+    drain_grace: Annotated[Delay, "seconds for requests in flight to end when the server stops"] = 30
+    max_depth: Annotated[Count, "levels of nested documents, and of nested tags"] = 32

@@ -1,0 +1,91 @@
+"""What is asked and what is answered, on every protocol. Frozen: executors change documents, never these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from .document import DocumentArray
+
+__all__ = ["ExceptionInfo", "Header", "Request", "Response", "Route", "Status", "StatusCode"]
+
+Arrays = Literal["dense", "list"]
+"""How arrays are spelt in a JSON answer: as their bytes, or as nested lists of numbers."""
+
+
+class StatusCode(IntEnum):
+    """How far a request has come (StatusProto.StatusCode)."""
+
+    SUCCESS = 0
+    PENDING = 1
+    READY = 2
+    ERROR = 3
+    ERROR_DUPLICATE = 4
+    ERROR_NOTALLOWED = 5
+    ERROR_CHAINED = 6
+
+
+class ExceptionInfo(Struct, frozen=True, gc=False):
+    """What went wrong (StatusProto.ExceptionProto)."""
+
+    name: str = ""
+    """The name of one of the errors in `twisted_flow.errors`."""
+    args: list[str] = []
+    stacks: list[str] = []
+    """Lines of the traceback; only where the server says ``--debug``."""
+    executor: str = ""
+
+
+class Status(Struct, frozen=True, gc=False):
+    """How a request ended (StatusProto)."""
+
+    code: int = StatusCode.SUCCESS
+    description: str = ""
+    exception: ExceptionInfo | None = None
+
+
+class Header(Struct, frozen=True, rename="camel", gc=False):
+    """Where a request goes (HeaderProto)."""
+
+    exec_endpoint: str = "/"
+    target_peapod: str = ""
+    """A regular expression: only executors whose names begin with a match of it take part. '' is all."""
+    no_propagate: bool = False
+
+
+class Route(Struct, frozen=True, rename="camel", gc=False):
+    """One station on the way (RouteProto)."""
+
+    pod: str
+    pod_id: str
+    start_time: datetime
+    end_time: datetime
+    status: Status | None = None
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """Documents on their way to an endpoint."""
+
+    request_id: str
+    header: Header
+    docs: DocumentArray
+    groundtruths: DocumentArray
+    parameters: dict[str, Any]
+    timeout: float | None = None
+    """Seconds that the caller gives it, from when it was read."""
+    deadline: float | None = None
+    """When that is over, in seconds of ``time.monotonic``; set by the deadline policy."""
+    arrays: Arrays = "dense"
+
+
+class Response(Struct, frozen=True):
+    """What became of a request. `routes` may be added to while it travels back."""
+
+    request: Request
+    docs: DocumentArray
+    groundtruths: DocumentArray
+    routes: list[Route]
+    status: Status = Status()

@@ -1,0 +1,76 @@
+"""Admission: an engine gets as many calls as it takes, some more wait, and the rest are told so at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from zope.interface import implementer
+
+from ..errors import QueueFull
+from ..interfaces import IDispatcher, IEngine
+from ..message import Request, Response
+
+__all__ = ["Admission"]
+
+
+class _Waiter:
+    """A request that waits, and later the one that was let through for it."""
+
+    def __init__(self, admission: Admission, request: Request) -> None:
+        self.admission, self.request = admission, request
+        self.answer: Deferred[Response] = Deferred(self.cancel)
+        self.response: Deferred[Response] | None = None
+
+    def cancel(self, _: Deferred[Response]) -> None:
+        """Who waits may leave; what is under way is cancelled."""
+        if self.response is None:
+            del self.admission.waiting[self]
+        else:
+            self.response.cancel()
+
+    def enter(self, response: Deferred[Response]) -> None:
+        """It is this one's turn."""
+        self.response = response
+        response.chainDeferred(self.answer)
+
+
+@implementer(IDispatcher)
+class Admission:
+    """Lets through what fits in the engine's window; up to *most* wait; beyond that the answer is `QueueFull`.
+
+    :param engine: what answers.
+    :param most: how many requests may wait.
+    """
+
+    def __init__(self, engine: IEngine, most: int) -> None:
+        self.engine, self.most = engine, most
+        self.waiting: dict[_Waiter, None] = {}  # in the order of their coming; any may leave
+        self._under_way = 0
+        self._admitting = False
+
+    def dispatch(self, request: Request) -> Deferred[Response]:
+        """See `IDispatcher`."""
+        if not self.waiting and self._under_way < self.engine.window:
+            return self._admit(request)
+        if len(self.waiting) >= self.most:
+            return fail(QueueFull(f"{self.most} requests wait for executor {self.engine.name!r}", retry_after=1))
+        waiter = _Waiter(self, request)
+        self.waiting[waiter] = None
+        return waiter.answer
+
+    def _admit(self, request: Request) -> Deferred[Response]:
+        self._under_way += 1
+        response: Deferred[Response] = self.engine.dispatch(request)
+        return response.addBoth(self._ended)
+
+    def _ended(self, outcome: Any) -> Any:
+        self._under_way -= 1
+        if self.waiting and not self._admitting:
+            self._admitting = True
+            while self.waiting and self._under_way < self.engine.window:
+                waiter = next(iter(self.waiting))
+                del self.waiting[waiter]
+                waiter.enter(self._admit(waiter.request))
+            self._admitting = False
+        return outcome

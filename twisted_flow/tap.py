@@ -1,0 +1,150 @@
+"""``twistd flow``: the command line, turned into a `Flow` and its service."""
+
+from __future__ import annotations
+
+import sys
+import typing
+from typing import Any, NoReturn
+
+import msgspec
+from twisted.application.service import IService
+from twisted.python import usage
+
+from .bridge import install_reactor
+from .errors import ConfigurationError
+from .flow import Flow
+from .limits import Limits
+from .service import FlowService
+from .suggestion import nearest
+
+__all__ = ["Options", "makeService"]
+
+
+def _limit_options() -> list[list[Any]]:
+    """An option for each of the limits, described as they are."""
+    hints = typing.get_type_hints(Limits, include_extras=True)
+    return [
+        [field.encode_name.replace("_", "-"), None, None, f"{hints[field.name].__metadata__[-1]} [{field.default}]"]
+        for field in msgspec.structs.fields(Limits)
+    ]
+
+
+def _give_up(line: str) -> NoReturn:
+    sys.exit(f"twistd flow: {line}")
+
+
+class Options(usage.Options):
+    """The command line of ``twistd flow``."""
+
+    synopsis = "[--protocol=http] [--port=12345] [--uses=FILE.py:Class]... [options]"
+    longdesc = "Serves executors: Python classes whose methods answer requests. Without one, documents come back as they are."
+    optParameters = [
+        ["protocol", None, "http", "The protocol: http."],
+        ["port", "p", "0", "The port; 0: one that is free, told in the log."],
+        ["host", None, "0.0.0.0", "The address to listen on."],
+        ["name", None, "flow", "The flow's name."],
+        ["title", None, None, "The title of the docs pages."],
+        ["description", None, "", "The description on the docs pages."],
+        ["workspace", None, None, "The folder for the executors' own folders."],
+        *_limit_options(),
+    ]
+    optFlags = [
+        ["cors", None, "Let pages of every origin ask. See --cors-origin."],
+        ["no-debug-endpoints", None, "Do without /status and /post."],
+        ["no-crud-endpoints", None, "Do without /index, /search, /update and /delete."],
+        ["no-docs", None, "Do without /docs, /redoc and /openapi.json."],
+        ["debug", None, "Tell callers all that is known of a failure."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["uses"] = []
+        self["cors-origins"] = []
+        self["expose"] = []
+
+    def opt_uses(self, uses: str) -> None:
+        """An executor: FILE.py:Class or package.module:Class. Given again, it stands behind the first."""
+        self["uses"].append(uses)
+
+    def opt_cors_origin(self, origin: str) -> None:
+        """Let pages of this origin (https://example.org) ask. May be given again."""
+        self["cors-origins"].append(origin)
+
+    def opt_expose_endpoint(self, endpoint: str) -> None:
+        """Give an endpoint of the executors an HTTP route of its own. May be given again."""
+        self["expose"].append(endpoint)
+
+    def parseArgs(self, *unexpected: str) -> None:
+        """There are no arguments beside the options."""
+        if unexpected:
+            raise usage.UsageError(f"what is {unexpected[0]!r}? executors are given by --uses={unexpected[0]}")
+
+    def parseOptions(self, options: Any = None) -> None:
+        """Where something is wrong, one line says so; twistd itself would print pages, and status 0."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as wrong:
+            _give_up(self._explained(str(wrong)))
+
+    def _explained(self, wrong: str) -> str:
+        unknown = wrong.removeprefix("option --").removesuffix(" not recognized")
+        if unknown == wrong:
+            return wrong
+        return f"there is no option --{unknown}{nearest(unknown, [name.rstrip('=') for name in self.longOpt])}"
+
+    def postOptions(self) -> None:
+        """The last moment at which the reactor can be chosen."""
+        install_reactor()
+        try:
+            self["flow"] = self._flow()
+        except ConfigurationError as wrong:
+            _give_up(str(wrong))
+
+    def _flow(self) -> Flow:
+        flow = Flow(
+            protocol=self["protocol"],
+            port=self._port(),
+            host=self["host"],
+            name=self["name"],
+            cors=self["cors-origins"] or bool(self["cors"]),
+            title=self["title"],
+            description=self["description"],
+            no_debug_endpoints=bool(self["no-debug-endpoints"]),
+            no_crud_endpoints=bool(self["no-crud-endpoints"]),
+            docs=not self["no-docs"],
+            workspace=self["workspace"],
+            limits=self._limits(),
+            debug=bool(self["debug"]),
+        )
+        for uses in self["uses"]:
+            flow.add(uses)
+        for endpoint in self["expose"]:
+            flow.expose_endpoint(endpoint)
+        return flow
+
+    def _port(self) -> int:
+        try:
+            return int(self["port"])
+        except ValueError:
+            raise ConfigurationError(f"--port={self['port']}: a port is a number from 0 to 65535") from None
+
+    def _limits(self) -> Limits:
+        given = {name: self[name.replace("_", "-")] for name in Limits.__struct_fields__}
+        values = {name: value for name, value in given.items() if value is not None}
+        for name, value in values.items():
+            try:
+                msgspec.convert({name: value}, Limits, strict=False)
+            except msgspec.ValidationError as wrong:
+                reason = str(wrong).partition(" - at ")[0]
+                raise ConfigurationError(f"--{name.replace('_', '-')}={value}: {reason}") from None
+        return msgspec.convert(values, Limits, strict=False)
+
+
+def makeService(options: Options) -> IService:
+    """The service that *options* describe."""
+    try:
+        service: FlowService = IService(options["flow"])
+    except ConfigurationError as wrong:
+        _give_up(str(wrong))
+    service.exits_on_failure = True
+    return service
