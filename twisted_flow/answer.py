@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -25,7 +25,7 @@ __all__ = ["Answer", "Origin", "answer", "refusal"]
 
 log = Logger()
 
-_now, _UTC = datetime.now, timezone.utc
+_now, _UTC = datetime.now, UTC
 
 
 class Answer(Struct, frozen=True):
@@ -99,7 +99,9 @@ def refusal(error: FlowError, request_id: str, origin: Origin) -> Answer:
     cause = error.__cause__
     because = "" if cause is None else f": {traceback.format_exception_only(cause)[-1].strip()}"
     write = log.error if error.http_status == 500 else log.info
-    write("request {id}: {name}: {detail}{because}", id=request_id, name=error.name, detail=error.detail, because=because)
+    write(
+        "request {id}: {name}: {detail}{because}", id=request_id, name=error.name, detail=error.detail, because=because
+    )
     if origin.debug and cause is not None:
         error.detail += because
         error.stacks = tuple(traceback.format_exception(cause))

@@ -12,7 +12,7 @@ __all__ = ["banner"]
 
 
 def _private_address() -> str | None:
-    """This machine's address in its own network, if it has one. (Nothing is sent: connecting UDP only picks a route.)"""
+    """This machine's address in its own network, if it has one. (Nothing is sent: UDP only picks a route.)"""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("10.255.255.255", 1))

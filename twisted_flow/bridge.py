@@ -84,21 +84,26 @@ def spawn(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
 
     :return: fires with what it returns, fails with what it raises. Cancelling cancels the task, and fails at once.
     """
-    loop = asyncio_loop()
-    if loop is None:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # another reactor
         return _spawn_aside(coroutine)
     task = loop.create_task(coroutine, context=Context())
-    deferred: Deferred[T] = Deferred(lambda _: task.cancel())
+    deferred: Deferred[T] = Deferred(partial(_cancel, task))
     task.add_done_callback(partial(_settle, deferred))
     return deferred
 
 
 def _spawn_aside(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
     future = asyncio.run_coroutine_threadsafe(coroutine, _SideLoop.get())
-    deferred: Deferred[T] = Deferred(lambda _: future.cancel())
+    deferred: Deferred[T] = Deferred(partial(_cancel, future))
     call = from_thread()
     future.add_done_callback(lambda done: call(_settle, deferred, done))
     return deferred
+
+
+def _cancel(work: Any, _: Any) -> None:
+    work.cancel()
 
 
 def _settle(deferred: Deferred[T], done: Any) -> None:

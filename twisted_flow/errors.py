@@ -156,6 +156,10 @@ class ValidationError(FlowError):
         where = f"{pointer}: " if pointer else ""
         return cls(where + detail, errors=(FieldError(pointer, detail),))
 
+    def below(self, pointer: str) -> ValidationError:
+        """The same error of a part that stands at *pointer*."""
+        return self.at(pointer + self.errors[0].pointer, self.errors[0].detail)
+
 
 class ExecutorError(FlowError):
     """The user's code raised something, or returned nonsense."""

@@ -19,7 +19,7 @@ from .service import GATEWAYS, FlowConfig, FlowService, NodeConfig, make_service
 from .suggestion import nearest
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Flow"]
 

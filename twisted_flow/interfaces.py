@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
+
+from .message import Request, Response
 
 __all__ = ["ICodec", "IDispatcher", "IEngine", "IExecutor", "IGateway"]
 
@@ -11,31 +17,31 @@ __all__ = ["ICodec", "IDispatcher", "IEngine", "IExecutor", "IGateway"]
 class IDispatcher(Interface):
     """Answers requests. Knows no protocol. Engines, policies, whole flows and channels all are dispatchers."""
 
-    def dispatch(request):  # type: ignore[no-untyped-def]
+    def dispatch(request: Request) -> Deferred[Response]:
         """Answer *request*.
 
-        :param Request request: frozen; its documents are the answerer's to change.
-        :return: ``Deferred[Response]``. It fails with a `FlowError` and nothing else (but for Twisted's
+        :param request: frozen; its documents are the answerer's to change.
+        :return: fails with a `FlowError` and nothing else (but for Twisted's
             ``CancelledError`` to who cancelled it). Cancelling it cancels the work.
         """
 
 
 class IExecutor(Interface):
-    """A user's executor, ready to be opened in the place where it will run. Found by adaptation: ``IExecutor(uses)``."""
+    """A user's executor, ready to be opened in the place where it will run."""
 
     name = Attribute("``str``: what `targetPeapod`, routes, logs and errors call it.")
     endpoints = Attribute("``Mapping[str, Endpoint]``: what each endpoint is; known before it is opened.")
 
-    def open():  # type: ignore[no-untyped-def]
+    def open() -> Mapping[str, Callable[..., Any]]:
         """Make the user's object.
 
         To be called once, where the object's blocking methods will run.
 
-        :return: ``Mapping[str, Callable[[Request, Context], Any]]``: for each endpoint how to call it.
+        :return: for each endpoint how to call it: with a Request and a Context.
         :raises Exception: whatever the user's constructor raises.
         """
 
-    def close():  # type: ignore[no-untyped-def]
+    def close() -> Any:
         """Close the user's object, if it was made.
 
         :return: None, or an awaitable that has to be awaited on the event loop.
@@ -50,16 +56,16 @@ class IEngine(IDispatcher):
     window = Attribute("``int``: how many calls it takes at once, now. More may be dispatched only by who bounds them.")
     health = Attribute("``str``: 'new', 'starting', 'ready', 'stopping' or 'stopped'.")
 
-    def start():  # type: ignore[no-untyped-def]
+    def start() -> Deferred[None]:
         """Make the executor.
 
-        :return: ``Deferred[None]``; fails with whatever the executor's constructor raised.
+        :return: fails with whatever the executor's constructor raised.
         """
 
-    def stop():  # type: ignore[no-untyped-def]
+    def stop() -> Deferred[None]:
         """Let the calls under way end, and close the executor. Stopping what is not started does nothing.
 
-        :return: ``Deferred[None]``; fails with whatever the executor's ``close`` raised.
+        :return: fails with whatever the executor's ``close`` raised.
         """
 
 
@@ -68,22 +74,20 @@ class ICodec(Interface):
 
     content_type = Attribute("``str``: the media type of what it encodes.")
 
-    def decode_request(body, endpoint, max_depth):  # type: ignore[no-untyped-def]
+    def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request:
         """Read a request.
 
-        :param bytes body: all of it.
+        :param body: all of it.
         :param endpoint: the endpoint, if the place where the request came in has one: it wins over the body's.
-        :param int max_depth: how many levels of documents, and of tags, there may be.
-        :return: `Request`.
+        :param max_depth: how many levels of documents, and of tags, there may be.
         :raises BadRequest: if the bytes do not parse.
         :raises ValidationError: if they do, and say nothing that makes sense; it names the field.
         """
 
-    def encode_response(response):  # type: ignore[no-untyped-def]
+    def encode_response(response: Response) -> bytes:
         """Write a response.
 
-        :param Response response: with all its routes.
-        :return: ``bytes``.
+        :param response: with all its routes.
         :raises TypeError: if there is something in it that cannot travel (an object of the user's in tags, say).
         """
 

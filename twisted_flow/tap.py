@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import typing
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import msgspec
 from twisted.application.service import IService
@@ -37,7 +37,9 @@ class Options(usage.Options):
     """The command line of ``twistd flow``."""
 
     synopsis = "[--protocol=http] [--port=12345] [--uses=FILE.py:Class]... [options]"
-    longdesc = "Serves executors: Python classes whose methods answer requests. Without one, documents come back as they are."
+    longdesc = (
+        "Serves executors: Python classes whose methods answer requests. Without one, documents come back as they are."
+    )
     optParameters = [
         ["protocol", None, "http", "The protocol: http."],
         ["port", "p", "0", "The port; 0: one that is free, told in the log."],
@@ -143,8 +145,8 @@ class Options(usage.Options):
 def makeService(options: Options) -> IService:
     """The service that *options* describe."""
     try:
-        service: FlowService = IService(options["flow"])
+        service = cast(FlowService, IService(options["flow"]))
     except ConfigurationError as wrong:
         _give_up(str(wrong))
-    service.exits_on_failure = True
+    service.owns_process = True
     return service

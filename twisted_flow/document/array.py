@@ -11,7 +11,7 @@ import numpy as np
 from . import match, storage
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from .document import Document
 

@@ -28,8 +28,12 @@ def complete(documents: Sequence[Document], pointer: str, max_depth: int = MAX_D
     :param max_depth: how many levels of documents, and of tags, there may be.
     :raises ValidationError: naming the first wrong place.
     """
-    for position, document in enumerate(documents):
-        complete_one(document, f"{pointer}/{position}", max_depth, level)
+    for document in documents:
+        try:
+            complete_one(document, "", max_depth, level)
+        except ValidationError as wrong:
+            position = next(n for n, each in enumerate(documents) if each is document)
+            raise wrong.below(f"{pointer}/{position}") from None
 
 
 def complete_one(document: Document, pointer: str, max_depth: int = MAX_DEPTH, level: int = 1) -> None:

@@ -42,8 +42,10 @@ def _read(uri: str) -> bytes:
 
 
 def _data_uri(mime_type: str, content: bytes, charset: str, as_base64: bool) -> str:
-    head = ";".join(filter(None, [mime_type, charset and f"charset={charset}", as_base64 and "base64"]))
-    return f"data:{head}," + (base64.b64encode(content).decode() if as_base64 else urllib.parse.quote_from_bytes(content))
+    head = mime_type + (f";charset={charset}" if charset else "") + (";base64" if as_base64 else "")
+    return f"data:{head}," + (
+        base64.b64encode(content).decode() if as_base64 else urllib.parse.quote_from_bytes(content)
+    )
 
 
 def uri_to_buffer(document: Document) -> None:
@@ -91,7 +93,7 @@ def buffer_to_blob(document: Document, dtype: str = "uint8", count: int = -1, of
 def blob_to_buffer(document: Document) -> None:
     """Keep the bytes of *blob*, row by row, in *buffer*."""
     _needed(document.blob, "blob")
-    document.buffer = document.blob.tobytes()
+    document.buffer = np.asarray(document.blob).tobytes()
 
 
 def text_to_buffer(document: Document, charset: str = "utf-8") -> None:

@@ -81,7 +81,7 @@ class Blob(Content[Any]):
     """The content that is an array."""
 
     def read(self, document: Document) -> Any:
-        value = document._blob
+        value: Any = document._blob
         return None if value is UNSET else ndarray.from_wire(value)
 
     def wire(self, value: Any) -> ndarray.NdArray:

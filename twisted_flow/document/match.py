@@ -38,9 +38,7 @@ METRICS: dict[str, Callable[[Any, Any], Any]] = {
 """Distances by name: of arrays of shapes (n, d) and (m, d) to one of shape (n, m)."""
 
 
-def match(
-    queries: DocumentArray, index: DocumentArray, limit: int, metric: str | Callable[[Any, Any], Any]
-) -> None:
+def match(queries: DocumentArray, index: DocumentArray, limit: int, metric: str | Callable[[Any, Any], Any]) -> None:
     """See `DocumentArray.match`."""
     name = metric if isinstance(metric, str) else metric.__name__
     measure = METRICS.get(metric) if isinstance(metric, str) else metric

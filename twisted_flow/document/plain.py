@@ -1,4 +1,4 @@
-"""Documents in plain terms: JSON, msgpack, and what Python builds in. Numpy's scalars and arrays in tags become theirs."""
+"""Documents in plain terms: JSON, msgpack, and what Python builds in; numpy's numbers and arrays in tags as theirs."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..bridge import spawn
-from ..errors import FlowError, Unavailable
+from ..errors import Unavailable
 from ..executor.call import Context, awaited, error_of, response_to
 from ..executor.table import find
 from ..interfaces import IEngine, IExecutor
@@ -86,9 +86,7 @@ def run_on_loop(name: str, call: Callable[[Request, Context], Any], request: Req
             return succeed(response_to(request, result))
     except Exception as wrong:
         return fail(error_of(wrong, name))
-    return result.addCallbacks(
-        _returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context)
-    )  # type: ignore[no-any-return]
+    return result.addCallbacks(_returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context))
 
 
 def _returned(result: Any, request: Request, name: str) -> Response:
@@ -102,5 +100,4 @@ def _raised(failure: Failure, name: str, context: Context) -> Failure:
     if failure.check(CancelledError):
         context.cancelled = True
         return failure
-    error: FlowError = error_of(failure.value, name)
-    return Failure(error)
+    return Failure(error_of(failure.value, name))

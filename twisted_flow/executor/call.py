@@ -9,7 +9,7 @@ from typing import Any
 from ..document import Document, DocumentArray
 from ..errors import ExecutorError, FlowError, Reject
 from ..message import Request, Response
-from .table import Endpoint
+from .table import ALWAYS, Endpoint
 
 __all__ = ["Context", "caller", "error_of", "response_to"]
 
@@ -42,6 +42,14 @@ def caller(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request,
     """A function that calls *method* with what it wants of a request."""
     if endpoint.wants == ("docs",):
         return lambda request, context: method(docs=request.docs)
+    if endpoint.wants == ALWAYS:  # ``docs, **kwargs``: what most executors write, said without a loop
+        return lambda request, context: method(
+            docs=request.docs,
+            parameters=request.parameters,
+            groundtruths=request.groundtruths,
+            docs_matrix=[request.docs],
+            groundtruths_matrix=[request.groundtruths],
+        )
     getters = [(name, _GETTERS[name]) for name in endpoint.wants if name != "context"]
     if "context" not in endpoint.wants:
         return lambda request, context: method(**{name: get(request) for name, get in getters})
@@ -85,7 +93,7 @@ async def awaited(result: Any) -> Any:
     return await result
 
 
-def error_of(raised: BaseException, name: str) -> FlowError:
+def error_of(raised: BaseException | None, name: str) -> FlowError:
     """The error that the caller is told when the method of the executor called *name* raised *raised*."""
     if isinstance(raised, Reject):
         raised.error.executor = name

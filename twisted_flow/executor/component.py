@@ -99,7 +99,8 @@ class _ClassExecutor:
 
     def open(self) -> Calls:
         """See `IExecutor`."""
-        self.executor = executor = self.owner.__new__(self.owner)
+        owner: Any = self.owner
+        self.executor = executor = owner.__new__(owner)
         if isinstance(executor, Executor):  # known before the constructor runs, whether or not it calls ours
             metas = {"name": self.name, "workspace": self.spec.workspace, **self.spec.uses_metas}
             executor.metas = SimpleNamespace(**metas)

@@ -24,9 +24,9 @@ def requests(method: Any = None, *, on: str | Sequence[str] | None = None) -> An
 
     ``@requests`` answers every endpoint that no other method has, ``@requests(on='/search')`` that one,
     ``@requests(on=['/index', '/update'])`` those. The method may be a ``def`` (it runs in the executor's thread), an
-    ``async def``, a generator of either kind, or return a Deferred if its annotation says so. It names what it wants of
-    ``docs``, ``parameters``, ``groundtruths``, ``docs_matrix`` and ``context``, and returns None (it changed ``docs`` in
-    place), a Document, or several.
+    ``async def``, a generator of either kind, or return a Deferred if its annotation says so. It names what it wants
+    of ``docs``, ``parameters``, ``groundtruths``, ``docs_matrix`` and ``context``, and returns None (it changed
+    ``docs`` in place), a Document, or several.
 
     :param on: the endpoint or endpoints; by default every other one.
     :raises TypeError: if *on* is not made of strings.

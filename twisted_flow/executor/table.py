@@ -12,12 +12,13 @@ from ..errors import ConfigurationError
 from ..suggestion import nearest
 from .requests import DEFAULT, endpoints_marked
 
-__all__ = ["OFFERED", "Endpoint", "endpoints_of", "find"]
+__all__ = ["ALWAYS", "OFFERED", "Endpoint", "endpoints_of", "find", "function_endpoints"]
 
 OFFERED = ("docs", "parameters", "groundtruths", "docs_matrix", "groundtruths_matrix", "context")
 """What a method may ask for, by the names of its arguments."""
 
-_ALWAYS = OFFERED[:-1]  # what a method with **kwargs gets unasked
+ALWAYS = OFFERED[:-1]
+"""What a method with ``**kwargs`` gets unasked."""
 
 
 class Endpoint(Struct, frozen=True):
@@ -85,7 +86,7 @@ def _described(method: Callable[..., Any], title: str, skip: int) -> tuple[tuple
                 f"{title} asks for {parameter.name!r}; what there is, by keyword, is {', '.join(OFFERED)}"
                 + nearest(parameter.name, OFFERED)
             )
-    wants = {parameter.name for parameter in named if parameter.name in OFFERED} | set(_ALWAYS if greedy else ())
+    wants = {parameter.name for parameter in named if parameter.name in OFFERED} | set(ALWAYS if greedy else ())
     asynchronous = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
     returns = getattr(method, "__annotations__", {}).get("return", "")
     deferred = "Deferred" in (returns if isinstance(returns, str) else getattr(returns, "__name__", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from ..message import Request, Response, Route
 
 __all__ = ["FlowDispatcher", "Node"]
 
-_now, _UTC = datetime.now, timezone.utc
+_now, _UTC = datetime.now, UTC
 _REMEMBERED = 1000  # ways through the flow that are kept; who asks for more makes them anew
 
 

@@ -34,7 +34,7 @@ class Deadline:
         """See `IDispatcher`."""
         seconds = request.timeout or self.default
         if seconds is None:
-            return self.inner.dispatch(request)  # type: ignore[no-any-return]
+            return self.inner.dispatch(request)
         request = replace(request, deadline=time.monotonic() + seconds)
         response: Deferred[Response] = self.inner.dispatch(request)
         if response.called:

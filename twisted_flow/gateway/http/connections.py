@@ -43,7 +43,7 @@ class Connections:
         self._open: set[Connection] = set()
         self._drained: Deferred[None] | None = None
         self._sweeping = LoopingCall(self._sweep)
-        self._sweeping.clock = clock  # type: ignore[assignment]
+        self._sweeping.clock = clock
 
     def __len__(self) -> int:
         return len(self._open)
@@ -112,7 +112,7 @@ class _Lingering(protocol.Protocol):
         self.left = _LINGER_BYTES
 
     def connectionMade(self) -> None:
-        self.connections.add(self)  # type: ignore[arg-type]
+        self.connections.add(self)
 
     def dataReceived(self, data: bytes) -> None:
         self.left -= len(data)
@@ -129,7 +129,7 @@ class _Lingering(protocol.Protocol):
         self.transport.loseConnection()  # type: ignore[union-attr]
 
     def connectionLost(self, reason: Any = None) -> None:
-        self.connections.remove(self)  # type: ignore[arg-type]
+        self.connections.remove(self)
 
 
 def linger(transport: Any, connections: Connections) -> None:

@@ -50,7 +50,7 @@ class Front(Resource):
         origin = request.getHeader(b"origin")
         if not self.cors or origin is None:
             return
-        if self.cors is True:
+        if isinstance(self.cors, bool):
             request.setHeader(b"Access-Control-Allow-Origin", b"*")
         else:
             request.setHeader(b"Vary", b"Origin")

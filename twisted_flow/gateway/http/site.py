@@ -26,6 +26,7 @@ class FlowRequest(Request):
     """A request whose body is bounded while it comes in, and never lies in a file."""
 
     channel: Any
+    content: Any
 
     def gotLength(self, length: int | None) -> None:
         """Called with the head; None where the body comes in chunks."""
@@ -58,6 +59,9 @@ class FlowChannel(HTTPChannel):
 
     requestFactory = FlowRequest
     site: FlowSite
+
+    transport: Any
+    _networkProducer: Any
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +128,7 @@ class FlowChannel(HTTPChannel):
         elif self.requests and not self._handlingRequest and not self._lines and waited > limits.body_timeout:
             self._refuse(Refused(RequestTimeout(f"nothing of the body for {limits.body_timeout:g} s")))
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Any = None) -> None:
         self.site.connections.remove(self)
         super().connectionLost(reason)
 
@@ -136,12 +140,14 @@ class FlowSite(Site):
     :param limits: what is bounded.
     """
 
-    protocol = FlowChannel
+    protocol: Any = FlowChannel
     displayTracebacks = False
     connections: Connections
 
     def __init__(self, resource: IResource, limits: Limits) -> None:
-        super().__init__(resource, requestFactory=FlowRequest, timeout=limits.idle_timeout, parsePOSTFormSubmission=False)
+        super().__init__(
+            resource, requestFactory=FlowRequest, timeout=limits.idle_timeout, parsePOSTFormSubmission=False
+        )
         self.limits = limits
 
     def log(self, request: Any) -> None:
