@@ -67,6 +67,7 @@ class FlowChannel(HTTPChannel):
         super().__init__()
         self._lines: list[bytes] = []
         self._since = 0
+        self._receiving = False
 
     def connectionMade(self) -> None:
         limits = self.site.limits
@@ -80,10 +81,18 @@ class FlowChannel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         if self._handlingRequest or not self._lines:
             self._since = self.site.connections.second
+        if self._receiving:  # the end of a request gives back what had come in behind it
+            super().dataReceived(data)
+            return
+        self._receiving = True
         try:
             super().dataReceived(data)
+            if self.line_mode and b"\n" in self._buffer:  # the library would wait for a CR LF for ever
+                raise Refused(BadRequest("a line does not end with CR LF"))
         except Refused as refused:
             self._refuse(refused)
+        finally:
+            self._receiving = False
 
     def lineReceived(self, line: bytes) -> None:
         if line or self._lines:

@@ -1,0 +1,294 @@
+"""Test doubles and helpers: dispatchers of five lines, an in-memory transport, a server as a process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_flow.bridge import run_in_reactor
+from twisted_flow.document import DocumentArray
+from twisted_flow.errors import FlowError
+from twisted_flow.gateway.http.app import App
+from twisted_flow.gateway.http.gateway import Door
+from twisted_flow.gateway.http.lane import Heads
+from twisted_flow.gateway.http.routes import HTTPSettings, flow_routes
+from twisted_flow.interfaces import IDispatcher
+from twisted_flow.message import Header, Request, Response
+
+TIMEOUT = 30.0
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def request(*docs: Any, endpoint: str = "/", target: str = "", **fields: Any) -> Request:
+    """A request with *docs*."""
+    return Request(
+        **{
+            "request_id": "r1",
+            "header": Header(endpoint, target),
+            "docs": DocumentArray(docs),
+            "groundtruths": DocumentArray(),
+            "parameters": {},
+            **fields,
+        }
+    )
+
+
+@implementer(IDispatcher)
+class Dispatcher:
+    """Answers by a function of the request: with what it returns, or fails with what it raises."""
+
+    def __init__(self, function: Callable[[Request], Any] = lambda request: None) -> None:
+        self.function = function
+        self.requests: list[Request] = []
+
+    def dispatch(self, request: Request) -> Deferred[Response]:
+        self.requests.append(request)
+        outcome = maybeDeferred(self.function, request)
+        return outcome.addCallback(lambda _: Response(request, request.docs, request.groundtruths, []))
+
+
+class Held(Dispatcher):
+    """Answers nothing until told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Deferred[Response]] = []
+        self.cancelled = 0
+
+    def dispatch(self, request: Request) -> Deferred[Response]:
+        self.requests.append(request)
+        self.held.append(Deferred(self._cancel))
+        return self.held[-1]
+
+    def _cancel(self, _: Any) -> None:
+        self.cancelled += 1
+
+    def release(self, position: int = 0) -> None:
+        """Answer request *position* of those that came."""
+        request = self.requests[position]
+        self.held[position].callback(Response(request, request.docs, request.groundtruths, []))
+
+    def fail(self, error: FlowError, position: int = 0) -> None:
+        """Fail it."""
+        self.held[position].errback(error)
+
+
+@implementer(ITCPTransport)
+class Wire(StringTransport):
+    """A connection in memory, from the server's side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half_closed = False
+        self.protocol: Any = None
+
+    def loseWriteConnection(self) -> None:
+        self.half_closed = True
+
+    @property
+    def closed(self) -> bool:
+        """Whether the server has ended the connection, or its side of it."""
+        return self.half_closed or self.disconnecting or self.disconnected
+
+    def abortConnection(self) -> None:
+        super().abortConnection()
+        self.disconnected = True
+        self.lose()
+
+    def lose(self) -> None:
+        """The connection is gone."""
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        pass
+
+    def receive(self, data: bytes) -> None:
+        """The client sends *data*."""
+        if not self.disconnected:
+            self.protocol.dataReceived(data)
+
+
+class HTTP:
+    """An HTTP gateway in memory.
+
+    :param dispatcher: what answers.
+    :param lane: whether there is a lane, or Klein alone.
+    """
+
+    def __init__(self, dispatcher: Any = None, *, lane: bool = True, **settings: Any) -> None:
+        self.clock = Clock()
+        self.settings = HTTPSettings(**settings)
+        self.dispatcher = dispatcher or Dispatcher()
+        routes = flow_routes(self.settings, {})
+        self.app = App(self.dispatcher, self.settings, routes, lambda: b'{"jina":{},"envs":{},"used_memory":""}', b"{}")
+        self.door = Door(self.app, self.settings, self.clock)
+        if not lane:
+            self.door.heads = Heads({}, self.settings.limits)
+        self.door.connections.start()
+
+    def connect(self) -> Wire:
+        """A new connection."""
+        wire = Wire()
+        wire.protocol = self.door.buildProtocol(None)
+        assert wire.protocol is not None
+        wire.protocol.makeConnection(wire)
+        return wire
+
+    def send(self, *parts: bytes) -> list[Reply]:
+        """The replies to *parts*, sent one after another over one connection."""
+        wire = self.connect()
+        for part in parts:
+            wire.receive(part)
+        return replies(wire.value())
+
+    def pass_seconds(self, seconds: int) -> None:
+        """Let *seconds* go by."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+
+
+class Reply:
+    """One HTTP answer."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def replies(raw: bytes, head_request: bool = False) -> list[Reply]:
+    """The answers in *raw*, which holds nothing else."""
+    found = []
+    while raw:
+        head, _, raw = raw.partition(b"\r\n\r\n")
+        line, *fields = head.decode("latin-1").split("\r\n")
+        headers = dict((name.lower(), value) for name, value in (field.split(": ", 1) for field in fields))
+        status = int(line.split(" ")[1])
+        if headers.get("transfer-encoding") == "chunked":
+            body = b""
+            while True:
+                size, _, raw = raw.partition(b"\r\n")
+                body, raw = body + raw[: int(size, 16)], raw[int(size, 16) + 2 :]
+                if size == b"0":
+                    break
+        else:
+            length = 0 if head_request or status < 200 or status == 204 else int(headers["content-length"])
+            assert len(raw) >= length
+            body, raw = raw[:length], raw[length:]
+        found.append(Reply(status, headers, body))
+    return found
+
+
+def post(path: str = "/post", body: bytes | dict[str, Any] = b"", *fields: str, method: str = "POST") -> bytes:
+    """The bytes of a plain request."""
+    if isinstance(body, dict):
+        body = json.dumps(body).encode()
+    lines = [f"{method} {path} HTTP/1.1", "Host: flow.invalid", "Content-Type: application/json", *fields]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+HELLO = {"data": [{"id": "a", "text": "hello"}], "execEndpoint": "/index"}
+
+
+def wait_for(function: Callable[[], Any]) -> Any:
+    """Call *function* on the reactor, and wait for its Deferred."""
+    return run_in_reactor(function)
+
+
+class Server:
+    """``twistd flow``, as a process. Its output is read as it comes."""
+
+    def __init__(self, *options: str, cwd: pathlib.Path, twistd: pathlib.Path | None = None) -> None:
+        twistd = twistd or pathlib.Path(sys.executable).with_name("twistd")
+        self.process = subprocess.Popen(
+            [str(twistd), "-n", "--pidfile=", "flow", *options],
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout or ():
+            with self._changed:
+                self.lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self.lines.append("(the end)")
+            self._changed.notify_all()
+
+    def wait_for_line(self, pattern: str, begin: int = 0) -> re.Match[str]:
+        """Wait until a line of its output matches."""
+
+        def found() -> re.Match[str] | None:
+            return next((m for line in self.lines[begin:] if (m := re.search(pattern, line))), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() or "(the end)" in self.lines, TIMEOUT)
+        match = found()
+        assert match is not None, f"no line matches {pattern!r} in:\n" + "\n".join(self.lines)
+        return match
+
+    def wait_until_ready(self) -> int:
+        """The port, once it listens."""
+        return int(self.wait_for_line(r"Local access:\s*\S+:(\d+)")[1])
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it: its status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end: its status."""
+        status = self.process.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
+        return status
+
+
+@contextlib.contextmanager
+def serving(*options: str, cwd: pathlib.Path) -> Iterator[Server]:
+    """A server that is up, with its `port`."""
+    server = Server("--host=127.0.0.1", *options, cwd=cwd)
+    try:
+        server.port = server.wait_until_ready()  # type: ignore[attr-defined]
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.wait()
+
+
+def connect(port: int) -> socket.socket:
+    """A connection to a server on this machine."""
+    return socket.create_connection(("127.0.0.1", port), TIMEOUT)
+
+
+def succeeded(value: Any = None) -> Deferred[Any]:
+    """A Deferred that has fired."""
+    return succeed(value)
