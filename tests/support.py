@@ -28,7 +28,7 @@ from twisted_flow.document import DocumentArray
 from twisted_flow.errors import FlowError
 from twisted_flow.gateway.http.app import App
 from twisted_flow.gateway.http.gateway import Door
-from twisted_flow.gateway.http.lane import Heads
+from twisted_flow.gateway.http.plain import Heads
 from twisted_flow.gateway.http.routes import HTTPSettings, flow_routes
 from twisted_flow.interfaces import IDispatcher
 from twisted_flow.message import Header, Request, Response

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import HELLO, HTTP, Dispatcher, Held, post, replies
 from twisted_flow.errors import ExecutorError, QueueFull
-from twisted_flow.gateway.http.lane import IGNORED, PLAIN
+from twisted_flow.gateway.http.plain import IGNORED, PLAIN
 from twisted_flow.limits import Limits
 
 BODY = json.dumps(HELLO).encode()
@@ -82,7 +82,7 @@ ROWS: dict[str, tuple[bytes, list[int], bool]] = {
     "Connection: keep-alive": (posted(H, b"Connection: keep-alive"), [200], False),
     "Expect": (posted(H, b"Expect: 100-continue"), [100, 200], False),
     "other Expect": (posted(H, b"Expect: tea"), [417], True),
-    "empty lines before": (b"\r\n\r\n" + PLAIN_POST, [200], False),
+    "empty line before": (b"\r\n" + PLAIN_POST, [200], False),
     "endless request line": (b"GET /" + b"a" * 20_000, [414], True),
     "long request line": (head(b"GET /" + b"a" * 20_000 + b" HTTP/1.1", H), [414], True),
     "large head": (posted(H, b"X-A: " + b"a" * 70_000), [431], True),

@@ -20,8 +20,9 @@ from ...interfaces import IDispatcher, IEngine, IGateway
 from .app import App
 from .connections import Connections
 from .front import Front
-from .lane import Heads, Lane
+from .lane import Lane
 from .openapi import openapi
+from .plain import Heads
 from .routes import HTTPSettings, flow_routes
 from .site import FlowSite
 from .status import status

@@ -3,17 +3,13 @@
 One request at a time: find the end of its head, decide from that head alone, take exactly as many bytes as it says,
 answer in order. The first head that is not plain hands the connection, with its untouched bytes from that head on, to
 twisted.web for good, once the earlier answers are out. So one place decides, and no bytes are ever parsed twice.
-
-Heads repeat from request to request, so what a plain head means is remembered, and parsed only when it is new.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
@@ -21,87 +17,13 @@ from zope.interface import implementer
 from ...answer import Answer
 from ...document.identity import new_id
 from ...errors import RequestTimeout
-from ...limits import Limits
-from .action import Action
 from .connections import Connections, linger
-from .head import Head, Refused, read_head, unfinished
+from .head import Refused, unfinished
+from .plain import Heads
 from .problem import problem
 from .wire import answer_bytes
 
-__all__ = ["IGNORED", "PLAIN", "Heads", "Lane"]
-
-PLAIN: dict[bytes, frozenset[bytes] | None] = {
-    b"accept": frozenset({b"*/*", b"application/json"}),
-    b"connection": frozenset({b"keep-alive", b"Keep-Alive"}),
-    b"content-length": None,
-    b"content-type": frozenset(
-        {b"application/json", b"application/json; charset=utf-8", b"application/x-www-form-urlencoded"}
-    ),
-    b"host": None,
-}
-"""Header fields that matter, with the values that say nothing out of the ordinary; None: judged by itself."""
-
-IGNORED = frozenset(
-    b"accept-encoding accept-language cache-control dnt postman-token pragma priority referer "
-    b"sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site user-agent".split()
-)
-"""Header fields that nobody here looks at, on either way."""
-
-_REMEMBERED, _REMEMBERED_SIZE = 1000, 2048  # heads, and bytes of each
-
-
-class Meaning(Struct, frozen=True):
-    """What a plain head says."""
-
-    action: Action
-    length: int
-    """Of the body."""
-
-
-class Heads:
-    """What heads mean.
-
-    :param actions: the plain routes: method and target to what they do.
-    """
-
-    def __init__(self, actions: Mapping[tuple[bytes, bytes], Action], limits: Limits) -> None:
-        self.actions, self.limits = actions, limits
-        self._known: dict[bytes, Meaning] = {}
-
-    def meaning(self, raw: bytes) -> Meaning | None:
-        """What the head *raw* says; None where it is not plain.
-
-        :raises Refused: where it must not be taken for a request.
-        """
-        meaning = self._known.get(raw)
-        if meaning is None:
-            meaning = self._judged(read_head(raw, self.limits))
-            if meaning is not None and len(raw) <= _REMEMBERED_SIZE:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[raw] = meaning
-        return meaning
-
-    def _judged(self, head: Head) -> Meaning | None:
-        action = self.actions.get((head.method, head.target))
-        if action is None or head.version != "1.1":
-            return None
-        seen: set[bytes] = set()
-        length = b"0"
-        for name, value in head.fields:
-            if name in IGNORED:
-                continue
-            if name not in PLAIN or name in seen:
-                return None
-            seen.add(name)
-            allowed = PLAIN[name]
-            if allowed is not None and value not in allowed:
-                return None
-            if name == b"content-length":
-                length = value
-        if head.method != b"GET" and b"content-length" not in seen:
-            return None
-        return Meaning(action, int(length)) if int(length) <= self.limits.max_body else None
+__all__ = ["Lane"]
 
 
 class _Due:

@@ -15,7 +15,7 @@ from ...document.identity import new_id
 from ...errors import BadRequest, PayloadTooLarge, RequestTimeout
 from ...limits import Limits
 from .connections import Connections, linger
-from .head import Refused, read_head
+from .head import Refused, read_head, unfinished
 from .problem import problem
 from .wire import answer_bytes
 
@@ -87,8 +87,8 @@ class FlowChannel(HTTPChannel):
         self._receiving = True
         try:
             super().dataReceived(data)
-            if self.line_mode and b"\n" in self._buffer:  # the library would wait for a CR LF for ever
-                raise Refused(BadRequest("a line does not end with CR LF"))
+            if self.line_mode:
+                unfinished(b"\r\n".join([*self._lines, self._buffer]), self.site.limits)
         except Refused as refused:
             self._refuse(refused)
         finally:
