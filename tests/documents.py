@@ -33,7 +33,9 @@ def arrays(draw: Any) -> Any:
 
 
 SPARSE = st.builds(
-    lambda values: SparseArray(np.array([[n, n, n] for n in range(len(values))]).reshape(-1, 3), np.array(values), (4, 4, 4)),
+    lambda values: SparseArray(
+        np.array([[n, n, n] for n in range(len(values))]).reshape(-1, 3), np.array(values), (4, 4, 4)
+    ),
     st.lists(st.floats(1, 9), min_size=1, max_size=3),
 )
 SCORES = st.dictionaries(

@@ -34,7 +34,9 @@ def decode(body: Any, endpoint: str | None = "/x") -> Request:
 
 def encode(asked: Request) -> Any:
     now = datetime(2026, 11, 23, 9, 11, 57, 900436, UTC)
-    return json.loads(codec.encode_response(Response(asked, asked.docs, asked.groundtruths, [Route("gateway", "g", now, now)])))
+    return json.loads(
+        codec.encode_response(Response(asked, asked.docs, asked.groundtruths, [Route("gateway", "g", now, now)]))
+    )
 
 
 def test_provides() -> None:
@@ -104,7 +106,9 @@ class TestRequest:
 
     def test_numbers(self) -> None:
         """Whole numbers within ±2^53 are ints, at every level, however they are written."""
-        found = decode(b'{"parameters": {"a": 5.0, "b": [1.0, {"c": 2.0}], "d": 1.5, "e": 1e300, "f": 9007199254740993}}')
+        found = decode(
+            b'{"parameters": {"a": 5.0, "b": [1.0, {"c": 2.0}], "d": 1.5, "e": 1e300, "f": 9007199254740993}}'
+        )
         assert found.parameters == {"a": 5, "b": [1, {"c": 2}], "d": 1.5, "e": 1e300, "f": 9007199254740993}
         assert [type(found.parameters[name]) for name in "adef"] == [int, float, float, int]
 
@@ -168,11 +172,15 @@ class TestRequest:
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from("data docs text tags embedding blob dense sparse chunks scores graph buffer shape".split()),
-                inner,
-                max_size=3,
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        "data docs text tags embedding blob dense sparse chunks scores graph buffer shape".split()
+                    ),
+                    inner,
+                    max_size=3,
+                )
             ),
         )
     )

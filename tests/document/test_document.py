@@ -215,7 +215,9 @@ class TestJSON:
         """Indices beyond the shape are refused, so that reading cannot fail."""
         one = {"buffer": "AQAAAAAAAAA=", "shape": [1, 1], "dtype": "<i8"}
         with pytest.raises(ValidationError):
-            Document.from_dict({"embedding": {"sparse": {"indices": one, "values": {**one, "shape": [1]}, "shape": [1]}}})
+            Document.from_dict(
+                {"embedding": {"sparse": {"indices": one, "values": {**one, "shape": [1]}, "shape": [1]}}}
+            )
 
     @pytest.mark.parametrize("name", ["chunks", "tags"])
     def test_too_deep(self, name: str) -> None:

@@ -26,7 +26,7 @@ class Executor:
 
     metas: SimpleNamespace = SimpleNamespace(name="", workspace=None)
     requests: dict[str, str] = {}
-    runtime_args: SimpleNamespace = SimpleNamespace()
+    runtime_args: SimpleNamespace = SimpleNamespace(name="", workspace=None)
 
     def __init__(
         self,

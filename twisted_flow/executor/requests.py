@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
 __all__ = ["DEFAULT", "endpoints_marked", "requests"]
@@ -31,7 +31,9 @@ def requests(method: Any = None, *, on: str | Sequence[str] | None = None) -> An
     :param on: the endpoint or endpoints; by default every other one.
     :raises TypeError: if *on* is not made of strings.
     """
-    names = (DEFAULT,) if on is None else (on,) if isinstance(on, str) else tuple(on)
+    names = (
+        (DEFAULT,) if on is None else (on,) if isinstance(on, str) else tuple(on) if isinstance(on, Iterable) else ()
+    )
     if method is not None and not callable(method):
         raise TypeError(f"use @requests(on={method!r})")
     if not names or not all(isinstance(name, str) and name for name in names):

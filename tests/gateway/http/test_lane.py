@@ -16,7 +16,9 @@ from twisted_flow.limits import Limits
 BODY = json.dumps(HELLO).encode()
 HOST = b"Host: flow.invalid\r\n"
 PLAIN_POST = post(body=HELLO)
-CHUNKED = b"POST /post HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+CHUNKED = (
+    b"POST /post HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+)
 
 
 def head(*lines: bytes, body: bytes = b"") -> bytes:
@@ -135,7 +137,9 @@ def test_row(name: str, lane: bool) -> None:
         assert http.dispatcher.requests == []
 
 
-@pytest.mark.parametrize("name", ["plain", "pipelined, a bad one between", "another route after ours", "chunked, then plain"])
+@pytest.mark.parametrize(
+    "name", ["plain", "pipelined, a bad one between", "another route after ours", "chunked, then plain"]
+)
 def test_split_anywhere(name: str) -> None:
     """Where the network cuts the bytes makes no difference."""
     raw, statuses, _ = ROWS[name]
@@ -354,7 +358,9 @@ class TestTimes:
             wire.receive(head(b"GET /nope HTTP/1.1", H))
             wire.clear()
         for byte in b"POST /post H":
-            wire.receive(bytes([byte]) if name == "lane" else b"POST / HTTP/1.1\r\n" if byte == ord("P") else b"X: a\r\n")
+            wire.receive(
+                bytes([byte]) if name == "lane" else b"POST / HTTP/1.1\r\n" if byte == ord("P") else b"X: a\r\n"
+            )
             http.pass_seconds(1)
         (reply,) = replies(wire.value())
         assert (reply.status, wire.closed) == (408, True)

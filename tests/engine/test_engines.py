@@ -1,0 +1,311 @@
+"""One suite for all engines, on the running reactor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.task import deferLater
+from zope.interface.verify import verifyObject
+
+from tests.support import request, wait_for
+from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, Reject, requests
+from twisted_flow.engine.choose import ENGINES, make_engine
+from twisted_flow.errors import ExecutorError, NotFound, Unavailable
+from twisted_flow.executor.component import ExecutorSpec, component
+from twisted_flow.interfaces import IEngine
+
+VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="fresh")
+
+
+class Many(Executor):
+    """A method of every kind."""
+
+    def __init__(self) -> None:
+        self.threads = {threading.get_ident()}
+        self.gate = threading.Event()
+        self.log: list[str] = []
+        self.closed_in = 0
+
+    @requests(on="/plain")
+    def plain(self, docs: DocumentArray) -> None:
+        self.threads.add(threading.get_ident())
+        for document in docs:
+            document.text = (document.text or "").upper()
+
+    @requests(on="/coroutine")
+    async def coroutine(self, docs: DocumentArray) -> DocumentArray:
+        await asyncio.sleep(0)
+        return DocumentArray(Document((document.text or "").upper()) for document in docs)
+
+    @requests(on="/generator")
+    def generator(self, docs: DocumentArray) -> Iterator[Document]:
+        self.threads.add(threading.get_ident())
+        for document in docs:
+            yield Document((document.text or "").upper())
+
+    @requests(on="/async_generator")
+    async def async_generator(self, docs: DocumentArray) -> AsyncIterator[Document]:
+        for document in docs:
+            await asyncio.sleep(0)
+            yield Document((document.text or "").upper())
+
+    @requests(on="/deferred")
+    def deferred(self, docs: DocumentArray) -> Deferred[DocumentArray]:
+        upper = DocumentArray(Document((document.text or "").upper()) for document in docs)
+        return deferLater(reactor, 0, lambda: upper)  # type: ignore[arg-type]
+
+    @requests(on="/context")
+    async def context(self, context: Any, docs: DocumentArray) -> None:
+        docs[0].text = VARIABLE.get()
+        VARIABLE.set("stale")
+        assert context.request_id == "r1"
+
+    @requests(on="/fail")
+    def fail(self) -> None:
+        raise ValueError("as asked")
+
+    @requests(on="/fail_later")
+    async def fail_later(self) -> None:
+        await asyncio.sleep(0)
+        raise ValueError("as asked")
+
+    @requests(on="/cancel_myself")
+    async def cancel_myself(self) -> None:
+        raise asyncio.CancelledError
+
+    @requests(on="/exit")
+    def exit(self) -> None:
+        raise SystemExit(3)
+
+    @requests(on="/reject")
+    def reject(self) -> None:
+        raise Reject("NotFound", "not here")
+
+    @requests(on="/nonsense")
+    def nonsense(self) -> Any:
+        return 5
+
+    @requests(on="/forever")
+    async def forever(self) -> None:
+        self.log.append("began")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.log.append("cancelled")
+
+    def close(self) -> None:
+        self.closed_in = threading.get_ident()
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request: pytest.FixtureRequest) -> Iterator[IEngine]:
+    engine = make_engine(component(ExecutorSpec(uses=Many, name="many")), request.param)
+    verifyObject(IEngine, engine)
+    assert engine.health == "new"
+    wait_for(engine.start)
+    assert engine.health == "ready"
+    yield engine
+    wait_for(engine.stop)
+    assert engine.health == "stopped"
+
+
+def ask(engine: IEngine, endpoint: str, *texts: str) -> list[str | None]:
+    asked = request(*map(Document, texts), endpoint=endpoint)
+    return wait_for(lambda: engine.dispatch(asked)).docs.texts  # type: ignore[no-any-return]
+
+
+class TestContract:
+    @pytest.mark.parametrize("kind", ["plain", "coroutine", "generator", "async_generator", "deferred"])
+    def test_answers(self, engine: IEngine, kind: str) -> None:
+        """A method of each kind answers with its documents."""
+        assert ask(engine, f"/{kind}", "a", "b") == ["A", "B"]
+        assert ask(engine, f"/{kind}") == []
+
+    def test_passes_through(self, engine: IEngine) -> None:
+        """An endpoint that it has not leaves the documents as they are."""
+        assert ask(engine, "/nothing", "a") == ["a"]
+
+    def test_raises(self, engine: IEngine) -> None:
+        """What a method raises is an `ExecutorError` with the cause behind it; the engine lives on."""
+        for endpoint in ("/fail", "/fail_later"):
+            with pytest.raises(ExecutorError, match="executor 'many' raised ValueError") as wrong:
+                ask(engine, endpoint)
+            assert str(wrong.value.__cause__) == "as asked"
+            assert wrong.value.executor == "many"
+        with pytest.raises(ExecutorError, match="raised CancelledError"):
+            ask(engine, "/cancel_myself")
+        assert ask(engine, "/plain", "a") == ["A"]
+
+    def test_rejects(self, engine: IEngine) -> None:
+        """`Reject` is answered by the error that it names."""
+        with pytest.raises(NotFound, match="not here"):
+            ask(engine, "/reject")
+
+    def test_nonsense(self, engine: IEngine) -> None:
+        """What is neither None nor documents is the executor's error."""
+        with pytest.raises(ExecutorError, match="returned int") as wrong:
+            ask(engine, "/nonsense")
+        assert wrong.value.detail == "executor 'many' returned int, where None or documents are asked for"
+
+    def test_fresh_context(self, engine: IEngine) -> None:
+        """Nothing of one request shows in another."""
+        assert [ask(engine, "/context", "") for _ in range(3)] == [["fresh"]] * 3
+
+    def test_cancel(self, engine: IEngine) -> None:
+        """Cancelling fails the caller at once, and cancels the task."""
+        executor: Any = engine.executor.executor  # type: ignore[attr-defined]
+
+        def cancel() -> Deferred[Any]:
+            response = engine.dispatch(request(endpoint="/forever"))
+            later = deferLater(reactor, 0.01, response.cancel)  # type: ignore[arg-type]
+            return DeferredList([response, later], consumeErrors=True).addCallback(
+                lambda results: deferLater(reactor, 0.01, lambda: results)  # type: ignore[arg-type]
+            )
+
+        (ended, failure), _ = wait_for(cancel)
+        assert not ended
+        assert failure.check(CancelledError)
+        assert executor.log == ["began", "cancelled"]
+
+    def test_not_started(self, engine: IEngine) -> None:
+        """Before its start, and after its stop, it is `Unavailable`."""
+        other = make_engine(component(ExecutorSpec(uses=Many, name="many")), "inline")
+        with pytest.raises(Unavailable, match="is new"):
+            ask(other, "/plain")
+        wait_for(other.stop)
+
+    def test_constructor_that_raises(self, engine: IEngine) -> None:
+        """Its start fails as the constructor did."""
+
+        class Broken(Executor):
+            def __init__(self) -> None:
+                raise ValueError("no model")
+
+            @requests
+            def f(self) -> None:
+                pass
+
+        word = next(word for word, kind in ENGINES.items() if isinstance(engine, kind))
+        broken = make_engine(component(ExecutorSpec(uses=Broken)), word)
+        with pytest.raises(ValueError, match="no model"):
+            wait_for(broken.start)
+        wait_for(broken.stop)
+
+    def test_close(self, engine: IEngine) -> None:
+        """The executor is closed once, by a plain method or a coroutine."""
+        closed = []
+
+        class Closes(Executor):
+            @requests
+            def f(self) -> None:
+                pass
+
+            async def close(self) -> None:
+                await asyncio.sleep(0)
+                closed.append(1)
+
+        word = next(word for word, kind in ENGINES.items() if isinstance(engine, kind))
+        other = make_engine(component(ExecutorSpec(uses=Closes)), word)
+        wait_for(other.start)
+        wait_for(other.stop)
+        wait_for(other.stop)
+        assert closed == [1]
+
+
+class TestThread:
+    @pytest.fixture
+    def engine(self) -> Iterator[Any]:
+        engine = make_engine(component(ExecutorSpec(uses=Many, name="many")), None)
+        wait_for(engine.start)
+        yield engine
+        wait_for(engine.stop)
+
+    def test_default(self, engine: Any) -> None:
+        """An executor with a plain ``def`` gets a thread; one without runs inline."""
+
+        class Quick(Executor):
+            @requests
+            async def f(self) -> None:
+                pass
+
+        assert type(engine).__name__ == "ThreadEngine"
+        assert type(make_engine(component(ExecutorSpec(uses=Quick)), None)).__name__ == "InlineEngine"
+        with pytest.raises(ConfigurationError, match="did you mean 'thread'"):
+            make_engine(component(ExecutorSpec(uses=Quick)), "thred")
+
+    def test_one_thread_for_all(self, engine: Any) -> None:
+        """Constructor, plain methods, generators and close run in one thread, which is not the reactor's."""
+        executor = engine.executor.executor
+        ask(engine, "/plain", "a"), ask(engine, "/generator", "a")
+        wait_for(engine.stop)
+        assert executor.threads == {executor.closed_in}
+        assert executor.threads != {wait_for(threading.get_ident)}
+
+    def test_system_exit(self, engine: Any) -> None:
+        """A method that exits is the executor's error; the thread lives on."""
+        with pytest.raises(ExecutorError, match="SystemExit"):
+            ask(engine, "/exit")
+        assert ask(engine, "/plain", "a") == ["A"]
+
+    def test_does_not_block_the_loop(self) -> None:
+        """While a plain method waits, the loop answers other things: the method ends only when they are done."""
+        gate = threading.Event()
+
+        class Waits(Executor):
+            @requests(on="/wait")
+            def wait(self) -> None:
+                assert gate.wait(20)
+
+            @requests(on="/open")
+            async def open(self) -> None:
+                gate.set()
+
+        engine = make_engine(component(ExecutorSpec(uses=Waits)), None)
+        wait_for(engine.start)
+        wait_for(
+            lambda: DeferredList(
+                [engine.dispatch(request(endpoint="/wait")), engine.dispatch(request(endpoint="/open"))],
+                fireOnOneErrback=True,
+            )
+        )
+        wait_for(engine.stop)
+
+    def test_cancelled_calls(self) -> None:
+        """What has not begun is dropped; what runs keeps its place until it ends, and is told."""
+        gate, began = threading.Event(), threading.Event()
+        ran: list[str] = []
+
+        class Waits(Executor):
+            @requests
+            def wait(self, docs: DocumentArray, context: Any) -> None:
+                began.set()
+                assert gate.wait(20)
+                ran.append(f"{docs[0].text} {context.cancelled}")
+
+        engine = make_engine(component(ExecutorSpec(uses=Waits)), None)
+        wait_for(engine.start)
+        first, second, third = (wait_for(starting(engine, text)) for text in "abc")
+        assert began.wait(20)
+        assert engine.window == 16
+        wait_for(lambda: (first[0].cancel(), second[0].cancel()) and None)
+        assert wait_for(lambda: engine.window) == 15
+        gate.set()
+        wait_for(lambda: third[0])
+        assert ran == ["a True", "c False"]
+        assert wait_for(lambda: engine.window) == 16
+        for cancelled in (first, second):
+            with pytest.raises(CancelledError):
+                wait_for(lambda cancelled=cancelled: cancelled[0])
+        wait_for(engine.stop)
+
+
+def starting(engine: IEngine, text: str) -> Callable[[], list[Any]]:
+    """Dispatch, without waiting for the answer."""
+    return lambda: [engine.dispatch(request(Document(text)))]

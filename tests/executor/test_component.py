@@ -1,0 +1,113 @@
+"""Whatever is handed to ``uses=``, as an `IExecutor`."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import pytest
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tests.support import request
+from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, requests
+from twisted_flow.executor.call import Context, response_to
+from twisted_flow.executor.component import ExecutorSpec, component
+from twisted_flow.interfaces import IExecutor
+
+
+class Upper(Executor):
+    def __init__(self, mark: str = "!") -> None:
+        self.mark = mark  # does not call ours
+        self.seen = (self.metas.name, self.workspace, self.runtime_args.name)
+        self.closed = False
+
+    @requests
+    def upper(self, docs: DocumentArray) -> None:
+        for document in docs:
+            document.text = (document.text or "").upper() + self.mark
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Plain:
+    @requests
+    def upper(self, docs: DocumentArray) -> None:
+        docs[0].text = "plain"
+
+
+def function(docs: DocumentArray) -> None:
+    """Do it."""
+    docs[0].text = "function"
+
+
+def run(uses: Any, **spec: Any) -> str | None:
+    executor = component(ExecutorSpec(uses=uses, **spec))
+    verifyObject(IExecutor, executor)
+    asked = request(Document("a"))
+    calls = executor.open()
+    response = response_to(asked, calls["/default"](asked, Context(asked)))
+    executor.close()
+    return response.docs[0].text
+
+
+def test_kinds() -> None:
+    """A class, an object, a class of no base, a function, a string, and what provides the interface."""
+    assert run(Upper) == "A!"
+    assert run(Upper, uses_with={"mark": "?"}) == "A?"
+    assert run(Upper()) == "A!"
+    assert run(Plain) == "plain"
+    assert run(function) == "function"
+    assert run(f"{__name__}:Upper") == "A!"
+
+    @implementer(IExecutor)
+    class Own:
+        name = "own"
+        endpoints: dict[str, Any] = {}
+
+        def open(self) -> dict[str, Any]:
+            return {"/default": lambda asked, context: [Document("own")]}
+
+        def close(self) -> None:
+            pass
+
+    assert run(Own()) == "own"
+
+
+def test_before_the_constructor(tmp_path: pathlib.Path) -> None:
+    """Name, workspace and runtime arguments are known before the constructor runs, whether or not it calls ours."""
+    executor: Any = component(ExecutorSpec(uses=Upper, name="up", workspace=str(tmp_path), uses_metas={"x": 1}))
+    executor.open()
+    assert executor.executor.seen == ("up", str(tmp_path / "up"), "up")
+    assert (tmp_path / "up").is_dir()
+    assert executor.executor.metas.x == 1
+    made = executor.executor
+    executor.close()
+    assert made.closed
+
+
+def test_mistakes() -> None:
+    """What is no executor is told in one line."""
+    for uses in (5, object()):
+        with pytest.raises(ConfigurationError, match="uses= takes"):
+            component(ExecutorSpec(uses=uses))
+    with pytest.raises(ConfigurationError, match="uses_with of Upper: .*'marc'"):
+        component(ExecutorSpec(uses=Upper, uses_with={"marc": 1}))
+
+
+class TestReturns:
+    def test_documents(self) -> None:
+        """None, one document, several, a generator of them: all are documents."""
+        asked = request(Document("a"))
+        assert response_to(asked, None).docs is asked.docs
+        assert response_to(asked, Document("b")).docs.texts == ["b"]
+        assert response_to(asked, [Document("b"), Document("c")]).docs.texts == ["b", "c"]
+        assert response_to(asked, (Document(text) for text in "xy")).docs.texts == ["x", "y"]
+        assert response_to(asked, DocumentArray()).docs == []
+
+    def test_nonsense(self) -> None:
+        """Anything else is the executor's error."""
+        for nonsense in (5, "text", {"a": 1}, [1], [Document(), None]):
+            with pytest.raises(Exception, match="returned"):
+                response_to(request(), nonsense)

@@ -1,0 +1,108 @@
+"""``@requests`` and the endpoint table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from twisted_flow import ConfigurationError, DocumentArray, Executor, requests
+from twisted_flow.executor.table import endpoints_of, find
+
+
+class Base(Executor):
+    @requests
+    def anything(self, docs: DocumentArray, **kwargs: Any) -> None:
+        """Take whatever comes.
+
+        And more.
+        """
+
+    @requests(on="/a")
+    async def a(self, docs: DocumentArray) -> None:
+        pass
+
+
+class Derived(Base):
+    async def anything(self, **kwargs: Any) -> None:  # type: ignore[override]
+        """Overrides, unmarked."""
+
+    @requests(on=["/b", "/c"])
+    def b(self, parameters: dict[str, Any], context: Any) -> None:
+        pass
+
+    @requests(on="/d")
+    def d(self, docs: DocumentArray) -> Deferred[None]:
+        raise NotImplementedError
+
+
+def test_table() -> None:
+    """Endpoints by name; what methods want, and whether they may block, is read from them."""
+    table = endpoints_of(Base)
+    assert table.keys() == {"/default", "/a"}
+    assert table["/default"].wants == ("docs", "parameters", "groundtruths", "docs_matrix", "groundtruths_matrix")
+    assert (table["/default"].blocking, table["/a"].blocking) == (True, False)
+    assert (table["/a"].wants, table["/default"].summary) == (("docs",), "Take whatever comes.")
+
+
+def test_inheritance() -> None:
+    """A method that overrides an endpoint is it, marked or not; several names may share one method."""
+    table = endpoints_of(Derived)
+    assert table.keys() == {"/default", "/a", "/b", "/c", "/d"}
+    assert table["/default"].blocking is False
+    assert table["/b"].method == table["/c"].method == "b"
+    assert table["/b"].wants == ("parameters", "context")
+    assert table["/d"].blocking is False
+
+
+def test_find() -> None:
+    """An endpoint, or the default, or nothing."""
+    table = endpoints_of(Base)
+    assert find(table, "/a").method == "a"
+    assert find(table, "/zzz").method == "anything"
+    assert find({}, "/a") is None
+
+
+def test_renamed() -> None:
+    """``uses_requests`` gives methods other endpoints."""
+    assert endpoints_of(Base, {"/x": "a"})["/x"].method == "a"
+    with pytest.raises(ConfigurationError, match="did you mean 'anything'"):
+        endpoints_of(Base, {"/x": "anythin"})
+
+
+def test_mistakes() -> None:
+    """What cannot work is told in one line when the class is read."""
+
+    class Empty:
+        pass
+
+    class Asks:
+        @requests
+        def f(self, dosc: Any) -> None:
+            pass
+
+    with pytest.raises(ConfigurationError, match="Empty has no method marked"):
+        endpoints_of(Empty)
+    with pytest.raises(ConfigurationError, match="asks for 'dosc'.*did you mean 'docs'"):
+        endpoints_of(Asks)
+    with pytest.raises(TypeError, match=r"use @requests\(on='/a'\)"):
+        requests("/a")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="on="):
+        requests(on=5)  # type: ignore[call-overload]
+
+
+def test_outside_a_flow() -> None:
+    """An executor is a plain object: its methods can be called."""
+
+    class Upper(Executor):
+        @requests(on="/x")
+        def up(self, docs: DocumentArray) -> None:
+            docs[0].text = (docs[0].text or "").upper()
+
+    from twisted_flow import Document
+
+    docs = DocumentArray([Document("a")])
+    with Upper() as executor:
+        executor.up(docs)
+    assert docs.texts == ["A"]
