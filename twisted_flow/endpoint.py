@@ -7,6 +7,7 @@ ordinary Twisted protocols: only the endpoint differs.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import Any, cast
 
@@ -63,7 +64,8 @@ def server_endpoint(bound: socket.socket) -> IStreamServerEndpoint:
         return LoopServerEndpoint(loop, bound)
     from twisted.internet import reactor
 
-    return AdoptedStreamServerEndpoint(cast(IReactorSocket, reactor), bound.fileno(), bound.family)
+    descriptor = os.dup(bound.fileno())  # it closes what it is given
+    return AdoptedStreamServerEndpoint(cast(IReactorSocket, reactor), descriptor, bound.family)
 
 
 def _address(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:

@@ -1,0 +1,316 @@
+"""``twistd flow`` as a process: what it serves, how it stops, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.support import HELLO, TIMEOUT, Server, connect, post, replies, serving
+
+TWISTD = pathlib.Path(sys.executable).with_name("twistd")
+EXECUTORS = """
+import asyncio, threading, time
+from twisted_flow import Executor, requests
+
+class Upper(Executor):
+    @requests
+    async def upper(self, docs, **kwargs):
+        for doc in docs:
+            doc.text = (doc.text or "").upper()
+
+class Mark(Executor):
+    @requests(on="/mark")
+    def mark(self, docs):
+        for doc in docs:
+            doc.text += "!"
+
+class Slow(Executor):
+    def __init__(self):
+        self.gate = threading.Event()
+
+    @requests(on="/wait")
+    def wait(self, docs):
+        print("waiting", flush=True)
+        self.gate.wait(20)
+        time.sleep(0.2)
+
+    @requests(on="/open")
+    async def open(self, docs):
+        self.gate.set()
+
+    @requests(on="/sleep")
+    async def sleep(self, docs):
+        print("sleeping", flush=True)
+        try:
+            await asyncio.sleep(20)
+        finally:
+            print("slept", flush=True)
+
+    @requests(on="/soon")
+    async def soon(self, docs):
+        print("soon", flush=True)
+        await asyncio.sleep(0.5)
+
+class Broken(Executor):
+    def __init__(self):
+        raise ValueError("no model here")
+
+    @requests
+    def f(self): pass
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "mine.py").write_text(EXECUTORS)
+    return tmp_path
+
+
+def ask(port: int, path: str, body: Any = None, **fields: str) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json", **fields})
+    with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
+        return json.load(answer)
+
+
+class TestServing:
+    def test_no_executor(self, folder: pathlib.Path) -> None:
+        """Documents come back as they are: the seed's request has the seed's answer."""
+        with serving("--protocol=http", cwd=folder) as server:
+            answer = ask(server.port, "/post", {"data": [{"text": "hello world"}], "execEndpoint": "/index"})  # type: ignore[attr-defined]
+        assert answer["data"]["docs"][0]["text"] == "hello world"
+        assert answer["data"]["docs"][0]["tags"] == answer["parameters"] == {}
+        assert [route["pod"] for route in answer["routes"]] == ["gateway"]
+
+    def test_chain(self, folder: pathlib.Path) -> None:
+        """``--uses`` again and again is a chain, by file or module."""
+        with serving("--uses=mine.py:Upper", "--uses=mine:Mark", "--expose-endpoint=/mark", cwd=folder) as server:
+            answer = ask(server.port, "/mark", {"data": ["a"]})  # type: ignore[attr-defined]
+        assert answer["data"]["docs"][0]["text"] == "A!"
+        assert [route["pod"] for route in answer["routes"]] == ["gateway", "executor0", "executor1"]
+
+    def test_options(self, folder: pathlib.Path) -> None:
+        """Titles show, endpoints hide, bodies are bounded, other origins may ask."""
+        options = ["--title=Mine", "--description=All mine", "--no-crud-endpoints", "--max-body=1000", "--cors"]
+        with serving(*options, cwd=folder) as server:
+            port = server.port  # type: ignore[attr-defined]
+            info = ask(port, "/openapi.json")["info"]
+            assert (info["title"], info["description"]) == ("Mine", "All mine")
+            for path, size, status in (("/index", 1, 404), ("/post", 2000, 413)):
+                with pytest.raises(urllib.error.HTTPError) as wrong:
+                    ask(port, path, {"data": "x" * size, "execEndpoint": "/"})
+                assert wrong.value.code == status
+                assert wrong.value.headers["Content-Type"] == "application/problem+json"
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}/status", headers={"Origin": "https://a.example"})
+            with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
+                assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+    def test_no_debug_endpoints(self, folder: pathlib.Path) -> None:
+        """Neither ``/status`` nor ``/post``, and no cross-origin by default."""
+        with serving("--no-debug-endpoints", cwd=folder) as server:
+            port = server.port  # type: ignore[attr-defined]
+            for path in ("/status", "/post"):
+                with pytest.raises(urllib.error.HTTPError, match="404"):
+                    ask(port, path)
+            assert ask(port, "/index", {"data": ["a"]}, Origin="https://a.example")["status"]["code"] == 0
+
+    def test_blocking_method_delays_nobody(self, folder: pathlib.Path) -> None:
+        """While a ``def`` method waits, ``/status`` and other endpoints are answered: it waits for one of them."""
+        with serving("--uses=mine.py:Slow", "--expose-endpoint=/wait", "--expose-endpoint=/open", cwd=folder) as server:
+            with connect(server.port) as waiting:  # type: ignore[attr-defined]
+                waiting.sendall(post("/wait", {"data": ["a"]}))
+                server.wait_for_line("waiting")
+                assert ask(server.port, "/status")["ready"] is True  # type: ignore[attr-defined]
+                ask(server.port, "/open", {"data": []})  # type: ignore[attr-defined]
+                assert b"200 OK" in waiting.recv(1000)
+
+    def test_client_that_goes_cancels(self, folder: pathlib.Path) -> None:
+        """Nothing runs for a client that is gone."""
+        with serving("--uses=mine.py:Slow", "--expose-endpoint=/sleep", cwd=folder) as server:
+            with connect(server.port) as client:  # type: ignore[attr-defined]
+                client.sendall(post("/sleep", {"data": ["a"]}))
+                server.wait_for_line("sleeping")
+            server.wait_for_line("slept")
+            server.wait_for_line("Cancelled")
+
+    def test_memory_stays_flat(self, folder: pathlib.Path) -> None:
+        """A client that pipelines 100 MB and reads nothing costs the server little."""
+        with serving(cwd=folder) as server:
+            statm = pathlib.Path(f"/proc/{server.process.pid}/statm")
+
+            def resident() -> int:
+                return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+            block = post("/post", {"data": ["x" * 50_000], "execEndpoint": "/"}) * 4
+            with connect(server.port) as client:  # type: ignore[attr-defined]
+                client.settimeout(2)
+                before, sent = resident(), 0
+                try:
+                    while sent < 100_000_000:
+                        sent += client.send(block)
+                except TimeoutError:
+                    pass  # the server reads no more: so it should be
+                assert sent < 50_000_000
+                assert ask(server.port, "/status")["ready"] is True  # type: ignore[attr-defined]
+                assert resident() - before < 40_000_000
+
+
+class TestStopping:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_requests_in_flight_are_answered(self, folder: pathlib.Path, number: int) -> None:
+        """SIGTERM and Ctrl-C: what was asked is answered, then the process ends."""
+        with serving("--uses=mine.py:Slow", "--expose-endpoint=/soon", cwd=folder) as server:
+            with connect(server.port) as client, connect(server.port) as idle:  # type: ignore[attr-defined]
+                client.sendall(post("/soon", {"data": ["a"]}))
+                server.wait_for_line("soon")
+                server.process.send_signal(number)
+                received = b""
+                while chunk := client.recv(10_000):
+                    received += chunk
+                assert [reply.status for reply in replies(received)] == [200]
+                assert idle.recv(10) == b""
+            assert server.wait() in (0, -number)  # twistd ends by the signal that it was sent
+            with pytest.raises(ConnectionRefusedError):
+                connect(server.port)  # type: ignore[attr-defined]
+
+    def test_grace(self, folder: pathlib.Path) -> None:
+        """What takes longer than the grace is cut, and said so."""
+        options = ["--uses=mine.py:Slow", "--expose-endpoint=/sleep", "--drain-grace=0.2"]
+        with serving(*options, cwd=folder) as server:
+            with connect(server.port) as client:  # type: ignore[attr-defined]
+                client.sendall(post("/sleep", {"data": ["a"]}))
+                server.wait_for_line("sleeping")
+                server.stop()
+                server.wait_for_line("1 connections were cut")
+
+
+class TestDaemon:
+    def test_start_and_stop(self, folder: pathlib.Path) -> None:
+        """In the background, with a pidfile and a logfile; SIGTERM ends it, and both say so."""
+        pidfile, logfile = folder / "flow.pid", folder / "flow.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [TWISTD, f"--pidfile={pidfile}", f"--logfile={logfile}", "flow", f"--port={port}", "--uses=mine.py:Upper"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        pid = int(pidfile.read_text())
+        try:
+            wait_until(lambda: "ready and listening" in logfile.read_text())
+            answer = ask(port, "/post", HELLO)
+            assert answer["data"]["docs"][0]["text"] == "HELLO"
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists())
+        assert not pidfile.exists()
+        assert "Server Shut Down" in logfile.read_text()
+
+    def test_cannot_start(self, folder: pathlib.Path) -> None:
+        """An executor that cannot be made ends the daemon; one line of its log says why, and the pidfile is gone."""
+        pidfile, logfile = folder / "flow.pid", folder / "flow.log"
+        command = [TWISTD, f"--pidfile={pidfile}", f"--logfile={logfile}", "flow", "--uses=mine.py:Broken"]
+        subprocess.run(command, cwd=folder, timeout=TIMEOUT)
+        wait_until(lambda: "Server Shut Down" in logfile.read_text() and not pidfile.exists())
+        lines = [line for line in logfile.read_text().splitlines() if "no model here" in line]
+        assert len(lines) == 1
+        assert "Traceback" not in logfile.read_text()
+
+
+def wait_until(true: Any) -> None:
+    """Poll what another process does; it leaves no other sign."""
+    end = time.monotonic() + TIMEOUT
+    while time.monotonic() < end:
+        try:
+            if true():
+                return
+        except FileNotFoundError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError("it did not come true")
+
+
+@pytest.fixture
+def taken() -> Any:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+MISTAKES = [
+    (["--titel=x"], "there is no option --titel; did you mean 'title'?"),
+    (["--protocol=htp"], "did you mean 'http'?"),
+    (["--port=x"], "a port is a number"),
+    (["--port=70000"], "a port is a number"),
+    (["--port"], "--port requires argument"),
+    (["mine.py:Upper"], "--uses=mine.py:Upper"),
+    (["--max-body=-5"], "--max-body=-5"),
+    (["--max-body=big"], "--max-body=big"),
+    (["--uses=missing.py:Upper"], "there is no file"),
+    (["--uses=mine.py:Uper"], "did you mean 'Upper'?"),
+    (["--uses=broken.py:Upper"], "cannot be imported: ZeroDivisionError"),
+    (["--uses=mine.py:Upper", "--expose-endpoint=x"], "begins with a slash"),
+    (["--host=256.0.0.1"], "cannot listen on 256.0.0.1"),
+    (["--port={taken}"], "cannot listen on 0.0.0.0:{taken}: Address already in use"),
+]
+
+
+@pytest.mark.parametrize("daemon", [False, True], ids=["foreground", "daemon"])
+@pytest.mark.parametrize(("options", "line"), MISTAKES, ids=[" ".join(options) for options, _ in MISTAKES])
+def test_mistake(folder: pathlib.Path, taken: int, options: list[str], line: str, daemon: bool) -> None:
+    """One clear line, status 1, nothing left."""
+    (folder / "broken.py").write_text("1 / 0\n")
+    options = [option.format(taken=taken) for option in options]
+    before = set(folder.iterdir())
+    command = [TWISTD, *([] if daemon else ["-n"]), "--pidfile=x.pid", "--logfile=x.log", "flow", *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert line.format(taken=taken) in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert {path for path in folder.iterdir() if path.name != "__pycache__"} == before - {folder / "__pycache__"}
+
+
+def test_cannot_start(folder: pathlib.Path) -> None:
+    """An executor whose constructor raises: one line, status 1."""
+    server = Server("--uses=mine.py:Broken", cwd=folder)
+    assert server.wait() == 1
+    assert len([line for line in server.lines if "ValueError: no model here" in line]) == 1
+    assert not any("Traceback" in line for line in server.lines)
+
+
+def test_help(folder: pathlib.Path) -> None:
+    """``--help`` lists the options, limits and all."""
+    done = subprocess.run([TWISTD, "flow", "--help"], cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.returncode == 0
+    for option in ("--protocol", "--uses", "--max-body", "--expose-endpoint", "--drain-grace", "--cors-origin"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize("reactor", ["epoll", "asyncio"])
+def test_other_reactor(folder: pathlib.Path, reactor: str) -> None:
+    """HTTP works under a reactor that somebody else chose, coroutines included."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [TWISTD, "-n", "--pidfile=", f"--reactor={reactor}", "flow", f"--port={port}", "--uses=mine.py:Slow"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert any("ready and listening" in line for line in process.stdout)
+            answer = ask(port, "/post", {"data": ["a"], "execEndpoint": "/soon"})
+            assert answer["status"]["code"] == 0
+        finally:
+            process.terminate()
+            process.wait(TIMEOUT)
