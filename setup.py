@@ -34,6 +34,18 @@ setup(
         "uvloop>=0.23; sys_platform != 'win32'",
         "zope.interface>=8.7",
     ],
-    extras_require={"sparse": ["scipy>=1.17"]},
+    extras_require={
+        "sparse": ["scipy>=1.17"],  # sparse arrays read as scipy's
+        "test": [
+            "hypothesis>=6.170",
+            "mypy>=2.4",
+            "mypy-zope>=1.0.17",
+            "openapi-spec-validator>=0.9",
+            "pytest>=9.2",
+            "pytest-timeout>=2.4",
+            "ruff>=0.17",
+            "types-PyYAML>=6",
+        ],
+    },
     zip_safe=False,
 )

@@ -182,7 +182,7 @@ def replies(raw: bytes, head_request: bool = False) -> list[Reply]:
     while raw:
         head, _, raw = raw.partition(b"\r\n\r\n")
         line, *fields = head.decode("latin-1").split("\r\n")
-        headers = dict((name.lower(), value) for name, value in (field.split(": ", 1) for field in fields))
+        headers = {name.lower(): value for name, value in (field.split(": ", 1) for field in fields)}
         status = int(line.split(" ")[1])
         if headers.get("transfer-encoding") == "chunked":
             body = b""
@@ -192,7 +192,8 @@ def replies(raw: bytes, head_request: bool = False) -> list[Reply]:
                 if size == b"0":
                     break
         else:
-            length = 0 if head_request or status < 200 or status == 204 else int(headers["content-length"])
+            empty = head_request or status < 200 or status in (204, 304)
+            length = 0 if empty else int(headers["content-length"])
             assert len(raw) >= length
             body, raw = raw[:length], raw[length:]
         found.append(Reply(status, headers, body))

@@ -64,6 +64,7 @@ def server_endpoint(bound: socket.socket) -> IStreamServerEndpoint:
         return LoopServerEndpoint(loop, bound)
     from twisted.internet import reactor
 
+    bound.listen(_BACKLOG)
     descriptor = os.dup(bound.fileno())  # it closes what it is given
     return AdoptedStreamServerEndpoint(cast(IReactorSocket, reactor), descriptor, bound.family)
 

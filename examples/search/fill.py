@@ -7,9 +7,8 @@ import re
 import sys
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
-
 from pydoc_data.topics import topics
+from typing import Any
 
 
 def passages() -> Iterator[dict[str, Any]]:

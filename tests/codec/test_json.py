@@ -94,7 +94,7 @@ class TestRequest:
         """An answer's document can be sent as a request's; so can nulls."""
         spelt = encode(request(Document(text="a")))["data"]["docs"]
         assert decode({"data": spelt}).docs[0].text == "a"
-        nulls = {name: None for name in spelt[0]} | {"text": "a"}
+        nulls = dict.fromkeys(spelt[0]) | {"text": "a"}
         assert decode({"data": [nulls]}).docs[0].text == "a"
 
     def test_endpoint(self) -> None:
@@ -176,7 +176,21 @@ class TestRequest:
                 st.lists(inner, max_size=3)
                 | st.dictionaries(
                     st.sampled_from(
-                        "data docs text tags embedding blob dense sparse chunks scores graph buffer shape".split()
+                        [
+                            "data",
+                            "docs",
+                            "text",
+                            "tags",
+                            "embedding",
+                            "blob",
+                            "dense",
+                            "sparse",
+                            "chunks",
+                            "scores",
+                            "graph",
+                            "buffer",
+                            "shape",
+                        ]
                     ),
                     inner,
                     max_size=3,

@@ -91,7 +91,7 @@ class TestMatch:
         """Matches are copies, nearest first, with their distance."""
         docs = make()
         docs.match(docs, limit=2, metric=metric)
-        assert [match.id for match in docs[2].matches][0] == "2"
+        assert next(match.id for match in docs[2].matches) == "2"
         assert len(docs[2].matches) == 2
         values = [match.scores[metric].value for match in docs[2].matches]
         assert values == sorted(values)

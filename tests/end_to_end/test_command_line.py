@@ -79,7 +79,9 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def ask(port: int, path: str, body: Any = None, **fields: str) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json", **fields})
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json", **fields}
+    )
     with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
         return json.load(answer)
 
@@ -202,7 +204,14 @@ class TestDaemon:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = [TWISTD, f"--pidfile={pidfile}", f"--logfile={logfile}", "flow", f"--port={port}", "--uses=mine.py:Upper"]
+        command = [
+            TWISTD,
+            f"--pidfile={pidfile}",
+            f"--logfile={logfile}",
+            "flow",
+            f"--port={port}",
+            "--uses=mine.py:Upper",
+        ]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         pid = int(pidfile.read_text())

@@ -22,7 +22,9 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     uses = f"--uses={SEARCH / 'search.py'}:Search"
     with serving(uses, "--expose-endpoint=/count", cwd=tmp_path_factory.mktemp("search")) as server:
         port: int = server.port  # type: ignore[attr-defined]
-        subprocess.run([sys.executable, SEARCH / "fill.py", str(port)], check=True, timeout=TIMEOUT, capture_output=True)
+        subprocess.run(
+            [sys.executable, SEARCH / "fill.py", str(port)], check=True, timeout=TIMEOUT, capture_output=True
+        )
         yield port
 
 

@@ -40,8 +40,11 @@ def pages(title: str, openapi: bytes) -> Iterator[Page]:
     for path, name in (("/docs", "swagger.html"), ("/redoc", "redoc.html")):
         text = (_OWN / name).read_text("utf-8").replace("{title}", html.escape(title))
         yield Page(path, _handler("text/html; charset=utf-8", text.encode))
-    start = _OWN / "swagger-start.js"
-    yield Page("/docs/start.js", _handler("text/javascript; charset=utf-8", start.read_bytes))
+    for path, name, media_type in (
+        ("/docs/start.js", "swagger-start.js", "text/javascript"),
+        ("/redoc/page.css", "redoc.css", "text/css"),
+    ):
+        yield Page(path, _handler(f"{media_type}; charset=utf-8", (_OWN / name).read_bytes))
     folder = _offapi()
     for path, (name, media_type) in _FILES.items():
         yield Page(path, _handler(f"{media_type}; charset=utf-8", (folder / name).read_bytes))

@@ -1,0 +1,40 @@
+# Bare `make` explains itself.
+PYTHON ?= python3
+PORT ?= 12345
+ARGS ?=
+
+.PHONY: help demo test lint debian clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/installed ## set up .venv, serve the search example on port 12345, fill it, say how to ask it
+	@.venv/bin/python examples/search/demo.py $(PORT)
+
+test: debian .venv/tools lint ## set up what the tests need, and run everything; ARGS=tests/codec runs less of the tests
+	.venv/bin/pytest $(ARGS)
+
+lint: .venv/tools ## ruff and mypy alone
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+debian:
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	  && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy chromium; } \
+	  || echo "chromium is not here and cannot be installed: tests that need it will say so"
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; make PYTHON=... names one" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/pip setup.py constraints.txt
+	.venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/tools: .venv/bin/pip setup.py constraints.txt
+	.venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@ .venv/installed
+
+clean: ## remove what the others made
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

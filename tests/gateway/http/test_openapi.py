@@ -1,0 +1,132 @@
+"""The OpenAPI document, and the pages that show it in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from tests.support import HELLO, HTTP, TIMEOUT, post, serving
+from twisted_flow.gateway.http.openapi import openapi
+from twisted_flow.gateway.http.routes import HTTPSettings, Route, flow_routes
+
+EXPOSED = Route(
+    path="/foo",
+    endpoint="/foo",
+    summary="my endpoint",
+    tags=("mine",),
+    methods=("PUT", "POST"),
+    status_code=201,
+    deprecated=True,
+    operation_id="foo_it",
+    description="All of it",
+    response_description="Foo",
+)
+HIDDEN = Route(path="/hidden", endpoint="/hidden", include_in_schema=False)
+
+
+def document(**settings: Any) -> dict[str, Any]:
+    told = HTTPSettings(**settings)
+    return json.loads(msgspec.json.encode(openapi(told, flow_routes(told, {}))))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"exposed": (EXPOSED, HIDDEN)}, {"debug_endpoints": False, "crud_endpoints": False}]
+)
+def test_valid(settings: dict[str, Any]) -> None:
+    """It is valid OpenAPI 3.1, its operations' ids are unique, and it is the same each time."""
+    made = document(**settings)
+    validate(made)
+    assert made["openapi"].startswith("3.1")
+    ids = [operation["operationId"] for path in made["paths"].values() for operation in path.values()]
+    assert len(ids) == len(set(ids))
+    assert made == document(**settings)
+
+
+def test_exposed() -> None:
+    """What is said of an endpoint shows."""
+    paths = document(exposed=(EXPOSED, HIDDEN))["paths"]
+    assert "/hidden" not in paths
+    put, again = paths["/foo"]["put"], paths["/foo"]["post"]
+    assert (put["summary"], put["tags"], put["deprecated"], put["description"]) == (
+        "my endpoint",
+        ["mine"],
+        True,
+        "All of it",
+    )
+    assert (put["operationId"], again["operationId"]) == ("foo_it", "foo_it_post")
+    assert put["responses"]["201"]["description"] == "Foo"
+
+
+def test_docstrings_describe() -> None:
+    """Where nobody described an endpoint, its method's docstring does."""
+    from twisted_flow.executor.table import Endpoint
+
+    (route,) = (
+        r
+        for r in flow_routes(HTTPSettings(), {"/index": Endpoint("/index", "f", (), False, "Keep it.")})
+        if r.path == "/index"
+    )
+    assert route.description == "Keep it."
+
+
+def resolved(made: dict[str, Any], name: str) -> Draft202012Validator:
+    return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": made["components"]})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HELLO,
+        {"data": ["a"]},
+        {"data": "a"},
+        {"data": None},
+        {"data": {"docs": ["a"]}},
+        {"data": [{"embedding": [1.5], "own": 1}]},
+    ],
+)
+def test_matches_reality(body: dict[str, Any]) -> None:
+    """Requests that are taken, their answers, and problems fit their schemas."""
+    made = document()
+    resolved(made, "PostBody").validate(body)
+    (reply,) = HTTP().send(post("/index", body))
+    assert reply.status == 200
+    resolved(made, "PostAnswer").validate(reply.json)
+    (wrong,) = HTTP().send(post("/index", {"data": 5}))
+    resolved(made, "Problem").validate(wrong.json)
+    assert not resolved(made, "PostBody").is_valid({"data": 5})
+
+
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no chromium")
+        pytest.skip("no chromium: apt-get install chromium")
+    return found
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_in_a_browser(tmp_path: pathlib.Path, path: str) -> None:
+    """A browser that reaches nothing but the server shows the title and the routes."""
+    with serving("--title=Mine of gold", "--expose-endpoint=/foo", cwd=tmp_path) as server:
+        url = f"http://127.0.0.1:{server.port}{path}"  # type: ignore[attr-defined]
+        command = [
+            chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            f"--user-data-dir={tmp_path}/browser", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+            "--virtual-time-budget=20000", "--dump-dom", url,
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3 * TIMEOUT)
+    body = done.stdout.partition("<body")[2]
+    assert "Mine of gold" in body, done.stderr[-2000:]
+    for route in ("/foo", "/index", "/post"):
+        assert route in body.replace("\u200b", "").replace("<wbr>", "")

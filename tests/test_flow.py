@@ -1,0 +1,208 @@
+"""`Flow`, as a user of Python has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from twisted.application.service import IService
+from zope.interface.verify import verifyObject
+
+from tests.support import TIMEOUT, wait_for
+from twisted_flow import ConfigurationError, DocumentArray, Executor, Flow, Limits, requests
+
+
+class Count(Executor):
+    def __init__(self, start: int = 0) -> None:
+        self.count = start
+
+    @requests(on="/count")
+    async def add(self, docs: DocumentArray) -> None:
+        """Count documents."""
+        self.count += len(docs)
+        for document in docs:
+            document.tags["count"] = self.count
+
+    async def close(self) -> None:
+        CLOSED.append(self.count)
+
+
+CLOSED: list[int] = []
+
+
+def ask(flow: Flow, path: str, **body: Any) -> Any:
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{flow.port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
+        return json.load(answer)
+
+
+class TestServing:
+    def test_with(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """``with`` starts and stops it; the banner tells where it listens; the executor is closed."""
+        flow = Flow(protocol="http", host="127.0.0.1").add(uses=Count, uses_with={"start": 5}).expose_endpoint("/count")
+        assert (flow.num_executors, flow.port) == (1, 0)
+        CLOSED.clear()
+        with flow:
+            assert flow.port > 0
+            assert ask(flow, "/count", data=["a"])["data"]["docs"][0]["tags"] == {"count": 6}
+        assert CLOSED == [6]
+        printed = capsys.readouterr().out.splitlines()
+        assert printed[:2] == ["ready and listening", "🎉 Flow is ready to use!"]
+        assert any(line.startswith("\t🏠 Local access:\t127.0.0.1:") for line in printed)
+        assert any("📚 Redoc:" in line and "/redoc" in line for line in printed)
+
+    def test_again_and_again(self) -> None:
+        """It starts and stops as often as one likes, in the main thread and in others; several at once."""
+        flow, other = (Flow(protocol="http", host="127.0.0.1").add(uses=Count) for _ in range(2))
+        for _ in range(3):
+            with flow, other:
+                assert ask(flow, "/post", execEndpoint="/count", data=["a"])["status"]["code"] == 0
+                assert flow.port != other.port
+        failures: list[BaseException] = []
+
+        def elsewhere() -> None:
+            try:
+                with flow:
+                    ask(flow, "/index")
+            except BaseException as wrong:
+                failures.append(wrong)
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join(TIMEOUT)
+        assert failures == []
+
+    def test_close_twice(self) -> None:
+        """Closing what is not started does nothing; starting what is started is a mistake."""
+        flow = Flow(protocol="http", host="127.0.0.1")
+        flow.close()
+        with flow, pytest.raises(RuntimeError, match="started already"):
+            flow.start()
+        flow.close()
+
+    def test_in_the_reactor(self) -> None:
+        """In the reactor's own thread there is nothing to wait on: one line says so."""
+        flow = Flow(protocol="http", host="127.0.0.1")
+        with pytest.raises(RuntimeError, match="reactor's own thread"):
+            wait_for(flow.start)
+
+    def test_block_elsewhere(self) -> None:
+        """Outside the main thread ``block`` waits until the flow is closed."""
+        flow = Flow(protocol="http", host="127.0.0.1").start()
+        thread = threading.Thread(target=flow.block)
+        thread.start()
+        assert thread.is_alive()
+        flow.close()
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_block(self, tmp_path: pathlib.Path, number: int) -> None:
+        """In the main thread it waits for Ctrl-C or SIGTERM, and gives the signals back."""
+        code = """
+import signal
+from twisted_flow import Flow
+before = signal.getsignal(signal.SIGTERM)
+with Flow(protocol="http", host="127.0.0.1") as flow:
+    flow.block()
+assert signal.getsignal(signal.SIGTERM) is before
+print("ended", flush=True)
+"""
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "Redoc" in line:
+                    break
+            # The banner comes before block() has its handlers: ask until it ends.
+            timer = threading.Timer(0.3, process.send_signal, [number])
+            timer.start()
+            assert process.stdout.read() == "ended\n"
+            assert process.wait(TIMEOUT) == 0
+
+
+class TestMistakes:
+    def test_names(self) -> None:
+        """A name that is wrong is told, with the nearest."""
+        with pytest.raises(ConfigurationError, match="'htp'.*did you mean 'http'"):
+            Flow(protocol="htp")
+        with pytest.raises(TypeError, match="titel"):
+            Flow(titel="x")  # type: ignore[call-arg]
+        with pytest.raises(ConfigurationError, match="two executors are named 'a'"):
+            Flow().add(uses=Count, name="a").add(uses=Count, name="a")
+
+    @pytest.mark.parametrize("wrong", [{"port": 70000}, {"port": 1, "port_expose": 2}, {"limits": Limits(max_body=0)}])
+    def test_settings(self, wrong: dict[str, Any]) -> None:
+        """So is a setting that makes no sense."""
+        with pytest.raises(ConfigurationError):
+            Flow(**wrong)
+
+    @pytest.mark.parametrize(
+        "wrong", [{"path": "x"}, {"path": "/a b"}, {"methods": ["BREW"]}, {"methods": []}, {"status_code": 404}]
+    )
+    def test_routes(self, wrong: dict[str, Any]) -> None:
+        """And a route that cannot be one."""
+        with pytest.raises(ConfigurationError):
+            Flow().expose_endpoint("/foo", **wrong)
+
+    def test_taken_port(self) -> None:
+        """Of two flows on one port the second is told, and leaves nothing behind."""
+        with Flow(protocol="http", host="127.0.0.1") as flow:
+            other = Flow(protocol="http", host="127.0.0.1", port=flow.port)
+            with pytest.raises(ConfigurationError, match="Address already in use"):
+                other.start()
+        with other:
+            ask(other, "/index")
+
+    def test_executor_that_cannot_be_made(self) -> None:
+        """``start`` raises what the constructor raised; what had started is stopped, and the port is free again."""
+
+        class Broken(Count):
+            def __init__(self) -> None:
+                raise ValueError("no model")
+
+        CLOSED.clear()
+        flow = Flow(protocol="http", host="127.0.0.1").add(uses=Count).add(uses=Broken)
+        with pytest.raises(ValueError, match="no model"):
+            flow.start()
+        assert CLOSED == [0]
+
+
+class TestService:
+    def test_adapts(self) -> None:
+        """A flow adapts to `IService`."""
+        verifyObject(IService, IService(Flow(protocol="http", host="127.0.0.1")))
+
+    @pytest.mark.parametrize("reactor", [[], ["--reactor=epoll"]], ids=["ours", "epoll"])
+    def test_tac(self, tmp_path: pathlib.Path, reactor: list[str]) -> None:
+        """In a ``.tac`` it serves beside whatever else is there."""
+        (tmp_path / "flow.tac").write_text(
+            "from twisted.application.service import Application, IService\n"
+            "from twisted_flow import Flow\n"
+            "application = Application('mine')\n"
+            "IService(Flow(protocol='http', host='127.0.0.1')).setServiceParent(application)\n"
+        )
+        twistd = pathlib.Path(sys.executable).with_name("twistd")
+        command = [twistd, *reactor, "-n", "--pidfile=", "-y", "flow.tac"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        ) as process:
+            try:
+                assert process.stdout is not None
+                line = next(line for line in process.stdout if "Local access" in line)
+                port = int(line.rsplit(":", 1)[1])
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=TIMEOUT) as answer:
+                    assert answer.status == 200
+            finally:
+                process.terminate()
+                process.communicate(timeout=TIMEOUT)
