@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 12345
 ARGS ?=
 
-.PHONY: help demo test lint debian clean
+.PHONY: help demo test lint proto debian clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,10 @@ lint: .venv/tools ## ruff and mypy alone
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+proto: .venv/tools ## compile proto/ to the descriptors that the package carries
+	.venv/bin/python -m grpc_tools.protoc -Iproto --include_imports \
+	  --descriptor_set_out=twisted_flow/document/proto.binpb $$(cd proto && find . -name '*.proto' -printf '%P\n' | sort)
 
 debian:
 	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \

@@ -19,7 +19,11 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "."},  # without it an editable install hides the plugin
     packages=[*find_packages(include=["twisted_flow", "twisted_flow.*"]), "twisted.plugins"],
-    package_data={"twisted_flow": ["py.typed"], "twisted_flow.gateway.http": ["static/*"]},
+    package_data={
+        "twisted_flow": ["py.typed"],
+        "twisted_flow.document": ["proto.binpb"],
+        "twisted_flow.gateway.http": ["static/*"],
+    },
     install_requires=[
         "autobahn>=26.10",
         "grpcio>=1.85",
@@ -37,6 +41,10 @@ setup(
     extras_require={
         "sparse": ["scipy>=1.17"],  # sparse arrays read as scipy's
         "test": [
+            "grpcio-health-checking>=1.85",
+            "grpcio-reflection>=1.85",
+            "grpcio-tools>=1.85",
+            "httpx>=0.28",
             "hypothesis>=6.170",
             "mypy>=2.4",
             "mypy-zope>=1.0.17",
@@ -44,7 +52,9 @@ setup(
             "pytest>=9.2",
             "pytest-timeout>=2.4",
             "ruff>=0.17",
+            "types-protobuf>=7.35",
             "types-PyYAML>=6",
+            "websockets>=17",
         ],
     },
     zip_safe=False,

@@ -17,7 +17,7 @@ from twisted_flow.gateway.http.action import Action
 from twisted_flow.gateway.http.connections import Connections
 from twisted_flow.gateway.http.lane import Lane
 from twisted_flow.gateway.http.plain import Heads
-from twisted_flow.gateway.http.problem import problem
+from twisted_flow.gateway.http.problem import write_problem
 from twisted_flow.graph.dispatch import FlowDispatcher, Node
 from twisted_flow.limits import Limits
 from twisted_flow.message import Response
@@ -59,7 +59,7 @@ def main() -> None:
     admission = Admission(engine, 1024)
     flow = FlowDispatcher([Node("executor0", engine.endpoints, admission)])
     dispatcher = Deadline(flow, None, Clock())
-    origin = Origin(gateway="0" * 32, write_error=problem, max_depth=32)
+    origin = Origin(gateway="0" * 32, write_error=write_problem, max_depth=32)
     response = Response(request, request.docs, request.groundtruths, [])
     post = Action(lambda body: answer(body, json, dispatcher, origin))  # type: ignore[arg-type]
     lane = Lane(Heads({(b"POST", b"/post"): post}, Limits()), Connections(lambda transport, data: None, Clock()))

@@ -14,15 +14,15 @@ from tests.support import HELLO, Dispatcher, Held
 from twisted_flow.answer import Answer, Origin, answer
 from twisted_flow.codec import json as codec
 from twisted_flow.errors import ExecutorError, NotFound
-from twisted_flow.gateway.http.problem import problem
+from twisted_flow.gateway.http.problem import write_problem
 from twisted_flow.interfaces import IDispatcher
 
-ORIGIN = Origin(gateway="g", write_error=problem, max_depth=32)
+ORIGIN = Origin(gateway="g", write_error=write_problem, max_depth=32)
 BODY = json.dumps(HELLO | {"requestId": "r1"}).encode()
 
 
 def ask(dispatcher: Any, body: bytes = BODY, **origin: Any) -> Answer:
-    asked = answer(body, codec, dispatcher, Origin(gateway="g", write_error=problem, max_depth=32, **origin))  # type: ignore[arg-type]
+    asked = answer(body, codec, dispatcher, Origin(gateway="g", write_error=write_problem, max_depth=32, **origin))  # type: ignore[arg-type]
     return asked.result  # type: ignore[return-value]
 
 

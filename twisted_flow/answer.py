@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .document.identity import new_id
-from .errors import Cancelled, ExecutorError, FlowError
+from .errors import Cancelled, ExecutorError, FlowError, ValidationError
 from .interfaces import ICodec, IDispatcher
 from .message import Arrays, Request, Response, Route
 
@@ -42,8 +42,8 @@ class Origin(Struct, frozen=True, kw_only=True):
 
     gateway: str
     """The id of the gateway, for its entry in ``routes``."""
-    write_error: Callable[[FlowError, str], Answer]
-    """How the protocol writes an error: from it and the request's id."""
+    write_error: Callable[[FlowError, str, Request | None], Answer]
+    """How the protocol writes an error: from it, the request's id, and the request if it could be read."""
     max_depth: int
     endpoint: str | None = None
     """The endpoint, where the place has one: it wins over the body's."""
@@ -52,6 +52,8 @@ class Origin(Struct, frozen=True, kw_only=True):
     arrays: Arrays | None = None
     debug: bool = False
     """Whether callers are told all that is known of a failure."""
+    cancel: Callable[[str], None] | None = None
+    """How to cancel a request by its id, where that can be asked for."""
 
 
 def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) -> Deferred[Answer]:
@@ -63,7 +65,9 @@ def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) 
     try:
         request: Request = codec.decode_request(body, origin.endpoint, origin.max_depth)
     except FlowError as error:
-        return succeed(refusal(error, new_id(), origin))
+        return succeed(refusal(error, error.request_id or new_id(), origin))
+    if request.cancels:
+        return succeed(_cancelled(request, origin))
     if origin.timeout is not None or origin.arrays is not None:
         request = msgspec.structs.replace(
             request, timeout=origin.timeout or request.timeout, arrays=origin.arrays or request.arrays
@@ -74,6 +78,15 @@ def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) 
     )
 
 
+def _cancelled(request: Request, origin: Origin) -> Answer:
+    """What a request to cancel another is answered: nothing; the other's answer tells."""
+    if origin.cancel is None:
+        error = ValidationError.at("/cancel", "close the connection to cancel what was asked on it")
+        return refusal(error, request.request_id, origin, request)
+    origin.cancel(request.request_id)
+    return Answer(b"", "")
+
+
 def _succeeded(response: Response, codec: ICodec, origin: Origin, started: datetime) -> Answer:
     response.routes.insert(0, Route("gateway", origin.gateway, started, _now(_UTC)))
     try:
@@ -81,7 +94,7 @@ def _succeeded(response: Response, codec: ICodec, origin: Origin, started: datet
     except (TypeError, ValueError, NotImplementedError, RecursionError) as wrong:
         error = ExecutorError("the answer cannot be encoded")
         error.__cause__ = wrong
-        return refusal(error, response.request.request_id, origin)
+        return refusal(error, response.request.request_id, origin, response.request)
 
 
 def _failed(failure: Failure, request: Request, origin: Origin) -> Answer:
@@ -91,10 +104,10 @@ def _failed(failure: Failure, request: Request, origin: Origin) -> Answer:
     elif not isinstance(error, FlowError):
         log.failure("request {id}: not an error of ours", failure, id=request.request_id)
         error = ExecutorError("internal error")
-    return refusal(error, request.request_id, origin)
+    return refusal(error, request.request_id, origin, request)
 
 
-def refusal(error: FlowError, request_id: str, origin: Origin) -> Answer:
+def refusal(error: FlowError, request_id: str, origin: Origin, request: Request | None = None) -> Answer:
     """The answer that *error* is, with one line in the log; all that is behind it, where *origin* says debug."""
     cause = error.__cause__
     because = "" if cause is None else f": {traceback.format_exception_only(cause)[-1].strip()}"
@@ -106,4 +119,4 @@ def refusal(error: FlowError, request_id: str, origin: Origin) -> Answer:
         error.detail += because
         error.stacks = tuple(traceback.format_exception(cause))
         log.debug("request {id}: {stacks}", id=request_id, stacks="".join(error.stacks))
-    return origin.write_error(error, request_id)
+    return origin.write_error(error, request_id, request)

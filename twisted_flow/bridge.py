@@ -18,15 +18,20 @@ from twisted.internet.interfaces import IReactorCore
 from twisted.logger import Logger
 
 __all__ = [
+    "Signal",
     "asyncio_loop",
     "from_thread",
     "install_reactor",
     "run_in_reactor",
     "spawn",
+    "to_future",
     "when_running",
 ]
 
 log = Logger()
+Signal = asyncio.Event
+"""What a coroutine waits for, and a callback on the loop sets."""
+
 T = TypeVar("T")
 
 
@@ -64,6 +69,12 @@ def from_thread() -> Callable[..., object]:
     from twisted.internet import reactor
 
     return reactor.callFromThread  # type: ignore[attr-defined, no-any-return]
+
+
+def to_future(deferred: Deferred[T]) -> asyncio.Future[T]:
+    """*deferred*, for a coroutine that awaits it; cancelling reaches it."""
+    future: asyncio.Future[T] = deferred.asFuture(asyncio.get_running_loop())
+    return future
 
 
 class _SideLoop:

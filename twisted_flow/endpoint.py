@@ -35,9 +35,10 @@ __all__ = ["LoopServerEndpoint", "bind", "server_endpoint"]
 _BACKLOG = 1024
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to *host* and *port* (0: any that is free), not listening yet.
+def bind(host: str, port: int, *, listen: bool = True) -> socket.socket:
+    """A socket bound to *host* and *port* (0: any that is free).
 
+    :param listen: whether it is to listen at once; gRPC binds the port again, beside a socket that does not.
     :raises ConfigurationError: one line, if that cannot be.
     """
     try:
@@ -48,7 +49,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
-        if port:
+        if listen:
             bound.listen(_BACKLOG)  # of two servers on one port the second is told now
     except OSError as wrong:
         bound.close()
@@ -64,7 +65,6 @@ def server_endpoint(bound: socket.socket) -> IStreamServerEndpoint:
         return LoopServerEndpoint(loop, bound)
     from twisted.internet import reactor
 
-    bound.listen(_BACKLOG)
     descriptor = os.dup(bound.fileno())  # it closes what it is given
     return AdoptedStreamServerEndpoint(cast(IReactorSocket, reactor), descriptor, bound.family)
 

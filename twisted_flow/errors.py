@@ -76,6 +76,8 @@ class FlowError(Exception):
         self.retry_after = retry_after
         self.stacks = stacks
         self.executor = executor
+        self.request_id = ""
+        """The request's, where one could be read though the request could not."""
         if retryable is not None:
             self.retryable = retryable
 

@@ -27,6 +27,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     body_timeout: Annotated[Seconds, "seconds in which some of a request's body must come"] = 30
     idle_timeout: Annotated[Seconds, "seconds that a connection may stay open with nothing asked"] = 75
     write_timeout: Annotated[Seconds, "seconds that a client may leave its answer unread"] = 60
+    max_in_flight: Annotated[Count, "requests in flight on a WebSocket or a gRPC stream; then reading stops"] = 128
+    ping_interval: Annotated[Seconds, "seconds between pings on a WebSocket"] = 20
+    ping_timeout: Annotated[Seconds, "seconds in which a ping has to be answered"] = 20
     timeout: Annotated[Seconds | None, "seconds for every request that names no timeout of its own"] = None
     max_queue: Annotated[Count, "requests that wait for one executor; then the answer is QueueFull"] = 1024
     drain_delay: Annotated[Delay, "seconds between the signal to stop and the end of listening"] = 0

@@ -79,6 +79,8 @@ class Request(Struct, frozen=True, kw_only=True):
     deadline: float | None = None
     """When that is over, in seconds of ``time.monotonic``; set by the deadline policy."""
     arrays: Arrays = "dense"
+    cancels: bool = False
+    """Whether it asks for nothing but the end of the request with its id."""
 
 
 class Response(Struct, frozen=True):

@@ -23,7 +23,9 @@ def test_wheel(tmp_path: pathlib.Path) -> None:
     for needed in ("twisted/plugins/twisted_flow_plugin.py", "twisted_flow/py.typed"):
         assert needed in names
     assert "twisted_flow/gateway/http/static/swagger.html" in names
-    assert not [name for name in names if name.startswith(("tests", "examples")) or name == "twisted/plugins/__init__.py"]
+    assert not [
+        name for name in names if name.startswith(("tests", "examples")) or name == "twisted/plugins/__init__.py"
+    ]
 
     environment = tmp_path / "fresh"
     venv.create(environment, with_pip=True)
@@ -49,5 +51,9 @@ def test_map() -> None:
     for page in ("CONTRIBUTING.md", "README.md"):
         for word in (ROOT / page).read_text().split("`"):
             path = word.rstrip("/")
-            if "/" in path and " " not in path and path.startswith(("twisted_flow", "tests", "docs", "benchmarks", "examples")):
+            if (
+                "/" in path
+                and " " not in path
+                and path.startswith(("twisted_flow", "tests", "docs", "benchmarks", "examples"))
+            ):
                 assert (ROOT / path).exists(), path

@@ -46,6 +46,8 @@ class PostBody(Struct, rename="camel", forbid_unknown_fields=True):
     request_id: str = ""
     timeout: Annotated[float, Meta(gt=0)] | None = None
     arrays: Arrays = "dense"
+    cancel: str | UnsetType = UNSET
+    """The id of a request to end; then the rest says nothing."""
 
 
 class PostAnswer(Struct, rename="camel"):
@@ -70,6 +72,24 @@ def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request
         post = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         post = _decode_tolerantly(body)
+    if post.cancel is not UNSET:
+        return _cancelling(post.cancel)
+    try:
+        return _request(post, endpoint, max_depth)
+    except ValidationError as wrong:
+        wrong.request_id = post.request_id
+        raise
+
+
+def _cancelling(request_id: str) -> Request:
+    nothing = DocumentArray()
+    header = Header("")
+    return Request(
+        request_id=request_id, header=header, docs=nothing, groundtruths=nothing, parameters={}, cancels=True
+    )
+
+
+def _request(post: PostBody, endpoint: str | None, max_depth: int) -> Request:
     data = post.data
     if data is None:
         docs, groundtruths = DocumentArray(), DocumentArray()
@@ -107,9 +127,17 @@ def _decode_tolerantly(body: bytes) -> PostBody:
     try:
         return msgspec.convert(_canonical(raw), PostBody)
     except msgspec.ValidationError as wrong:
-        raise spelling.located(wrong, raw) from None
+        error = spelling.located(wrong, raw)
+        error.request_id = _id_in(raw)
+        raise error from None
     except RecursionError:
         raise BadRequest("the JSON is nested too deep") from None
+
+
+def _id_in(raw: Any) -> str:
+    """The id of a request that is wrong otherwise, if it has one."""
+    found = (raw.get("requestId") or raw.get("request_id")) if isinstance(raw, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _canonical(raw: Any) -> Any:

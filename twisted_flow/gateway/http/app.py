@@ -21,7 +21,7 @@ from ...interfaces import ICodec, IDispatcher
 from . import pages
 from .action import Action
 from .negotiation import arrays_of, check_media_types, timeout_of
-from .problem import problem
+from .problem import problem, write_problem
 from .routes import HTTPSettings, Route
 from .wire import fields
 
@@ -54,7 +54,7 @@ class App:
         self.klein.handle_errors(Exception)(_broken)
         self._plain: dict[str, Action] = {}
         self._origin = Origin(
-            gateway=new_id(), write_error=problem, max_depth=settings.limits.max_depth, debug=settings.debug
+            gateway=new_id(), write_error=write_problem, max_depth=settings.limits.max_depth, debug=settings.debug
         )
         for route in routes:
             self._declare(route)

@@ -6,10 +6,11 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from ...document.identity import new_id
-from ...errors import BadRequest, NotFound
+from ...errors import BadRequest, NotFound, PermissionDenied
 from .app import App, write
 from .problem import problem
 from .wire import SERVER
@@ -25,13 +26,14 @@ class Front(Resource):
 
     :param app: the routes.
     :param cors: which origins' pages may ask: none, all, or those named.
+    :param upgrade: makes a WebSocket of a request; None: there is none.
     """
 
     isLeaf = True
 
-    def __init__(self, app: App, cors: bool | tuple[str, ...]) -> None:
+    def __init__(self, app: App, cors: bool | tuple[str, ...], upgrade: Any = None) -> None:
         super().__init__()
-        self.app, self.cors = app, cors
+        self.app, self.cors, self.upgrade = app, cors, upgrade
         self.inner: Any = app.klein.resource()
 
     def render(self, request: Any) -> Any:
@@ -42,6 +44,8 @@ class Front(Resource):
             path = unquote_to_bytes(request.path).decode()
         except UnicodeDecodeError:
             return write(request, problem(BadRequest("the path is not UTF-8"), new_id()))
+        if path == "/" and self.upgrade is not None:
+            return self._websocket(request)
         if request.method == b"OPTIONS":
             return self._options(request, path)
         return self.inner.render(request)
@@ -56,6 +60,25 @@ class Front(Resource):
             request.setHeader(b"Vary", b"Origin")
             if origin.decode("latin-1") in self.cors:
                 request.setHeader(b"Access-Control-Allow-Origin", origin)
+
+    def _websocket(self, request: Any) -> Any:
+        if (request.getHeader(b"upgrade") or b"").lower() != b"websocket":
+            request.setHeader(b"Upgrade", b"websocket")
+            body = write(request, problem(BadRequest("a WebSocket is here"), new_id(), 426))
+            request.setResponseCode(426)
+            return body
+        if not self._may_open(request):
+            return write(request, problem(PermissionDenied("pages of that origin may not ask here"), new_id()))
+        request.channel.upgrade(self.upgrade, request)
+        return NOT_DONE_YET
+
+    def _may_open(self, request: Any) -> bool:
+        """Whether the page that asks may: it is ours, or its origin is allowed, or it is no page."""
+        origin = request.getHeader(b"origin")
+        if origin is None or self.cors is True:
+            return True
+        ours = origin.partition(b"://")[2].lower() == (request.getHeader(b"host") or b"").lower()
+        return ours or (isinstance(self.cors, tuple) and origin.decode("latin-1") in self.cors)
 
     def _options(self, request: Any, path: str) -> bytes:
         methods = self.app.methods(path)

@@ -37,15 +37,18 @@ class Door(Factory):
 
     :param app: the routes.
     :param clock: hands out time.
+    :param upgrade: makes a WebSocket of a request; None: there is none.
     """
 
     noisy = False
 
-    def __init__(self, app: App, settings: HTTPSettings, clock: Any) -> None:
+    def __init__(self, app: App, settings: HTTPSettings, clock: Any, upgrade: Any = None) -> None:
         self.limits = settings.limits
-        self.site = FlowSite(Front(app, settings.cors), settings.limits)
+        self.site = FlowSite(Front(app, settings.cors, upgrade), settings.limits)
         self.site.reactor = clock
         self.connections = self.site.connections = Connections(self.site.take_over, clock)
+        if upgrade is not None:
+            upgrade.connections = self.connections
         self.heads = Heads(app.plain(), settings.limits)
 
     def buildProtocol(self, addr: Any) -> Lane | None:
@@ -63,6 +66,7 @@ class HTTPGateway(Service):
     :param settings: what the flow says of HTTP.
     :param bound: the socket to listen on, bound already.
     :param engines: whose health ``/status`` tells.
+    :param upgrade: makes a WebSocket of a request; None: there is none.
     """
 
     protocol = "http"
@@ -74,8 +78,9 @@ class HTTPGateway(Service):
         settings: HTTPSettings,
         bound: socket.socket,
         engines: Sequence[IEngine],
+        upgrade: Any = None,
     ) -> None:
-        self.settings, self.bound = settings, bound
+        self.settings, self.bound, self.upgrade = settings, bound, upgrade
         endpoints: Mapping[str, Any] = {
             name: endpoint for engine in reversed(engines) for name, endpoint in engine.endpoints.items()
         }
@@ -89,7 +94,7 @@ class HTTPGateway(Service):
         from twisted.internet import reactor
 
         super().startService()
-        self.door = Door(self.app, self.settings, reactor)
+        self.door = Door(self.app, self.settings, reactor, self.upgrade)
 
         def listening(port: IListeningPort) -> None:
             self._port = port

@@ -7,8 +7,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from ...answer import Answer
 from ...errors import FieldError, FlowError
+from ...message import Request
 
-__all__ = ["CONTENT_TYPE", "Problem", "problem"]
+__all__ = ["CONTENT_TYPE", "Problem", "problem", "write_problem"]
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -29,6 +30,11 @@ class Problem(Struct):
     """The wrong places in the request, as JSON Pointers."""
     stacks: tuple[str, ...] | UnsetType = UNSET
     """The traceback, where the server says ``--debug``."""
+
+
+def write_problem(error: FlowError, request_id: str, request: Request | None) -> Answer:
+    """See `Origin`."""
+    return problem(error, request_id)
 
 
 def problem(error: FlowError, request_id: str, status: int | None = None) -> Answer:

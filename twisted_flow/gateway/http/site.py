@@ -70,6 +70,7 @@ class FlowChannel(HTTPChannel):
         self._lines: list[bytes] = []
         self._since = 0
         self._receiving = False
+        self._successor: Any = None
 
     def connectionMade(self) -> None:
         self._since = self.site.connections.second
@@ -100,6 +101,22 @@ class FlowChannel(HTTPChannel):
             self._lines = []
             read_head(raw, self.site.limits)
         super().lineReceived(line)
+
+    def upgrade(self, upgrade: Any, request: FlowRequest) -> None:
+        """Give the connection to another protocol: *upgrade* makes it, from the transport and the request's bytes."""
+        transport = self.transport
+        self.setTimeout(None)
+        self._networkProducer.unregisterProducer()
+        self.site.connections.remove(self)
+        fields = [b"%b: %b" % (name, b", ".join(values)) for name, values in request.requestHeaders.getAllRawHeaders()]
+        raw = b"\r\n".join([request.method + b" " + request.uri + b" HTTP/1.1", *fields, b"", b""])
+        self._successor = upgrade(transport, raw)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if self._successor is not None:
+            self._successor.dataReceived(data)
+        else:
+            super().rawDataReceived(data)
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         raise Refused(BadRequest("not an HTTP request"))

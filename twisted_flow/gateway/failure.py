@@ -1,0 +1,41 @@
+"""Errors as the streams tell them: an answer with status ERROR, in the encoding of the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ..answer import Answer
+from ..document import DocumentArray
+from ..errors import FlowError
+from ..interfaces import ICodec
+from ..message import ExceptionInfo, Header, Request, Response, Route, Status, StatusCode
+
+__all__ = ["error_writer", "status_of"]
+
+
+def status_of(error: FlowError) -> Status:
+    """The status that tells *error*."""
+    args = [error.detail, *(f"{wrong.pointer}: {wrong.detail}" for wrong in error.errors)]
+    told = ExceptionInfo(error.name, args, list(error.stacks), error.executor)
+    return Status(StatusCode.ERROR, f"{error.name}: {error.detail}", told)
+
+
+def error_writer(codec: ICodec, gateway: str) -> Callable[[FlowError, str, Request | None], Answer]:
+    """How to write an error in *codec*, for `Origin`.
+
+    :param gateway: the gateway's id.
+    """
+
+    def write(error: FlowError, request_id: str, request: Request | None) -> Answer:
+        if request is None:
+            nothing = DocumentArray()
+            request = Request(
+                request_id=request_id, header=Header(""), docs=nothing, groundtruths=nothing, parameters={}
+            )
+        status, now = status_of(error), datetime.now(UTC)
+        routes = [Route("gateway", gateway, now, now, status)]
+        response = Response(request, DocumentArray(), DocumentArray(), routes, status)
+        return Answer(codec.encode_response(response), codec.content_type, error)
+
+    return write

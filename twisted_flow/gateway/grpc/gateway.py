@@ -1,0 +1,147 @@
+"""The gRPC gateway: a service that listens, serves a dispatcher, and drains."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+import grpc
+from grpc import aio
+from msgspec.structs import replace
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from ...answer import Answer, Origin, answer
+from ...bridge import asyncio_loop, spawn, to_future
+from ...codec import protobuf
+from ...document.descriptor import message
+from ...document.identity import new_id
+from ...errors import ConfigurationError, FlowError
+from ...interfaces import ICodec, IDispatcher, IEngine, IGateway
+from ...limits import Limits
+from ...message import Request
+from .services import Health, Reflection, handler
+from .stream import Stream
+
+__all__ = ["GRPCGateway"]
+
+SERVICES = ("jina.JinaRPC", "twisted_flow.Flow")
+_PROTOBUF = cast(ICodec, protobuf)
+
+
+@implementer(IGateway)
+class GRPCGateway(Service):
+    """See `IGateway`.
+
+    :param dispatcher: the flow.
+    :param bound: a socket that is bound, not listening: it holds the port, which gRPC binds itself.
+    :param engines: whose health is told.
+    :param debug: whether callers are told all that is known of a failure.
+    """
+
+    protocol = "grpc"
+    address = ""
+
+    def __init__(
+        self, dispatcher: IDispatcher, limits: Limits, debug: bool, bound: socket.socket, engines: Sequence[IEngine]
+    ) -> None:
+        self.dispatcher, self.limits, self.bound = dispatcher, limits, bound
+        self.origin = Origin(gateway=new_id(), write_error=_write_status, max_depth=limits.max_depth, debug=debug)
+        self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
+        self.streams: set[Stream] = set()
+        self._server: Any = None
+
+    def startService(self) -> Deferred[None]:
+        """Listen."""
+        super().startService()
+        if asyncio_loop() is None:
+            raise ConfigurationError("gRPC needs the asyncio reactor: start twistd without --reactor")
+        return spawn(self._start())
+
+    async def _start(self) -> None:
+        most = self.limits.max_body
+        self._server = server = aio.server(
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", most),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_concurrent_streams", self.limits.max_connections),
+                ("grpc.keepalive_time_ms", int(self.limits.ping_interval * 1000)),
+                ("grpc.keepalive_timeout_ms", int(self.limits.ping_timeout * 1000)),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+                ("grpc.http2.max_ping_strikes", 0),
+            ]
+        )
+        reflected = [*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
+        server.add_generic_rpc_handlers(
+            (
+                handler("jina.JinaRPC", Call=grpc.stream_stream_rpc_method_handler(self.call)),
+                handler("twisted_flow.Flow", Post=grpc.unary_unary_rpc_method_handler(self.post)),
+                self.health.handler(),
+                Reflection(reflected).handler(),
+            )
+        )
+        host, port = self.bound.getsockname()[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            server.add_insecure_port(address)
+        except RuntimeError as wrong:
+            raise ConfigurationError(f"cannot listen on {address}: {wrong}") from None
+        await server.start()
+        self.address = address
+
+    async def call(self, requests: Any, context: Any) -> None:
+        """``/jina.JinaRPC/Call``."""
+        stream = Stream(self.dispatcher, self.origin, context, self.limits.max_in_flight)
+        self.streams.add(stream)
+        try:
+            await stream.run()
+        finally:
+            self.streams.discard(stream)
+
+    async def post(self, body: bytes, context: Any) -> bytes:
+        """``/twisted_flow.Flow/Post``: a failure is a gRPC status."""
+        remaining = context.time_remaining()
+        origin = self.origin if remaining is None else replace(self.origin, timeout=max(remaining, 1e-6))
+        answered: Answer = await to_future(answer(body, _PROTOBUF, self.dispatcher, origin))
+        if answered.error is not None:
+            code = grpc.StatusCode[answered.error.grpc_status]
+            await context.abort(code, answered.error.detail, _details(answered.error, code))
+        return answered.body
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more calls, answer what was asked, close."""
+        super().stopService()
+        server, self._server = self._server, None
+        self.bound.close()
+        if server is None:
+            return succeed(None)
+        self.health.stop()
+        for stream in list(self.streams):
+            stream.drain()
+        return spawn(_stopped(server, self.limits.drain_grace))
+
+
+async def _stopped(server: Any, grace: float) -> None:
+    await server.stop(grace)
+
+
+def _write_status(error: FlowError, request_id: str, request: Request | None) -> Answer:
+    """See `Origin`: the status has all that there is to say."""
+    return Answer(b"", "", error)
+
+
+def _details(error: FlowError, code: grpc.StatusCode) -> tuple[tuple[str, str | bytes], ...]:
+    """The trailers that say more: the error's name, and when to try again."""
+    trailers: list[tuple[str, str | bytes]] = [("x-error", error.name)]
+    if error.retry_after is not None:
+        status = message("google.rpc.Status")(code=code.value[0], message=error.detail)
+        info = message("google.rpc.RetryInfo")()
+        info.retry_delay.FromTimedelta(timedelta(seconds=error.retry_after))
+        status.details.add().Pack(info)
+        trailers.append(("grpc-status-details-bin", status.SerializeToString()))
+    return tuple(trailers)

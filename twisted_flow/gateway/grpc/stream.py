@@ -1,0 +1,77 @@
+"""``/jina.JinaRPC/Call``: a stream of requests, a stream of answers as they are ready."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from grpc import aio
+
+from ...answer import Origin
+from ...bridge import Signal, spawn
+from ...interfaces import IDispatcher
+from ..session import Session
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """One call.
+
+    It reads in one task and writes in another: neither waits for the other but where too much is in flight.
+
+    :param context: of the call.
+    :param most: requests in flight; then reading stops.
+    """
+
+    def __init__(self, dispatcher: IDispatcher, origin: Origin, context: Any, most: int) -> None:
+        self.context, self.most = context, most
+        self.session = Session(dispatcher, origin, "bytes", self.send, self.changed)
+        self.answers: deque[bytes] = deque()
+        self.ended = False
+        """Whether the client sends no more."""
+        self._something, self._room = Signal(), Signal()
+
+    def send(self, payload: bytes, binary: bool) -> None:
+        """An answer is ready."""
+        self.answers.append(payload)
+        self._something.set()
+
+    def changed(self) -> None:
+        """Nothing is in flight any more."""
+        self._something.set()
+
+    def drain(self) -> None:
+        """End when what is in flight is answered."""
+        self.session.draining = True
+        self._something.set()
+
+    async def run(self) -> None:
+        """Read and write until both are done."""
+        reading = spawn(self._read())
+        reading.addErrback(lambda failure: None)  # the call's own end tells
+        session = self.session
+        try:
+            while True:
+                while self.answers:
+                    await self.context.write(self.answers.popleft())
+                    self._room.set()
+                if (self.ended or session.draining) and not session.in_flight and not self.answers:
+                    return
+                self._something.clear()
+                await self._something.wait()
+        finally:
+            reading.cancel()
+            session.lost()
+
+    async def _read(self) -> None:
+        context, session, answers = self.context, self.session, self.answers
+        try:
+            while (message := await context.read()) is not aio.EOF:
+                session.received(message, True)
+                while session.in_flight + len(answers) >= self.most:
+                    self._room.clear()
+                    await self._room.wait()
+        finally:
+            self.ended = True
+            self._something.set()

@@ -1,0 +1,101 @@
+"""What a WebSocket connection, or a gRPC stream, means: many requests in flight, answers as they are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from ..answer import Answer, Origin, answer, refusal
+from ..codec import json, protobuf
+from ..document.identity import new_id
+from ..errors import Unavailable
+from ..interfaces import ICodec, IDispatcher
+from ..message import Request, Response
+from .failure import error_writer
+
+__all__ = ["Session"]
+
+_JSON, _PROTOBUF = cast(ICodec, json), cast(ICodec, protobuf)
+
+
+@implementer(IDispatcher)
+class Session:
+    """The requests of one connection, or stream.
+
+    :param dispatcher: what answers.
+    :param origin: the gateway.
+    :param encoding: 'json' or 'bytes', for all messages; None: text is JSON, and what is binary protobuf.
+    :param send: sends a message: its bytes, and whether it is binary.
+    :param idle: called whenever nothing is in flight any more.
+    """
+
+    def __init__(
+        self,
+        dispatcher: IDispatcher,
+        origin: Origin,
+        encoding: str | None,
+        send: Callable[[bytes, bool], None],
+        idle: Callable[[], None],
+    ) -> None:
+        self.dispatcher, self.encoding, self.send, self.idle = dispatcher, encoding, send, idle
+        self.in_flight = 0
+        self.draining = False
+        self._requests: dict[str, Deferred[Response]] = {}
+        self._json = Origin(**_fields(origin), write_error=error_writer(_JSON, origin.gateway), cancel=self.cancel)
+        self._bytes = Origin(**_fields(origin), write_error=error_writer(_PROTOBUF, origin.gateway), cancel=self.cancel)
+
+    def received(self, payload: bytes, binary: bool) -> None:
+        """A message came."""
+        if self.encoding is not None:
+            binary = self.encoding == "bytes"
+        codec, origin = (_PROTOBUF, self._bytes) if binary else (_JSON, self._json)
+        if self.draining:
+            self.answered(refusal(Unavailable("the server stops"), new_id(), origin), binary)
+            return
+        self.in_flight += 1
+        answer(payload, codec, self, origin).addCallback(self.done, binary)
+
+    def done(self, done: Answer, binary: bool) -> None:
+        """A request is answered."""
+        self.in_flight -= 1
+        self.answered(done, binary)
+        if not self.in_flight:
+            self.idle()
+
+    def answered(self, done: Answer, binary: bool) -> None:
+        """Send an answer, if there is something to send."""
+        if done.body:
+            self.send(done.body, binary)
+
+    def dispatch(self, request: Request) -> Deferred[Response]:
+        """See `IDispatcher`; what is under way can be cancelled by its id."""
+        response: Deferred[Response] = self.dispatcher.dispatch(request)
+        if not response.called:
+            self._requests[request.request_id] = response
+            response.addBoth(self._forget, request.request_id, response)
+        return response
+
+    def _forget(self, outcome: Any, request_id: str, response: Deferred[Response]) -> Any:
+        if self._requests.get(request_id) is response:
+            del self._requests[request_id]
+        return outcome
+
+    def cancel(self, request_id: str) -> None:
+        """Cancel what is under way under *request_id*, if anything is."""
+        response = self._requests.pop(request_id, None)
+        if response is not None:
+            response.cancel()
+
+    def lost(self) -> None:
+        """The client is gone: nothing runs for it."""
+        self.send = lambda payload, binary: None
+        self.idle = lambda: None
+        for request_id in list(self._requests):
+            self.cancel(request_id)
+
+
+def _fields(origin: Origin) -> dict[str, Any]:
+    return {"gateway": origin.gateway, "max_depth": origin.max_depth, "debug": origin.debug}

@@ -1,0 +1,198 @@
+"""The WebSocket's end of a connection: Autobahn's protocol, with a lane in front of its parser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from ...answer import Origin
+from ...document.identity import new_id
+from ...interfaces import IDispatcher
+from ...limits import Limits
+from ..http.connections import Connections
+from ..http.problem import write_problem
+from ..session import Session
+from .frames import BINARY, TEXT, frame_head, plain_frame
+
+__all__ = ["Upgrade"]
+
+END_OF_INPUT = b"\x00"
+"""The binary frame with which a client says that it sends no more."""
+
+SUBPROTOCOLS = ("json", "bytes")
+_GOING_AWAY, _NORMAL = 1001, 1000
+
+
+@implementer(IPushProducer)
+class FlowProtocol(WebSocketServerProtocol):
+    """One connection. What is its own is named apart from Autobahn's many names."""
+
+    factory: Any
+    transport: Any
+
+    def flow_begin(self, upgrade: Upgrade) -> None:
+        """Called before the connection is made."""
+        self.flow_upgrade, self.flow_connections = upgrade, upgrade.connections
+        self.flow_rest = b""
+        self.flow_full = self.flow_held = self.flow_taking = False
+        self.flow_since = 0
+        self.flow_last = False  # whether the client has said that it sends no more
+        self.flow_session: Session | None = None
+
+    def onConnect(self, request: Any) -> str | None:
+        """Choose the subprotocol: the client's first that is known here."""
+        return next((each for each in request.protocols if each in SUBPROTOCOLS), None)
+
+    def onOpen(self) -> None:
+        """The handshake is done."""
+        up = self.flow_upgrade
+        self.flow_session = Session(
+            up.dispatcher, up.origin, self.websocket_protocol_in_use, self.flow_send, self.flow_idle
+        )
+        self.transport.registerProducer(self, True)
+        if self.flow_connections.draining:
+            self.drain()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Answer plain frames on the spot; leave the rest to Autobahn."""
+        self.flow_rest = self.flow_rest + data if self.flow_rest else data
+        self.flow_take()
+
+    def flow_quiet(self) -> bool:
+        """Whether Autobahn is between two messages, with nothing of its own to go on with."""
+        between = self.current_frame is None and not self.inside_message
+        return self.state == self.STATE_OPEN and not self.data and between
+
+    def flow_take(self) -> None:
+        """Take the frames that are there, while there is room for their answers."""
+        if self.flow_taking:
+            return
+        self.flow_taking = True
+        data, at = self.flow_rest, 0
+        session, up = self.flow_session, self.flow_upgrade
+        while at < len(data) and not self.flow_crowded():
+            frame = plain_frame(data, at, up.limits.max_body) if session is not None and self.flow_quiet() else None
+            if frame is None or session is None:
+                rest, at = data[at:], len(data)
+                self._dataReceived(rest)
+                break
+            binary = data[at] & 15 == BINARY
+            at, payload = frame
+            self.onMessage(payload, binary)
+        self.flow_rest = data[at:]
+        self.flow_taking = False
+        self.flow_hold()
+
+    def flow_crowded(self) -> bool:
+        """Whether no more may be taken for now."""
+        session = self.flow_session
+        return self.flow_full or (session is not None and session.in_flight >= self.flow_upgrade.limits.max_in_flight)
+
+    def flow_hold(self) -> None:
+        """Read on only while there is room."""
+        crowded = self.flow_crowded()
+        if crowded != self.flow_held and self.state != self.STATE_CLOSED:
+            self.flow_held = crowded
+            (self.transport.pauseProducing if crowded else self.transport.resumeProducing)()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A message came, by the lane or Autobahn's way."""
+        session = self.flow_session
+        if isBinary and payload == END_OF_INPUT:
+            self.flow_last = True
+            if session is not None and not session.in_flight:
+                self.flow_idle()
+        elif session is not None:
+            session.received(payload, isBinary)
+
+    def flow_send(self, payload: bytes, binary: bool) -> None:
+        """Send a message, as one frame."""
+        if self.state == self.STATE_OPEN:
+            self.transport.write(frame_head(BINARY if binary else TEXT, len(payload)) + payload)
+        if self.flow_held and not self.flow_taking:
+            self.flow_take()
+
+    def flow_idle(self) -> None:
+        """Nothing is in flight."""
+        session = self.flow_session
+        if session is not None and self.state == self.STATE_OPEN and not self.flow_rest:
+            if self.flow_last:
+                self.sendClose(_NORMAL)
+            elif session.draining:
+                self.sendClose(_GOING_AWAY, "the server stops")
+        if self.flow_held and not self.flow_taking:
+            self.flow_take()
+
+    def drain(self) -> None:
+        """See `Connections`: answer what is in flight, then close."""
+        if self.flow_session is not None:
+            self.flow_session.draining = True
+            if not self.flow_session.in_flight:
+                self.flow_idle()
+
+    def sweep(self, second: int) -> None:
+        """See `Connections`: a client that leaves its answers unread is dropped; pings find those that are gone."""
+        if self.flow_full and second - self.flow_since > self.flow_upgrade.limits.write_timeout:
+            self.transport.abortConnection()
+
+    def pauseProducing(self) -> None:
+        """The client does not read."""
+        self.flow_full = True
+        self.flow_since = self.flow_connections.second
+        self.flow_hold()
+
+    def resumeProducing(self) -> None:
+        """It reads again."""
+        self.flow_full = False
+        self.flow_take()
+
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`."""
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        """The connection is gone."""
+        self.flow_rest = b""
+        self.flow_connections.remove(self)
+        if self.flow_session is not None:
+            self.flow_session.lost()
+
+
+class Upgrade:
+    """Makes a WebSocket of an HTTP request.
+
+    :param dispatcher: what answers.
+    :param debug: whether callers are told all that is known of a failure.
+    """
+
+    connections: Connections
+
+    def __init__(self, dispatcher: IDispatcher, limits: Limits, debug: bool, reactor: Any) -> None:
+        self.dispatcher, self.limits = dispatcher, limits
+        self.origin = Origin(gateway=new_id(), write_error=write_problem, max_depth=limits.max_depth, debug=debug)
+        self.factory = WebSocketServerFactory(protocols=list(SUBPROTOCOLS), server="twisted_flow", reactor=reactor)
+        self.factory.protocol = FlowProtocol
+        self.factory.setProtocolOptions(
+            maxFramePayloadSize=limits.max_body,
+            maxMessagePayloadSize=limits.max_body,
+            autoPingInterval=limits.ping_interval,
+            autoPingTimeout=limits.ping_timeout,
+            openHandshakeTimeout=limits.header_timeout,
+            failByDrop=False,
+            webStatus=False,
+        )
+
+    def __call__(self, transport: Any, request: bytes) -> Any:
+        """Have *transport*, over which the handshake *request* came.
+
+        :return: the protocol, for whatever came behind it.
+        """
+        protocol: Any = self.factory.buildProtocol(transport.getPeer())
+        protocol.flow_begin(self)
+        transport.protocol = protocol
+        self.connections.add(protocol)
+        protocol.makeConnection(transport)
+        protocol.dataReceived(request)
+        return protocol
