@@ -29,7 +29,7 @@ ROOMS = [
     ["graph"],
     ["gateway"],
     ["client"],
-    ["banner", "flow", "service"],
+    ["banner", "flow", "listener", "service"],
     ["tap"],
 ]
 """Ground floor first: a room may import from those before it, and from its own row."""
@@ -135,12 +135,14 @@ def test_every_provider_says_what_it_provides() -> None:
     from twisted_flow.engine.inline import InlineEngine
     from twisted_flow.engine.thread import ThreadEngine
     from twisted_flow.executor import component
+    from twisted_flow.gateway.grpc.gateway import GRPCGateway
     from twisted_flow.gateway.http.gateway import HTTPGateway
+    from twisted_flow.gateway.session import Session
     from twisted_flow.graph.dispatch import FlowDispatcher
     from twisted_flow.policy.admission import Admission
     from twisted_flow.policy.deadline import Deadline
 
-    providers = [InlineEngine, ThreadEngine, HTTPGateway, FlowDispatcher, Admission, Deadline]
+    providers = [InlineEngine, ThreadEngine, HTTPGateway, GRPCGateway, Session, FlowDispatcher, Admission, Deadline]
     providers += [component._ClassExecutor, component._ObjectExecutor, component._FunctionExecutor]
     for provider in providers:
         ours = [each for each in implementedBy(provider) if each.__module__ == interfaces.__name__]

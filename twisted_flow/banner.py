@@ -28,12 +28,12 @@ def banner(config: FlowConfig, ports: tuple[int, ...]) -> list[str]:
     here = "localhost" if everywhere else config.host
     private = _private_address() if everywhere else None
     lines = ["ready and listening", "🎉 Flow is ready to use!"]
-    for protocol, port in zip(config.protocols, ports, strict=True):
-        lines.append(f"\t🔗 Protocol: \t\t{protocol.upper()}")
+    for listener, port in zip(config.listeners, ports, strict=True):
+        lines.append(f"\t🔗 Protocol: \t\t{', '.join(listener.protocols).upper()}")
         lines.append(f"\t🏠 Local access:\t{here}:{port}")
         if private is not None:
             lines.append(f"\t🔒 Private network:\t{private}:{port}")
-        if protocol == "http" and config.http.docs:
+        if "http" in listener.protocols and config.http.docs:
             lines.append(f"\t💬 Swagger UI:\t\thttp://{here}:{port}/docs")
             lines.append(f"\t📚 Redoc:\t\thttp://{here}:{port}/redoc")
     return lines

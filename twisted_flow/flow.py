@@ -15,8 +15,8 @@ from .errors import ConfigurationError
 from .executor.component import ExecutorSpec
 from .gateway.http.routes import HTTPSettings, Route
 from .limits import Limits
-from .service import GATEWAYS, FlowConfig, FlowService, NodeConfig, make_service
-from .suggestion import nearest
+from .listener import listeners
+from .service import FlowConfig, FlowService, NodeConfig, make_service
 
 if TYPE_CHECKING:
     from typing import Self
@@ -29,8 +29,9 @@ class Flow:
 
     ``with Flow(protocol='http', port=12345).add(uses=MyExecutor) as flow: flow.block()``
 
-    :param protocol: 'http'.
-    :param port: to listen on; None: one that is free, told by `port` once the flow has started.
+    :param protocol: 'grpc', 'http' or 'websocket', or a list of them.
+    :param port: to listen on, or a list, paired with the protocols; one port for several is shared by HTTP and
+        WebSocket. None: free ones are chosen, and told by `port` once the flow has started.
     :param port_expose: the same as *port*, by its older name.
     :param host: the address to listen on.
     :param name: of the flow.
@@ -49,9 +50,9 @@ class Flow:
     def __init__(
         self,
         *,
-        protocol: str = "http",
-        port: int | None = None,
-        port_expose: int | None = None,
+        protocol: str | Sequence[str] = "grpc",
+        port: int | Sequence[int] | None = None,
+        port_expose: int | Sequence[int] | None = None,
         host: str = "0.0.0.0",
         name: str = "flow",
         cors: bool | Sequence[str] = False,
@@ -64,18 +65,13 @@ class Flow:
         limits: Limits | None = None,
         debug: bool = False,
     ) -> None:
-        if protocol not in GATEWAYS:
-            raise ConfigurationError(
-                f"protocol={protocol!r}: the protocols are {', '.join(GATEWAYS)}{nearest(protocol, GATEWAYS)}"
-            )
         if None not in (port, port_expose) and port != port_expose:
             raise ConfigurationError("port and port_expose are one setting: give one of them")
         port = port if port is not None else port_expose
-        if port is not None and not 0 <= port <= 65535:
-            raise ConfigurationError(f"port={port}: a port is a number from 0 to 65535")
-        self.protocol, self.host, self.name = protocol, host, name
-        self.workspace = workspace
-        self._port = port or 0
+        self.host, self.name, self.workspace = host, name, workspace
+        self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
+        self._ports = () if port is None else (port,) if isinstance(port, int) else tuple(port)
+        self._listeners = listeners(self._protocols, self._ports)
         self._limits = _checked(limits or Limits())
         self._http = HTTPSettings(
             title=title or "Twisted Flow",
@@ -185,9 +181,24 @@ class Flow:
         return len(self._nodes)
 
     @property
+    def protocol(self) -> str | tuple[str, ...]:
+        """The protocol, or the protocols."""
+        return self._protocols[0] if len(self._protocols) == 1 else self._protocols
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port of each protocol; 0 where any will do and the flow has not started."""
+        numbers = self._service.ports if self._service is not None else [each.port for each in self._listeners]
+        return {
+            protocol: number
+            for listener, number in zip(self._listeners, numbers, strict=True)
+            for protocol in listener.protocols
+        }
+
+    @property
     def port(self) -> int:
-        """The port; 0 where any will do and the flow has not started."""
-        return self._service.ports[0] if self._service is not None else self._port
+        """The port of the first protocol. See `ports`."""
+        return self.ports[self._protocols[0]]
 
     port_expose = port
 
@@ -196,9 +207,8 @@ class Flow:
         """All that there is to say of this flow."""
         return FlowConfig(
             name=self.name,
-            protocols=(self.protocol,),
+            listeners=self._listeners,
             host=self.host,
-            ports=(self._port,),
             nodes=tuple(self._nodes),
             http=msgspec.structs.replace(self._http, exposed=tuple(self._exposed)),
             limits=self._limits,

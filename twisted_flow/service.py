@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 from twisted.application.service import IService, Service
@@ -24,10 +24,11 @@ from .bridge import when_running
 from .endpoint import bind
 from .engine.choose import make_engine
 from .executor.component import ExecutorSpec, component
-from .gateway.http.routes import HTTPSettings
+from .gateway.http.routes import HTTPSettings, without_routes
 from .graph.dispatch import FlowDispatcher, Node
 from .interfaces import IDispatcher, IEngine, IGateway
 from .limits import Limits
+from .listener import Listener
 from .policy.admission import Admission
 from .policy.deadline import Deadline
 
@@ -37,8 +38,10 @@ log = Logger()
 
 _GARBAGE = 20_000  # objects that may be made before the collector looks at them; with 700 it took 7 % of the time
 
-GATEWAYS = {"http": "twisted_flow.gateway.http.gateway.HTTPGateway"}
-"""The gateways by their protocol. Named, not imported: Klein brings the reactor along."""
+# Named, not imported: Klein brings the reactor along, and who serves HTTP alone does without the others.
+_HTTP = "twisted_flow.gateway.http.gateway.HTTPGateway"
+_UPGRADE = "twisted_flow.gateway.websocket.gateway.Upgrade"
+_GRPC = "twisted_flow.gateway.grpc.gateway.GRPCGateway"
 
 
 class NodeConfig(Struct, frozen=True):
@@ -52,10 +55,8 @@ class FlowConfig(Struct, frozen=True, kw_only=True):
     """All that there is to say of a flow."""
 
     name: str = "flow"
-    protocols: tuple[str, ...] = ("http",)
+    listeners: tuple[Listener, ...] = (Listener(("grpc",), 0),)
     host: str = "0.0.0.0"
-    ports: tuple[int, ...] = (0,)
-    """0: one that is free."""
     nodes: tuple[NodeConfig, ...] = ()
     http: HTTPSettings = HTTPSettings()
     limits: Limits = Limits()
@@ -67,7 +68,7 @@ def make_service(config: FlowConfig) -> FlowService:
     :raises ConfigurationError: one line, where *config* cannot be served.
     """
     engines = [make_engine(component(node.spec), node.engine) for node in config.nodes]
-    bound = [bind(config.host, port) for port in config.ports]
+    bound = [bind(config.host, each.port, listen="grpc" not in each.protocols) for each in config.listeners]
 
     def gateways() -> list[IGateway]:
         from twisted.internet import reactor  # chosen by now
@@ -75,11 +76,27 @@ def make_service(config: FlowConfig) -> FlowService:
         nodes = [Node(engine.name, engine.endpoints, Admission(engine, config.limits.max_queue)) for engine in engines]
         dispatcher: IDispatcher = Deadline(FlowDispatcher(nodes), config.limits.timeout, reactor)
         return [
-            namedAny(GATEWAYS[protocol])(dispatcher, config.http, each, engines)
-            for protocol, each in zip(config.protocols, bound, strict=True)
+            _gateway(config, listener, dispatcher, each, engines)
+            for listener, each in zip(config.listeners, bound, strict=True)
         ]
 
     return FlowService(config, engines, bound, gateways)
+
+
+def _gateway(
+    config: FlowConfig, listener: Listener, dispatcher: IDispatcher, bound: socket.socket, engines: Sequence[IEngine]
+) -> IGateway:
+    """The gateway that serves *dispatcher* on *bound*."""
+    from twisted.internet import reactor
+
+    debug = config.http.debug
+    if "grpc" in listener.protocols:
+        return cast(IGateway, namedAny(_GRPC)(dispatcher, config.limits, debug, bound, engines))
+    upgrade = None
+    if "websocket" in listener.protocols:
+        upgrade = namedAny(_UPGRADE)(dispatcher, config.limits, debug, reactor)
+    settings = config.http if "http" in listener.protocols else without_routes(config.http)
+    return cast(IGateway, namedAny(_HTTP)(dispatcher, settings, bound, engines, upgrade))
 
 
 @implementer(IService)

@@ -36,13 +36,11 @@ def _give_up(line: str) -> NoReturn:
 class Options(usage.Options):
     """The command line of ``twistd flow``."""
 
-    synopsis = "[--protocol=http] [--port=12345] [--uses=FILE.py:Class]... [options]"
+    synopsis = "[--protocol=http]... [--port=12345]... [--uses=FILE.py:Class]... [options]"
     longdesc = (
         "Serves executors: Python classes whose methods answer requests. Without one, documents come back as they are."
     )
     optParameters = [
-        ["protocol", None, "http", "The protocol: http."],
-        ["port", "p", "0", "The port; 0: one that is free, told in the log."],
         ["host", None, "0.0.0.0", "The address to listen on."],
         ["name", None, "flow", "The flow's name."],
         ["title", None, None, "The title of the docs pages."],
@@ -60,9 +58,27 @@ class Options(usage.Options):
 
     def __init__(self) -> None:
         super().__init__()
+        self["protocols"] = []
+        self["ports"] = []
         self["uses"] = []
         self["cors-origins"] = []
         self["expose"] = []
+
+    def opt_protocol(self, protocol: str) -> None:
+        """grpc, http [the default] or websocket. May be given again, for several at once."""
+        self["protocols"].append(protocol)
+
+    def opt_port(self, port: str) -> None:
+        """The port; given again, one for each protocol in turn. One for all is shared by HTTP and WebSocket.
+
+        0, or none: one that is free, told in the log.
+        """
+        try:
+            self["ports"].append(int(port))
+        except ValueError:
+            raise usage.UsageError(f"--port={port}: a port is a number from 0 to 65535") from None
+
+    opt_p = opt_port
 
     def opt_uses(self, uses: str) -> None:
         """An executor: FILE.py:Class or package.module:Class. Given again, it stands behind the first."""
@@ -104,8 +120,8 @@ class Options(usage.Options):
 
     def _flow(self) -> Flow:
         flow = Flow(
-            protocol=self["protocol"],
-            port=self._port(),
+            protocol=self["protocols"] or "http",
+            port=self["ports"] or None,
             host=self["host"],
             name=self["name"],
             cors=self["cors-origins"] or bool(self["cors"]),
@@ -123,12 +139,6 @@ class Options(usage.Options):
         for endpoint in self["expose"]:
             flow.expose_endpoint(endpoint)
         return flow
-
-    def _port(self) -> int:
-        try:
-            return int(self["port"])
-        except ValueError:
-            raise ConfigurationError(f"--port={self['port']}: a port is a number from 0 to 65535") from None
 
     def _limits(self) -> Limits:
         given = {name: self[name.replace("_", "-")] for name in Limits.__struct_fields__}

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...executor.table import find
 from ...limits import Limits
 
-__all__ = ["HTTPSettings", "Route", "flow_routes"]
+__all__ = ["HTTPSettings", "Route", "flow_routes", "without_routes"]
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -52,6 +53,11 @@ class HTTPSettings(Struct, frozen=True, kw_only=True):
     """Whether callers are told all that is known of a failure."""
 
 
+def without_routes(settings: HTTPSettings) -> HTTPSettings:
+    """*settings* for a port where there is no HTTP but what leads to a WebSocket."""
+    return replace(settings, debug_endpoints=False, crud_endpoints=False, docs=False, exposed=())
+
+
 _CRUD = (
     Route(path="/index", endpoint="/index", tags=("CRUD",), summary="Post data to /index"),
     Route(path="/search", endpoint="/search", tags=("CRUD",), summary="Post data to /search"),
@@ -80,5 +86,4 @@ def _described(route: Route, endpoints: Mapping[str, Any]) -> Route:
     found = find(endpoints, route.endpoint) if route.endpoint is not None else None
     if route.description is not None or not found or not found.summary:
         return route
-    changes: dict[str, Any] = {"description": found.summary}
-    return Route(**{**{name: getattr(route, name) for name in route.__struct_fields__}, **changes})
+    return replace(route, description=found.summary)
