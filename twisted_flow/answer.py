@@ -48,7 +48,7 @@ class Origin(Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     """The endpoint, where the place has one: it wins over the body's."""
     timeout: float | None = None
-    """Seconds, where the place names them (a header): they win over the body's."""
+    """Seconds, where the place names them (a header): of them and the body's the fewer hold."""
     arrays: Arrays | None = None
     debug: bool = False
     """Whether callers are told all that is known of a failure."""
@@ -69,9 +69,8 @@ def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) 
     if request.cancels:
         return succeed(_cancelled(request, origin))
     if origin.timeout is not None or origin.arrays is not None:
-        request = msgspec.structs.replace(
-            request, timeout=origin.timeout or request.timeout, arrays=origin.arrays or request.arrays
-        )
+        timeout = min((each for each in (origin.timeout, request.timeout) if each is not None), default=None)
+        request = msgspec.structs.replace(request, timeout=timeout, arrays=origin.arrays or request.arrays)
     response: Deferred[Response] = dispatcher.dispatch(request)
     return response.addCallbacks(
         _succeeded, _failed, callbackArgs=(codec, origin, started), errbackArgs=(request, origin)

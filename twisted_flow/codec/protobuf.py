@@ -133,9 +133,8 @@ def encode_response(response: Response) -> bytes:
 
 
 def _write_time(time: datetime, proto: Any) -> None:
-    seconds = time.timestamp()
-    proto.seconds = whole = int(seconds)
-    proto.nanos = int((seconds - whole) * 1e6) * 1000
+    proto.seconds = int(time.timestamp())
+    proto.nanos = time.microsecond * 1000
 
 
 def _write_status(status: Status, proto: Any) -> None:
@@ -172,7 +171,7 @@ def _read_route(proto: Any) -> Route:
 
 
 def _read_time(proto: Any) -> datetime:
-    return datetime.fromtimestamp(proto.seconds + proto.nanos / 1e9, UTC)
+    return datetime.fromtimestamp(proto.seconds, UTC).replace(microsecond=proto.nanos // 1000)
 
 
 def _read_status(proto: Any) -> Status:

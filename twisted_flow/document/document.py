@@ -14,6 +14,7 @@ from .array import ChunkArray, DocumentArray, MatchArray
 from .check import complete_one
 from .fields import CONTENTS, Array, Blob, Content, NamedScore, Relatives, Scores
 from .identity import new_id
+from .late import protobuf
 from .ndarray import NdArray, SparseNdArray
 
 __all__ = ["Document", "Graph"]
@@ -223,6 +224,22 @@ class Document(
         :raises ValueError: if that is not JSON.
         """
         return cls.from_dict(msgspec.json.decode(text, type=dict[str, Any]))
+
+    def to_protobuf(self) -> Any:
+        """The document as a ``jina.DocumentProto``."""
+        proto = protobuf().DocumentProto()
+        protobuf().write(self, proto)
+        return proto
+
+    @classmethod
+    def from_protobuf(cls, proto: Any) -> Document:
+        """The document that a ``jina.DocumentProto`` describes.
+
+        :raises ValidationError: naming the field that is wrong.
+        """
+        (document,) = protobuf().read([proto])
+        complete_one(document, "")
+        return cast(Document, document)
 
     convert_uri_to_buffer = conversion.uri_to_buffer
     convert_uri_to_text = conversion.uri_to_text

@@ -1,4 +1,4 @@
-"""Documents in a file."""
+"""Documents in a file: JSON, one a line, or a DocumentArrayProto."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from . import plain
+from .late import protobuf
 
 if TYPE_CHECKING:
     import pathlib
@@ -23,6 +24,12 @@ def _known(file_format: str) -> None:
 def save(documents: Iterable[Document], file: pathlib.Path, file_format: str) -> None:
     """Write *documents*: as JSON, one a line, or binary."""
     _known(file_format)
+    if file_format == "binary":
+        array = protobuf().DocumentArrayProto()
+        for document in documents:
+            protobuf().write(document, array.docs.add())
+        file.write_bytes(array.SerializeToString())
+        return
     with file.open("wb") as out:
         for document in documents:
             out.write(plain.to_json(document) + b"\n")
@@ -31,6 +38,9 @@ def save(documents: Iterable[Document], file: pathlib.Path, file_format: str) ->
 def load(document_type: type[Document], file: pathlib.Path, file_format: str) -> Iterator[Document]:
     """Read what `save` wrote."""
     _known(file_format)
+    if file_format == "binary":
+        yield from protobuf().read(protobuf().DocumentArrayProto.FromString(file.read_bytes()).docs)
+        return
     with file.open("rb") as lines:
         for line in lines:
             if line.strip():

@@ -85,6 +85,7 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_rest = data[at:]
         self.flow_taking = False
         self.flow_hold()
+        self.flow_idle()
 
     def flow_crowded(self) -> bool:
         """Whether no more may be taken for now."""
@@ -103,8 +104,6 @@ class FlowProtocol(WebSocketServerProtocol):
         session = self.flow_session
         if isBinary and payload == END_OF_INPUT:
             self.flow_last = True
-            if session is not None and not session.in_flight:
-                self.flow_idle()
         elif session is not None:
             session.received(payload, isBinary)
 
@@ -116,22 +115,18 @@ class FlowProtocol(WebSocketServerProtocol):
             self.flow_take()
 
     def flow_idle(self) -> None:
-        """Nothing is in flight."""
+        """If nothing is in flight, and nothing is to come, close."""
         session = self.flow_session
-        if session is not None and self.state == self.STATE_OPEN and not self.flow_rest:
-            if self.flow_last:
-                self.sendClose(_NORMAL)
-            elif session.draining:
-                self.sendClose(_GOING_AWAY, "the server stops")
-        if self.flow_held and not self.flow_taking:
-            self.flow_take()
+        if session is None or session.in_flight or self.flow_taking or self.flow_rest:
+            return
+        if self.state == self.STATE_OPEN and (self.flow_last or session.draining):
+            self.sendCloseFrame(_NORMAL if self.flow_last else _GOING_AWAY)
 
     def drain(self) -> None:
         """See `Connections`: answer what is in flight, then close."""
         if self.flow_session is not None:
             self.flow_session.draining = True
-            if not self.flow_session.in_flight:
-                self.flow_idle()
+            self.flow_idle()
 
     def sweep(self, second: int) -> None:
         """See `Connections`: a client that leaves its answers unread is dropped; pings find those that are gone."""

@@ -1,0 +1,311 @@
+"""gRPC, over loopback (its server opens its own ports): bare stubs, health, reflection, statuses, limits, draining."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from tests.codec.test_protobuf import R1, R2, R3
+from tests.support import TIMEOUT, serving
+from twisted_flow import Document, DocumentArray, Executor, Flow, Limits, Reject, requests
+from twisted_flow.codec.protobuf import RequestProto
+
+UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+class Many(Executor):
+    def __init__(self) -> None:
+        self.gates: dict[str, asyncio.Event] = {}
+        self.log: queue.SimpleQueue[str] = queue.SimpleQueue()
+        LOGS.append(self.log)
+
+    @requests
+    async def upper(self, docs: DocumentArray) -> None:
+        for document in docs:
+            document.text = (document.text or "").upper()
+
+    @requests(on="/fail")
+    async def fail(self) -> None:
+        raise ValueError("as asked")
+
+    @requests(on="/full")
+    async def full(self) -> None:
+        raise Reject("QueueFull", "no room", retry_after=2)
+
+    @requests(on="/hold")
+    async def hold(self, docs: DocumentArray) -> None:
+        gate = self.gates.setdefault(docs[0].text or "", asyncio.Event())
+        self.log.put(f"holds {docs[0].text}")
+        try:
+            await gate.wait()
+        except asyncio.CancelledError:
+            self.log.put(f"cancelled {docs[0].text}")
+            raise
+
+    @requests(on="/release")
+    async def release(self, docs: DocumentArray) -> None:
+        self.gates.setdefault(docs[0].text or "", asyncio.Event()).set()
+
+
+LOGS: list[queue.SimpleQueue[str]] = []
+
+
+@pytest.fixture(scope="module")
+def flow() -> Iterator[Flow]:
+    with Flow(protocol="grpc", host="127.0.0.1", limits=Limits(max_body=2_000_000)).add(uses=Many) as flow:
+        yield flow
+
+
+@pytest.fixture
+def channel(flow: Flow) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(f"127.0.0.1:{flow.port}", UNLIMITED) as channel:
+        yield channel
+
+
+def proto(endpoint: str, *texts: str, request_id: str = "r", **fields: Any) -> Any:
+    made = RequestProto(request_id=request_id, **fields)
+    made.header.exec_endpoint = endpoint
+    made.data.SetInParent()
+    for text in texts:
+        made.data.docs.add(text=text)
+    return made
+
+
+def call(channel: grpc.Channel, messages: Any) -> Any:
+    """``/jina.JinaRPC/Call``, as a bare stub has it."""
+    stub = channel.stream_stream("/jina.JinaRPC/Call", RequestProto.SerializeToString, RequestProto.FromString)
+    return stub(iter(messages), timeout=TIMEOUT)
+
+
+def post(channel: grpc.Channel, message: Any, **options: Any) -> Any:
+    """``/twisted_flow.Flow/Post``."""
+    stub = channel.unary_unary("/twisted_flow.Flow/Post", RequestProto.SerializeToString, RequestProto.FromString)
+    return stub(message, **{"timeout": TIMEOUT, **options})
+
+
+class TestCall:
+    def test_recorded(self, channel: grpc.Channel) -> None:
+        """The recorded requests are answered under their ids; a failure between them is an answer."""
+        raw = channel.stream_stream("/jina.JinaRPC/Call")
+        answers = {}
+        for body in raw(iter([bytes.fromhex(each) for each in (R1, R2, R3)]), timeout=TIMEOUT):
+            read = RequestProto.FromString(body)
+            answers[read.request_id] = read
+        assert answers["r1"].data.docs[0].text == "HELLO WORLD"
+        assert answers["r1"].parameters["top_k"] == 5
+        assert [route.pod for route in answers["r1"].routes] == ["gateway", "executor0"]
+        assert answers["r1"].HasField("status")
+        assert answers["r1"].status.ByteSize() == 0
+        assert answers["r2"].status.code == 3
+        assert answers["r2"].status.exception.name == "ExecutorError"
+        assert "as asked" not in str(answers["r2"])
+        assert answers["r3"].HasField("data")
+
+    @pytest.mark.parametrize("count", [0, 1, 57, 5000])
+    def test_documents(self, channel: grpc.Channel, count: int) -> None:
+        """Any number of documents."""
+        (answer,) = call(channel, [proto("/x", *(f"t{n}" for n in range(count)))])
+        assert [doc.text for doc in answer.data.docs] == [f"T{n}" for n in range(count)]
+
+    def test_many_requests(self, channel: grpc.Channel) -> None:
+        """More than may be in flight: each is answered once."""
+        answers = list(call(channel, [proto("/x", str(n), request_id=str(n)) for n in range(1000)]))
+        assert sorted(int(each.request_id) for each in answers) == list(range(1000))
+
+    def test_garbage(self, channel: grpc.Channel) -> None:
+        """A message that does not parse is answered so, and the stream goes on."""
+        raw = channel.stream_stream("/jina.JinaRPC/Call")
+        bodies = [b"\xff\xff", proto("/x", "a").SerializeToString(), b"\x00"]
+        answers = [RequestProto.FromString(each) for each in raw(iter(bodies), timeout=TIMEOUT)]
+        assert sorted(each.status.exception.name for each in answers) == ["", "BadRequest", "BadRequest"]
+
+    def test_as_they_are_ready(self, channel: grpc.Channel) -> None:
+        """A slow request does not hold up the next ones; one is cancelled by its id."""
+        sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        answers = call(channel, iter(sent.get, None))
+        sent.put(proto("/hold", "first", request_id="1"))
+        sent.put(proto("/hold", "second", request_id="2"))
+        sent.put(proto("/x", "a", request_id="3"))
+        assert next(answers).request_id == "3"
+        cancel = RequestProto(request_id="2")
+        cancel.control.command = cancel.control.CANCEL
+        sent.put(cancel)
+        cancelled = next(answers)
+        assert (cancelled.request_id, cancelled.status.exception.name) == ("2", "Cancelled")
+        sent.put(proto("/release", "first", request_id="4"))
+        assert {next(answers).request_id, next(answers).request_id} == {"1", "4"}
+        sent.put(None)
+        assert list(answers) == []
+
+    def test_caller_that_goes(self, channel: grpc.Channel) -> None:
+        """Nothing runs for a caller that is gone."""
+        log = LOGS[-1]
+        while not log.empty():
+            log.get()
+        stream = call(channel, [proto("/hold", "gone")])
+        assert log.get(timeout=TIMEOUT) == "holds gone"
+        stream.cancel()
+        assert log.get(timeout=TIMEOUT) == "cancelled gone"
+
+    def test_too_large(self, channel: grpc.Channel) -> None:
+        """A message over the limit ends its stream, and that alone."""
+        with pytest.raises(grpc.RpcError) as wrong:
+            list(call(channel, [proto("/x", "x" * 3_000_000)]))
+        assert wrong.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert len(list(call(channel, [proto("/x", "a")]))) == 1
+
+
+class TestPost:
+    def test_answer(self, channel: grpc.Channel) -> None:
+        """One request, one answer."""
+        assert post(channel, proto("/x", "a")).data.docs[0].text == "A"
+
+    @pytest.mark.parametrize(
+        ("message", "code", "name"),
+        [
+            (proto("/fail"), grpc.StatusCode.INTERNAL, "ExecutorError"),
+            (proto(""), grpc.StatusCode.INVALID_ARGUMENT, "ValidationError"),
+            (proto("/full"), grpc.StatusCode.RESOURCE_EXHAUSTED, "QueueFull"),
+        ],
+    )
+    def test_status(self, channel: grpc.Channel, message: Any, code: grpc.StatusCode, name: str) -> None:
+        """A failure is a gRPC status, which names the error, and tells nothing else."""
+        with pytest.raises(grpc.RpcError) as wrong:
+            post(channel, message)
+        assert wrong.value.code() == code
+        assert dict(wrong.value.trailing_metadata())["x-error"] == name
+        assert "as asked" not in wrong.value.details()
+
+    def test_retry(self, channel: grpc.Channel) -> None:
+        """When to try again is told the way gRPC tells it."""
+        from twisted_flow.document.descriptor import message
+
+        with pytest.raises(grpc.RpcError) as wrong:
+            post(channel, proto("/full"))
+        status = message("google.rpc.Status").FromString(
+            dict(wrong.value.trailing_metadata())["grpc-status-details-bin"]
+        )
+        info = message("google.rpc.RetryInfo")()
+        assert status.details[0].Unpack(info)
+        assert info.retry_delay.seconds == 2
+
+    def test_deadline(self, channel: grpc.Channel) -> None:
+        """The call's deadline is the request's."""
+        with pytest.raises(grpc.RpcError) as wrong:
+            post(channel, proto("/hold", "late"), timeout=0.3)
+        assert wrong.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        with pytest.raises(grpc.RpcError) as wrong:
+            post(channel, proto("/hold", "later", timeout=0.2))
+        assert dict(wrong.value.trailing_metadata())["x-error"] == "DeadlineExceeded"
+
+
+class TestTools:
+    def test_health(self, channel: grpc.Channel) -> None:
+        """Grpcio's own client finds the server and its services healthy."""
+        stub = health_pb2_grpc.HealthStub(channel)
+        for service in ("", "jina.JinaRPC", "twisted_flow.Flow"):
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=TIMEOUT)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.RpcError) as wrong:
+            stub.Check(health_pb2.HealthCheckRequest(service="tea"), timeout=TIMEOUT)
+        assert wrong.value.code() == grpc.StatusCode.NOT_FOUND
+
+    def test_reflection(self, channel: grpc.Channel) -> None:
+        """Grpcio's own client learns the services and their messages."""
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert {"jina.JinaRPC", "twisted_flow.Flow", "grpc.health.v1.Health"} <= set(database.get_services())
+        pool = descriptor_pool.DescriptorPool(database)
+        method = pool.FindServiceByName("jina.JinaRPC").FindMethodByName("Call")
+        assert method.input_type.full_name == "jina.RequestProto"
+        assert pool.FindMessageTypeByName("jina.DocumentProto").fields_by_name["embedding"].number == 19
+        with pytest.raises(KeyError):
+            pool.FindMessageTypeByName("no.Such")
+
+
+def test_stop(tmp_path: pathlib.Path) -> None:
+    """When the server stops, what is in flight is answered, health says so, and open streams end."""
+    (tmp_path / "slow.py").write_text(
+        "import asyncio\nfrom twisted_flow import Executor, requests\nclass Slow(Executor):\n"
+        "    @requests(on='/slow')\n    async def slow(self, docs):\n        print('begun', flush=True)\n        await asyncio.sleep(0.5)\n"
+    )
+    with serving("--protocol=grpc", "--uses=slow.py:Slow", cwd=tmp_path) as server:
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:  # type: ignore[attr-defined]
+            sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            answers = call(channel, iter(sent.get, None))
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+            assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+            sent.put(proto("/slow", "a"))
+            server.wait_for_line("begun")
+            stopping = threading.Thread(target=server.stop)
+            stopping.start()
+            assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert next(answers).data.docs[0].text == "a"
+            assert list(answers) == []
+            sent.put(None)
+            stopping.join(TIMEOUT)
+
+
+def test_taken_port(tmp_path: pathlib.Path, flow: Flow) -> None:
+    """A second server on the port is told so; it does not share it silently."""
+    from twisted_flow import ConfigurationError
+
+    with pytest.raises(ConfigurationError, match="Address already in use"):
+        Flow(protocol="grpc", host="127.0.0.1", port=flow.port).start()
+
+
+def test_other_reactor(tmp_path: pathlib.Path) -> None:
+    """Under a reactor without asyncio one line says what to do."""
+    import subprocess
+    import sys
+
+    twistd = pathlib.Path(sys.executable).with_name("twistd")
+    command = [twistd, "--reactor=epoll", "-n", "--pidfile=", "flow", "--protocol=grpc"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.returncode == 1
+    assert "gRPC needs the asyncio reactor: start twistd without --reactor" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_three_protocols_one_answer(tmp_path: pathlib.Path) -> None:
+    """One flow, three protocols, two ports: the same documents, the same answer."""
+    import json
+    import urllib.request
+
+    import websockets.sync.client
+
+    body = {
+        "requestId": "r",
+        "data": [{"id": "d", "text": "grüße"}],
+        "execEndpoint": "/x",
+        "parameters": {"a": [1, 2.5]},
+    }
+    with Flow(protocol=["http", "websocket", "grpc"], host="127.0.0.1").add(uses=Many) as flow:
+        ports = flow.ports
+        assert ports["http"] == ports["websocket"] != ports["grpc"]
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{ports['http']}/post", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
+            by_http = json.load(answer)
+        with websockets.sync.client.connect(f"ws://127.0.0.1:{ports['websocket']}/") as socket:
+            socket.send(json.dumps(body))
+            by_websocket = json.loads(socket.recv(TIMEOUT))
+        with grpc.insecure_channel(f"127.0.0.1:{ports['grpc']}") as channel:
+            made = proto("/x", request_id="r")
+            made.data.docs.add(id="d", text="grüße")
+            made.parameters.update({"a": [1, 2.5]})
+            by_grpc = post(channel, made)
+    assert by_http["data"] == by_websocket["data"]
+    assert by_http["parameters"] == by_websocket["parameters"] == {"a": [1, 2.5]}
+    assert Document.from_protobuf(by_grpc.data.docs[0]).to_dict() == by_http["data"]["docs"][0]
+    assert by_http["data"]["docs"][0]["text"] == "GRÜSSE"
