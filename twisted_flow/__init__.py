@@ -1,4 +1,4 @@
-"""Serve Python functions and models: executors, joined into a flow, behind HTTP.
+"""Serve Python functions and models: executors, joined into a flow, behind HTTP, WebSocket and gRPC.
 
 The public names are loaded when they are first used: importing this package does nothing else.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .client.client import Client as Client
     from .document import Document as Document
     from .document import DocumentArray as DocumentArray
     from .errors import ConfigurationError as ConfigurationError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .limits import Limits as Limits
 
 _HOMES = {
+    "Client": "client.client",
     "ConfigurationError": "errors",
     "Document": "document",
     "DocumentArray": "document",

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorCore
 from twisted.logger import Logger
 
 __all__ = [
+    "Mailbox",
     "Signal",
     "asyncio_loop",
     "from_thread",
@@ -176,6 +177,40 @@ class _Background:
             asyncio.set_event_loop(loop)
         reactor.callWhenRunning(ready.set)
         cast(IReactorCore, reactor).run(installSignalHandlers=False)  # type: ignore[call-arg]
+
+
+class Mailbox(Generic[T]):
+    """Hands what happens on the reactor to a coroutine on the caller's own event loop, which may be another."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._items: asyncio.Queue[T] = asyncio.Queue()
+
+    def start(self) -> Callable[..., object]:
+        """See that the reactor runs: what to call, with a function and its arguments, to have it called there."""
+        if asyncio_loop_runs_here():
+            return lambda function, *arguments: function(*arguments)
+        _Background.ensure()
+        return from_thread()
+
+    def put(self, item: T) -> None:
+        """On the reactor."""
+        self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+
+    async def get(self) -> T:
+        """The next item."""
+        return await self._items.get()
+
+    def empty(self) -> bool:
+        """Whether there is none now."""
+        return self._items.empty()
+
+
+def asyncio_loop_runs_here() -> bool:
+    """Whether the caller runs on the reactor's own event loop."""
+    if "twisted.internet.reactor" not in sys.modules:
+        return False
+    return asyncio_loop() is asyncio.get_running_loop()
 
 
 def run_in_reactor(function: Callable[[], Any]) -> Any:

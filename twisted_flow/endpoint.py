@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import AdoptedStreamServerEndpoint
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, HostnameEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
@@ -30,7 +30,7 @@ from zope.interface import implementer
 from .bridge import asyncio_loop
 from .errors import ConfigurationError
 
-__all__ = ["LoopServerEndpoint", "bind", "server_endpoint"]
+__all__ = ["LoopServerEndpoint", "bind", "connect", "server_endpoint"]
 
 _BACKLOG = 1024
 
@@ -252,6 +252,33 @@ class _LoopPort:
     def getHost(self) -> Any:
         """The address that it listens on."""
         return self.host
+
+
+def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
+    """Connect *protocol* to a server, through the loop's own transports where the reactor has a loop.
+
+    :return: fires with *protocol*; fails with an OSError, or what Twisted makes of it.
+    """
+    loop = asyncio_loop()
+    if loop is None:
+        from twisted.internet import reactor
+
+        return cast("Deferred[Any]", connectProtocol(HostnameEndpoint(cast(Any, reactor), host, port), protocol))
+    factory = cast(IProtocolFactory, _One(protocol))
+    connecting = loop.create_connection(lambda: _Connection(factory, loop), host, port)
+    made: Deferred[Any] = Deferred.fromFuture(loop.create_task(connecting))
+    return made.addCallback(lambda _: protocol)
+
+
+class _One:
+    """A factory of one protocol, which is there already."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+
+    def buildProtocol(self, address: Any) -> Any:
+        """The protocol."""
+        return self.protocol
 
 
 @implementer(IStreamServerEndpoint)

@@ -30,7 +30,7 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-__all__ = ["ConfigurationError", "FieldError", "FlowError", "Reject"]
+__all__ = ["ConfigurationError", "FieldError", "FlowError", "Reject", "error_named"]
 
 
 class FieldError(Struct, frozen=True, gc=False):
@@ -194,6 +194,11 @@ class Cancelled(FlowError):
 
 
 _BY_NAME: dict[str, type[FlowError]] = {error.__name__: error for error in FlowError.__subclasses__()}
+
+
+def error_named(name: str, detail: str, **options: Any) -> FlowError:
+    """The error called *name*; one that is not known here is the executor's."""
+    return _BY_NAME.get(name, ExecutorError)(detail, **options)
 
 
 class Reject(Exception):

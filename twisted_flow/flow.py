@@ -11,6 +11,7 @@ import msgspec
 
 from .banner import banner
 from .bridge import install_reactor, run_in_reactor
+from .client.client import Client
 from .errors import ConfigurationError
 from .executor.component import ExecutorSpec
 from .gateway.http.routes import HTTPSettings, Route
@@ -86,6 +87,7 @@ class Flow:
         self._nodes: list[NodeConfig] = []
         self._exposed: list[Route] = []
         self._service: FlowService | None = None
+        self._client: Client | None = None
         self._closed = threading.Event()
 
     def add(
@@ -243,6 +245,9 @@ class Flow:
     def close(self) -> None:
         """Stop: what was accepted is answered, then executors close. A flow that is not started is left alone."""
         service, self._service = self._service, None
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
         if service is not None:
             run_in_reactor(service.stop)
             self._closed.set()
@@ -260,6 +265,31 @@ class Flow:
         finally:
             for number, handler in zip(signals, before, strict=True):
                 signal.signal(number, handler)
+
+    def post(self, on: str, inputs: Any = None, *args: Any, **options: Any) -> Any:
+        """Call the flow, which is started: see `Client.post`."""
+        if self._service is None:
+            raise RuntimeError("the flow is not started: use it in a `with`")
+        if self._client is None:
+            host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+            self._client = Client(protocol=self._protocols[0], host=host, port=self.port)
+        return self._client.post(on, inputs, *args, **options)
+
+    def index(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
+        """`post` to ``/index``."""
+        return self.post("/index", inputs, *args, **options)
+
+    def search(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
+        """`post` to ``/search``."""
+        return self.post("/search", inputs, *args, **options)
+
+    def update(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
+        """`post` to ``/update``."""
+        return self.post("/update", inputs, *args, **options)
+
+    def delete(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
+        """`post` to ``/delete``."""
+        return self.post("/delete", inputs, *args, **options)
 
     def __enter__(self) -> Self:
         return self.start()

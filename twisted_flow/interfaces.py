@@ -11,7 +11,7 @@ from zope.interface import Attribute, Interface
 
 from .message import Request, Response
 
-__all__ = ["ICodec", "IDispatcher", "IEngine", "IExecutor", "IGateway"]
+__all__ = ["IChannel", "ICodec", "IDispatcher", "IEngine", "IExchange", "IExecutor", "IGateway"]
 
 
 class IDispatcher(Interface):
@@ -90,6 +90,43 @@ class ICodec(Interface):
         :param response: with all its routes.
         :raises TypeError: if there is something in it that cannot travel (an object of the user's in tags, say).
         """
+
+    def encode_request(request: Request) -> bytes:
+        """Write a request. See `encode_response`."""
+
+    def decode_response(body: bytes) -> Response:
+        """Read a response.
+
+        :raises BadRequest: if the bytes do not parse.
+        """
+
+
+class IExchange(Interface):
+    """Some requests, sent one after another and answered in any order."""
+
+    def send(request: Request) -> Deferred[Response]:
+        """Send *request*, whose id no other one under way has.
+
+        :return: fires with the answer, whatever its status; fails with a `FlowError` where there is none.
+        """
+
+    def end() -> None:
+        """Say that no more are sent. (Some servers answer only then.)"""
+
+
+class IChannel(Interface):
+    """A server that is elsewhere."""
+
+    address = Attribute("``str``: 'host:port'.")
+
+    def exchange() -> Deferred[Any]:
+        """Connect, if that is not done yet.
+
+        :return: fires with an `IExchange`; fails with `Unavailable`.
+        """
+
+    def close() -> Deferred[None]:
+        """End all connections."""
 
 
 class IGateway(IService):

@@ -91,3 +91,18 @@ class Response(Struct, frozen=True):
     groundtruths: DocumentArray
     routes: list[Route]
     status: Status = Status()
+
+    @property
+    def request_id(self) -> str:
+        """The request's."""
+        return self.request.request_id
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The request's, as they came back."""
+        return self.request.parameters
+
+    @property
+    def header(self) -> Header:
+        """The request's."""
+        return self.request.header

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pydoc_data.topics import topics
 from typing import Any
+
+from twisted_flow import Client
 
 
 def passages() -> Iterator[dict[str, Any]]:
@@ -26,29 +26,22 @@ def passages() -> Iterator[dict[str, Any]]:
             yield {"id": f"{topic}-{number}", "text": "\n\n".join(part), "tags": {"topic": topic, "title": heading}}
 
 
-def post(port: int, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The answer to *body*."""
-    asked = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(asked, timeout=60) as answer:
-        found: dict[str, Any] = json.load(answer)
-        return found
-
-
 def main() -> None:
     """Fill the search, and say how to ask it."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 12345
+    client = Client(protocol="http", port=port)
     documents = list(passages())
-    for start in range(0, len(documents), 100):
-        post(port, "/index", {"data": documents[start : start + 100]})
+    client.index(documents)
+    client.close()
     print(f"{len(documents)} passages of the Python language reference are in. Try:\n")
     print(f"  curl http://localhost:{port}/search -H 'Content-Type: application/json' \\")
     print("""    -d '{"data": ["how do I catch an exception"], "parameters": {"top_k": 3}}'\n""")
-    print("  python -c 'import json, urllib.request as u; print(json.load(u.urlopen(u.Request(")
-    print(f'    "http://localhost:{port}/search", b"{{\\"data\\": [\\"what is a closure\\"]}}",')
-    print('    {"Content-Type": "application/json"})))["data"]["docs"][0]["matches"][0]["text"])\'\n')
-    print(f"  in a browser: http://localhost:{port}/docs\n")
+    print("  .venv/bin/python -c 'from twisted_flow import Client")
+    print(f'for response in Client(protocol="grpc", port={port + 1}).search("what is a lambda", return_results=True):')
+    print("    print(response.docs[0].matches[0].text)'\n")
+    print(f"  in a browser: http://localhost:{port}/docs, or on its console:")
+    print(f'    s = new WebSocket("ws://localhost:{port}/"); s.onmessage = m => console.log(JSON.parse(m.data));')
+    print("""    s.onopen = () => s.send('{"data": ["with statement"], "execEndpoint": "/search"}')\n""")
     print("Ctrl-C ends it.", flush=True)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT, TIMEOUT, serving
+from twisted_flow import Client
 
 SEARCH = ROOT / "examples/search"
 
@@ -60,6 +61,25 @@ def test_questions(port: int, question: str, topics: set[str]) -> None:
     """Other questions find what they ask for among the first three."""
     answer = ask(port, "/search", data=[question], parameters={"top_k": 3})
     assert topics & {match["tags"]["topic"] for match in answer["data"]["docs"][0]["matches"]}
+
+
+def test_three_protocols(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The search gives the same answers over HTTP, WebSocket and gRPC."""
+    options = ["--protocol=http", "--protocol=websocket", "--protocol=grpc", f"--uses={SEARCH / 'search.py'}:Search"]
+    with serving(*options, cwd=tmp_path_factory.mktemp("three")) as server:
+        web: int = server.port  # type: ignore[attr-defined]
+        server.wait_for_line("GRPC")
+        begin = next(number for number, line in enumerate(server.lines) if "GRPC" in line)
+        grpc = int(server.wait_for_line(r"Local access:\s*\S+:(\d+)", begin)[1])
+        subprocess.run([sys.executable, SEARCH / "fill.py", str(web)], check=True, timeout=TIMEOUT, capture_output=True)
+        found = {}
+        for protocol, port in (("http", web), ("websocket", web), ("grpc", grpc)):
+            client = Client(protocol=protocol, host="127.0.0.1", port=port)
+            (response,) = client.search("how do I catch an exception", return_results=True)
+            found[protocol] = [(match.id, round(match.scores["cosine"].value, 5)) for match in response.docs[0].matches]
+            client.close()
+    assert found["http"] == found["websocket"] == found["grpc"]
+    assert len(found["grpc"]) == 5
 
 
 def test_change(port: int) -> None:

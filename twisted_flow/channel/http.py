@@ -1,0 +1,182 @@
+"""Over HTTP: each request a POST, on connections that are kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import httptools
+import msgspec
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..codec import json
+from ..endpoint import connect
+from ..errors import FieldError, FlowError, NotFound, Unavailable, error_named
+from ..interfaces import IChannel, IExchange
+from ..message import Request, Response
+
+__all__ = ["HTTPChannel"]
+
+_MOST = 16  # connections at once; requests beyond wait for one
+
+_HEAD = (
+    "POST /post HTTP/1.1\r\nHost: {host}\r\nUser-Agent: twisted_flow\r\nAccept: application/json\r\n"
+    "Content-Type: application/json\r\nContent-Length: "
+)
+
+
+class _Connection(Protocol):
+    """One connection: one request at a time."""
+
+    def __init__(self, channel: HTTPChannel) -> None:
+        self.channel = channel
+        self.answer: Deferred[tuple[int, bytes]] | None = None
+
+    def ask(self, raw: bytes) -> Deferred[tuple[int, bytes]]:
+        """Send a request: its answer's status and body."""
+        self.answer = Deferred(lambda _: self.transport.abortConnection())  # type: ignore[union-attr]
+        self.parser, self.body = httptools.HttpResponseParser(self), bytearray()
+        self.transport.write(raw)  # type: ignore[union-attr]
+        return self.answer
+
+    def dataReceived(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as wrong:
+            self.fail(f"the server does not speak HTTP: {wrong}")
+
+    def on_body(self, part: bytes) -> None:
+        """Called by the parser."""
+        self.body += part
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        status = self.parser.get_status_code()
+        if status < 200:
+            return
+        answer, self.answer, body = self.answer, None, bytes(self.body)  # the next one may be asked at once
+        if self.parser.should_keep_alive():
+            self.channel.idle.append(self)
+        else:
+            self.transport.loseConnection()  # type: ignore[union-attr]
+        self.channel.next()
+        if answer is not None and not answer.called:
+            answer.callback((status, body))
+
+    def fail(self, why: str) -> None:
+        """There will be no answer."""
+        answer, self.answer = self.answer, None
+        self.transport.abortConnection()  # type: ignore[union-attr]
+        if answer is not None and not answer.called:
+            answer.errback(Unavailable(why))
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.channel.lost(self)
+        answer, self.answer = self.answer, None
+        if answer is not None and not answer.called:
+            answer.errback(Unavailable(f"the connection to {self.channel.address} was lost"))
+
+
+@implementer(IChannel, IExchange)
+class HTTPChannel:
+    """See `IChannel`. It is its own exchange: HTTP knows no end of several requests."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port, self.address = host, port, f"{host}:{port}"
+        self.idle: list[_Connection] = []
+        self._head = _HEAD.format(host=self.address).encode()
+        self._connections = 0
+        self._waiting: deque[Deferred[None]] = deque()
+
+    def exchange(self) -> Deferred[HTTPChannel]:
+        """See `IChannel`."""
+        if self.idle:
+            return succeed(self)
+
+        def connected(connection: _Connection) -> HTTPChannel:
+            self.idle.append(connection)
+            return self
+
+        return self._connect().addCallback(connected)
+
+    def _connect(self) -> Deferred[_Connection]:
+        self._connections += 1
+
+        def failed(failure: Failure) -> Failure:
+            self._connections -= 1
+            self.next()
+            raise Unavailable(f"cannot connect to {self.address}: {failure.getErrorMessage()}")
+
+        connecting: Deferred[_Connection] = connect(self.host, self.port, _Connection(self))
+        return connecting.addErrback(failed)
+
+    def send(self, request: Request) -> Deferred[Response]:
+        """See `IExchange`."""
+        body = json.encode_request(request)
+        raw = b"".join((self._head, b"%d\r\n\r\n" % len(body), body))
+        return self._ask(raw).addCallback(_response)
+
+    def _ask(self, raw: bytes) -> Deferred[tuple[int, bytes]]:
+        if self.idle:
+            return self.idle.pop().ask(raw)
+        if self._connections < _MOST:
+            return self._connect().addCallback(lambda connection: connection.ask(raw))
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting.addCallback(lambda _: self._ask(raw))
+
+    def next(self) -> None:
+        """A connection is free, or may be made: the first that waits has it."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.called:
+                waiting.callback(None)
+                return
+
+    def lost(self, connection: _Connection) -> None:
+        """A connection has ended."""
+        self._connections -= 1
+        if connection in self.idle:
+            self.idle.remove(connection)
+        self.next()
+
+    def end(self) -> None:
+        """See `IExchange`: nobody has to be told."""
+
+    def close(self) -> Deferred[None]:
+        """See `IChannel`."""
+        for connection in list(self.idle):
+            connection.transport.loseConnection()  # type: ignore[union-attr]
+        return succeed(None)
+
+
+class _Told(msgspec.Struct):
+    """What matters of a problem document."""
+
+    title: str = ""
+    detail: str = ""
+    retryable: bool | None = None
+    errors: tuple[FieldError, ...] = ()
+    stacks: tuple[str, ...] = ()
+
+
+def _response(answered: tuple[int, bytes]) -> Response:
+    status, body = answered
+    if 200 <= status < 300:
+        return json.decode_response(body)
+    raise _error(status, body)
+
+
+def _error(status: int, body: bytes) -> FlowError:
+    try:
+        told = msgspec.json.decode(body, type=_Told)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = _Told()
+    if told.title:
+        return error_named(told.title, told.detail, retryable=told.retryable, errors=told.errors, stacks=told.stacks)
+    if status == 404:
+        return NotFound(f"the server answered {status}: its HTTP may be off")
+    return error_named("ExecutorError", f"the server answered {status}: {body[:200].decode('utf-8', 'replace')}")

@@ -1,0 +1,118 @@
+"""Over WebSocket: many requests on one connection that is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..codec import protobuf
+from ..endpoint import connect
+from ..errors import BadRequest, Unavailable
+from ..interfaces import IChannel, IExchange
+from ..message import Request, Response
+
+__all__ = ["WebSocketChannel"]
+
+_OURS = "twisted_flow"
+_END_OF_INPUT = b"\x00"
+
+
+@implementer(IExchange)
+class _Connection(WebSocketClientProtocol):
+    """One connection, and all that is under way on it."""
+
+    flow_channel: WebSocketChannel
+
+    def flow_begin(self, channel: WebSocketChannel) -> None:
+        """Called before the connection is made."""
+        self.flow_channel = channel
+        self.flow_opened: Deferred[Any] = Deferred()
+        self.flow_requests: dict[str, Deferred[Response]] = {}
+        self.flow_ours = False
+
+    def onConnect(self, response: Any) -> None:
+        """Learn who is there: the old server answers only at the end of the input, ours at once."""
+        self.flow_ours = response.headers.get("server") == _OURS
+
+    def onOpen(self) -> None:
+        """The handshake is done."""
+        self.flow_opened.callback(self)
+
+    def send(self, request: Request) -> Deferred[Response]:
+        """See `IExchange`."""
+        answer: Deferred[Response] = Deferred()
+        self.flow_requests[request.request_id] = answer
+        self.sendMessage(protobuf.encode_request(request), True)
+        return answer
+
+    def end(self) -> None:
+        """See `IExchange`. Ours needs not be told; others close after it."""
+        if not self.flow_ours:
+            self.flow_channel.connection = None
+            self.sendMessage(_END_OF_INPUT, True)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """An answer came."""
+        try:
+            response = protobuf.decode_response(payload)
+        except BadRequest:
+            self.sendClose(3003, "not an answer")
+            return
+        answer = self.flow_requests.pop(response.request_id, None)
+        if answer is not None and not answer.called:
+            answer.callback(response)
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        """The connection is gone, and with it whatever is not answered."""
+        channel = self.flow_channel
+        if channel.connection is self:
+            channel.connection = None
+        why = Unavailable(f"the connection to {channel.address} was lost: {code} {reason or ''}".rstrip())
+        if not self.flow_opened.called:
+            self.flow_opened.errback(why)
+        requests, self.flow_requests = self.flow_requests, {}
+        for answer in requests.values():
+            if not answer.called:
+                answer.errback(why)
+
+
+@implementer(IChannel)
+class WebSocketChannel:
+    """See `IChannel`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port, self.address = host, port, f"{host}:{port}"
+        self.connection: Any = None
+
+    def exchange(self) -> Deferred[Any]:
+        """See `IChannel`."""
+        if self.connection is not None:
+            return succeed(self.connection)
+        factory = WebSocketClientFactory(f"ws://{self.address}/")
+        factory.protocol = _Connection
+        factory.setProtocolOptions(openHandshakeTimeout=10, failByDrop=False)
+        connection: Any = factory.buildProtocol(None)
+        connection.flow_begin(self)
+
+        def failed(failure: Failure) -> Failure:
+            if failure.check(Unavailable):
+                return failure
+            raise Unavailable(f"cannot connect to {self.address}: {failure.getErrorMessage()}")
+
+        def opened(_: Any) -> Any:
+            self.connection = connection
+            return connection
+
+        connecting = connect(self.host, self.port, connection).addCallback(lambda _: connection.flow_opened)
+        return connecting.addCallbacks(opened, failed)
+
+    def close(self) -> Deferred[None]:
+        """See `IChannel`."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.sendClose(1000)
+        return succeed(None)

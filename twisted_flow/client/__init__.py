@@ -1,0 +1,1 @@
+"""The client: one way to call a flow, over each protocol, with or without asyncio."""

@@ -1,0 +1,107 @@
+"""Anything that a user may want to send, as requests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from ..document import Document, DocumentArray
+from ..document.identity import new_id
+from ..message import Header, Request
+
+__all__ = ["Asking", "requests_of", "requests_of_async"]
+
+_SINGLE = (Document, dict, str, bytes, np.ndarray, tuple)
+
+
+class Asking(Struct, frozen=True):
+    """What is the same for all requests of one call."""
+
+    header: Header
+    parameters: dict[str, Any]
+    size: int
+    """Documents in a request."""
+    timeout: float | None
+
+    def request(self, pairs: list[tuple[Document, Document | None]]) -> Request:
+        """A request with these documents, each with what it should become, if that is known."""
+        return Request(
+            request_id=new_id(),
+            header=self.header,
+            docs=DocumentArray(document for document, _ in pairs),
+            groundtruths=DocumentArray(truth for _, truth in pairs if truth is not None),
+            parameters=self.parameters,
+            timeout=self.timeout,
+        )
+
+
+def _called(inputs: Any) -> Any:
+    return inputs() if isinstance(inputs, Callable) and not isinstance(inputs, type) else inputs  # type: ignore[arg-type]
+
+
+def is_async(inputs: Any) -> bool:
+    """Whether *inputs* come asynchronously."""
+    return hasattr(inputs, "__aiter__")
+
+
+def requests_of(inputs: Any, asking: Asking) -> Iterator[Request]:
+    """The requests that carry *inputs*, made one at a time: never all are in memory.
+
+    :param inputs: None (one request without documents), a Document, dict, str, bytes, ndarray, or a tuple of a document
+        and what it should become; any iterable of such; or a function that returns any of these.
+    :raises TypeError: on anything else.
+    """
+    inputs = _called(inputs)
+    if inputs is None:
+        yield asking.request([])
+        return
+    if isinstance(inputs, _SINGLE):
+        inputs = [inputs]
+    if not isinstance(inputs, Iterable):
+        raise TypeError(f"documents cannot be made of {type(inputs).__name__}")
+    pairs: list[tuple[Document, Document | None]] = []
+    for item in inputs:
+        pairs.append(_pair(item))
+        if len(pairs) == asking.size:
+            yield asking.request(pairs)
+            pairs = []
+    if pairs:
+        yield asking.request(pairs)
+
+
+async def requests_of_async(inputs: Any, asking: Asking) -> AsyncIterator[Request]:
+    """The same; *inputs* may be an asynchronous generator too, or a function that returns one."""
+    inputs = _called(inputs)
+    if not is_async(inputs):
+        for request in requests_of(inputs, asking):
+            yield request
+        return
+    pairs: list[tuple[Document, Document | None]] = []
+    async for item in inputs:
+        pairs.append(_pair(item))
+        if len(pairs) == asking.size:
+            yield asking.request(pairs)
+            pairs = []
+    if pairs:
+        yield asking.request(pairs)
+
+
+def _pair(item: Any) -> tuple[Document, Document | None]:
+    if isinstance(item, tuple):
+        if len(item) != 2:
+            raise TypeError("a tuple is a document and what it should become")
+        return _document(item[0]), _document(item[1])
+    return _document(item), None
+
+
+def _document(item: Any) -> Document:
+    if isinstance(item, Document):
+        return item
+    if isinstance(item, dict):
+        return Document.from_dict(item)
+    if isinstance(item, str | bytes | np.ndarray):
+        return Document(item)
+    raise TypeError(f"a document cannot be made of {type(item).__name__}")
