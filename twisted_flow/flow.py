@@ -12,6 +12,7 @@ import msgspec
 from .banner import banner
 from .bridge import install_reactor, run_in_reactor
 from .client.client import Client
+from .client.verbs import verb
 from .errors import ConfigurationError
 from .executor.component import ExecutorSpec
 from .gateway.http.routes import HTTPSettings, Route
@@ -275,21 +276,10 @@ class Flow:
             self._client = Client(protocol=self._protocols[0], host=host, port=self.port)
         return self._client.post(on, inputs, *args, **options)
 
-    def index(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
-        """`post` to ``/index``."""
-        return self.post("/index", inputs, *args, **options)
-
-    def search(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
-        """`post` to ``/search``."""
-        return self.post("/search", inputs, *args, **options)
-
-    def update(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
-        """`post` to ``/update``."""
-        return self.post("/update", inputs, *args, **options)
-
-    def delete(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
-        """`post` to ``/delete``."""
-        return self.post("/delete", inputs, *args, **options)
+    index = verb("/index")
+    search = verb("/search")
+    update = verb("/update")
+    delete = verb("/delete")
 
     def __enter__(self) -> Self:
         return self.start()

@@ -18,6 +18,7 @@ from ..interfaces import IChannel, IExchange
 from ..message import Header, Request, Response, StatusCode
 from ..suggestion import nearest
 from .inputs import Asking, requests_of, requests_of_async
+from .verbs import verb
 
 __all__ = ["Client"]
 
@@ -113,21 +114,10 @@ class Client:
             pass
         return None
 
-    def index(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
-        """`post` to ``/index``."""
-        return self.post("/index", inputs, *args, **options)
-
-    def search(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
-        """`post` to ``/search``."""
-        return self.post("/search", inputs, *args, **options)
-
-    def update(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
-        """`post` to ``/update``."""
-        return self.post("/update", inputs, *args, **options)
-
-    def delete(self, inputs: Any = None, *args: Any, **options: Any) -> Any:
-        """`post` to ``/delete``."""
-        return self.post("/delete", inputs, *args, **options)
+    index = verb("/index")
+    search = verb("/search")
+    update = verb("/update")
+    delete = verb("/delete")
 
     def close(self) -> None:
         """End the connections that are kept."""

@@ -13,7 +13,7 @@ from ..document.check import complete
 from ..document.descriptor import message
 from ..document.identity import new_id
 from ..document.numbers import settle
-from ..document.protobuf import read, read_struct, write, write_struct
+from ..document.protobuf import read, read_struct, write_all, write_struct
 from ..errors import BadRequest, FlowError, ValidationError
 from ..interfaces import ICodec
 from ..message import ExceptionInfo, Header, Request, Response, Route, Status
@@ -108,10 +108,9 @@ def _write_request(request: Request, docs: DocumentArray, groundtruths: Document
         proto.header.no_propagate = True
     data = proto.data
     data.SetInParent()
-    for document in docs:
-        write(document, data.docs.add())
-    for document in groundtruths:
-        write(document, data.groundtruths.add())
+    write_all(docs, data.docs)
+    if groundtruths:
+        write_all(groundtruths, data.groundtruths)
     if request.parameters:
         write_struct(request.parameters, proto.parameters)
 
@@ -121,8 +120,7 @@ def encode_response(response: Response) -> bytes:
     proto = RequestProto()
     _write_request(response.request, response.docs, response.groundtruths, proto)
     for route in response.routes:
-        entry = proto.routes.add()
-        entry.pod, entry.pod_id = route.pod, route.pod_id
+        entry = proto.routes.add(pod=route.pod, pod_id=route.pod_id)
         _write_time(route.start_time, entry.start_time)
         _write_time(route.end_time, entry.end_time)
         if route.status is not None:

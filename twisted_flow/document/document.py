@@ -227,9 +227,7 @@ class Document(
 
     def to_protobuf(self) -> Any:
         """The document as a ``jina.DocumentProto``."""
-        proto = protobuf().DocumentProto()
-        protobuf().write(self, proto)
-        return proto
+        return protobuf().write(self)
 
     @classmethod
     def from_protobuf(cls, proto: Any) -> Document:

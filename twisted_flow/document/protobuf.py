@@ -14,7 +14,7 @@ from .document import Document, Graph
 from .fields import NamedScore
 from .ndarray import DenseNdArray, NdArray, SparseNdArray
 
-__all__ = ["DocumentArrayProto", "DocumentProto", "read", "read_struct", "write", "write_struct"]
+__all__ = ["DocumentArrayProto", "DocumentProto", "read", "read_struct", "write", "write_all", "write_struct"]
 
 DocumentProto = message("jina.DocumentProto")
 DocumentArrayProto = message("jina.DocumentArrayProto")
@@ -56,16 +56,13 @@ def _read_value(proto: Any) -> Any:
 
 
 def _read_dense(proto: Any) -> DenseNdArray:
-    return DenseNdArray(
-        bytearray(proto.buffer),
-        list(proto.shape),
-        proto.dtype,
-        proto.quantization,
-        proto.max_val,
-        proto.min_val,
-        proto.scale,
-        proto.original_dtype,
-    )
+    dense = DenseNdArray(bytearray(proto.buffer), list(proto.shape), proto.dtype)
+    if proto.quantization:
+        dense.quantization, dense.scale = proto.quantization, proto.scale
+        dense.max_val, dense.min_val = proto.max_val, proto.min_val
+    if proto.original_dtype:
+        dense.original_dtype = proto.original_dtype
+    return dense
 
 
 def _read_sparse(proto: Any) -> SparseNdArray:
@@ -115,39 +112,56 @@ _READERS: dict[int, tuple[str, Callable[[Any], Any] | None]] = {
 }
 
 
-def write(document: Document, proto: Any) -> None:
-    """Have *proto*, which is empty, describe *document*.
+def write(document: Document) -> Any:
+    """The ``DocumentProto`` that describes *document*.
 
     :raises TypeError: if there is something in its tags that cannot travel.
     :raises ValueError: if a number does not fit its field.
     """
-    proto.id = document.id
+    proto = DocumentProto(**_plain_fields(document))
+    _write_rest(document, proto)
+    return proto
+
+
+def write_all(documents: Iterable[Document], protos: Any) -> None:
+    """Add what describes *documents* to *protos*, a repeated field. See `write`."""
+    for document in documents:
+        _write_rest(document, protos.add(**_plain_fields(document)))
+
+
+def _plain_fields(document: Document) -> dict[str, Any]:
+    """The fields that are plain values: set all at once, at a third of the price."""
+    fields: dict[str, Any] = {"id": document.id}
     if document._text is not UNSET:
-        proto.text = document._text
+        fields["text"] = document._text
     elif document._buffer is not UNSET:
-        proto.buffer = document._buffer
+        fields["buffer"] = document._buffer
     elif document._uri is not UNSET:
-        proto.uri = document._uri
-    elif document._blob is not UNSET:
+        fields["uri"] = document._uri
+    for name in _SCALARS:
+        if value := getattr(document, name):
+            fields[name] = value
+    return fields
+
+
+def _write_rest(document: Document, proto: Any) -> None:
+    if document._blob is not UNSET:
         _write_array(document._blob, proto.blob)
     elif document._graph is not UNSET:
         _write_graph(document._graph, proto.graph)
-    for name in _SCALARS:
-        value = getattr(document, name)
-        if value:
-            setattr(proto, name, value)
     if document.tags:
         write_struct(document.tags, proto.tags)
     if document._embedding is not None:
         _write_array(document._embedding, proto.embedding)
     if document.location:
         proto.location.extend(document.location)
-    for relatives, protos in ((document._chunks, proto.chunks), (document._matches, proto.matches)):
-        for each in relatives:
-            write(each, protos.add())
-    for scores, protos in ((document._scores, proto.scores), (document._evaluations, proto.evaluations)):
-        for name, score in scores.items():
-            _write_score(score, protos[name])
+    if document._chunks:
+        write_all(document._chunks, proto.chunks)
+    if document._matches:
+        write_all(document._matches, proto.matches)
+    for scores, name in ((document._scores, "scores"), (document._evaluations, "evaluations")):
+        for key, score in scores.items():
+            _write_score(score, getattr(proto, name)[key])
 
 
 _SCALARS = ("granularity", "adjacency", "parent_id", "weight", "mime_type", "offset", "modality")
@@ -187,8 +201,8 @@ def _write_dense(dense: DenseNdArray, proto: Any) -> None:
     proto.shape.extend(dense.shape)
     proto.dtype = dense.dtype
     if dense.quantization:
-        proto.quantization = dense.quantization
-        proto.max_val, proto.min_val, proto.scale = dense.max_val, dense.min_val, dense.scale
+        proto.quantization, proto.scale = dense.quantization, dense.scale
+        proto.max_val, proto.min_val = dense.max_val, dense.min_val
     if dense.original_dtype:
         proto.original_dtype = dense.original_dtype
 

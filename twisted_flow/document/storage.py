@@ -26,8 +26,7 @@ def save(documents: Iterable[Document], file: pathlib.Path, file_format: str) ->
     _known(file_format)
     if file_format == "binary":
         array = protobuf().DocumentArrayProto()
-        for document in documents:
-            protobuf().write(document, array.docs.add())
+        protobuf().write_all(documents, array.docs)
         file.write_bytes(array.SerializeToString())
         return
     with file.open("wb") as out:

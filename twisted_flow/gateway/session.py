@@ -44,6 +44,7 @@ class Session:
         self.in_flight = 0
         self.draining = False
         self._requests: dict[str, Deferred[Response]] = {}
+        self._latest: str | None = None
         self._json = Origin(**_fields(origin), write_error=error_writer(_JSON, origin.gateway), cancel=self.cancel)
         self._bytes = Origin(**_fields(origin), write_error=error_writer(_PROTOBUF, origin.gateway), cancel=self.cancel)
 
@@ -56,11 +57,15 @@ class Session:
             self.answered(refusal(Unavailable("the server stops"), new_id(), origin), binary)
             return
         self.in_flight += 1
-        answer(payload, codec, self, origin).addCallback(self.done, binary)
+        self._latest = None
+        answered = answer(payload, codec, self, origin)  # which dispatches before it returns
+        answered.addCallback(self.done, binary, self._latest)
 
-    def done(self, done: Answer, binary: bool) -> None:
+    def done(self, done: Answer, binary: bool, request_id: str | None) -> None:
         """A request is answered."""
         self.in_flight -= 1
+        if request_id is not None:
+            self._requests.pop(request_id, None)
         self.answered(done, binary)
         if not self.in_flight:
             self.idle()
@@ -74,14 +79,9 @@ class Session:
         """See `IDispatcher`; what is under way can be cancelled by its id."""
         response: Deferred[Response] = self.dispatcher.dispatch(request)
         if not response.called:
+            self._latest = request.request_id
             self._requests[request.request_id] = response
-            response.addBoth(self._forget, request.request_id, response)
         return response
-
-    def _forget(self, outcome: Any, request_id: str, response: Deferred[Response]) -> Any:
-        if self._requests.get(request_id) is response:
-            del self._requests[request_id]
-        return outcome
 
     def cancel(self, request_id: str) -> None:
         """Cancel what is under way under *request_id*, if anything is."""
