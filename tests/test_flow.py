@@ -18,7 +18,7 @@ from twisted.application.service import IService
 from zope.interface.verify import verifyObject
 
 from tests.support import TIMEOUT, wait_for
-from twisted_flow import ConfigurationError, DocumentArray, Executor, Flow, Limits, requests
+from twisted_flow import Client, ConfigurationError, DocumentArray, Executor, Flow, FlowError, Limits, requests
 
 
 class Count(Executor):
@@ -129,6 +129,56 @@ print("ended", flush=True)
             timer.start()
             assert process.stdout.read() == "ended\n"
             assert process.wait(TIMEOUT) == 0
+
+
+class TestSwitching:
+    def test_before_start(self) -> None:
+        """Before its start a flow changes its protocol by a word."""
+        flow = Flow(host="127.0.0.1").add(uses=Count)
+        flow.protocol = "http"
+        with flow:
+            assert ask(flow, "/index", data=["a"])["status"]["code"] == 0
+        with pytest.raises(ConfigurationError, match="did you mean 'http'"):
+            flow.protocol = "htp"
+
+    @pytest.mark.parametrize(
+        ("old", "new"), [("http", "websocket"), ("grpc", "http"), ("http", "grpc"), ("websocket", "grpc")]
+    )
+    def test_under_load(self, old: str, new: str) -> None:
+        """While it runs: the port stays, executors keep their state, and every accepted request is answered."""
+        with Flow(protocol=old, host="127.0.0.1").add(uses=Count) as flow:
+            port = flow.port
+            flow.post("/count", "a")
+            answered: list[Any] = []
+            failures: list[BaseException] = []
+            begun = threading.Event()
+
+            def load() -> None:
+                client = Client(protocol=old, host="127.0.0.1", port=port)
+                try:
+                    while True:
+                        answered.extend(client.post("/count", ["a", "b"], return_results=True))
+                        begun.set()
+                except FlowError as wrong:
+                    failures.append(wrong)
+
+            thread = threading.Thread(target=load)
+            thread.start()
+            assert begun.wait(TIMEOUT)
+            flow.protocol = new
+            thread.join(TIMEOUT)
+            assert [type(each).__name__ for each in failures] == ["Unavailable"]
+            (response,) = flow.post("/count", "a", return_results=True)
+            counted = response.docs[0].tags["count"]
+            assert counted == 2 + 2 * len(answered)
+            assert (flow.protocol, flow.port) == (new, port)
+
+    def test_refused(self) -> None:
+        """A protocol that there is not changes nothing."""
+        with Flow(protocol="http", host="127.0.0.1").add(uses=Count) as flow:
+            with pytest.raises(ConfigurationError):
+                flow.protocol = "tea"
+            assert ask(flow, "/index", data=["a"])["status"]["code"] == 0
 
 
 class TestMistakes:

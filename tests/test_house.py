@@ -12,7 +12,7 @@ import pytest
 from tests.support import ROOT
 
 ROOMS = [
-    ["version", "suggestion", "limits", "errors"],
+    ["version", "suggestion", "limits", "errors", "signals"],
     ["telemetry"],
     ["document"],
     ["message"],

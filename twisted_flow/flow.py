@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from .gateway.http.routes import HTTPSettings, Route
 from .limits import Limits
 from .listener import listeners
 from .service import FlowConfig, FlowService, NodeConfig, make_service
+from .signals import wait_for_stop
 
 if TYPE_CHECKING:
     from typing import Self
@@ -185,8 +185,24 @@ class Flow:
 
     @property
     def protocol(self) -> str | tuple[str, ...]:
-        """The protocol, or the protocols."""
+        """The protocol, or the protocols. Assigned to a flow that runs, it serves the new one on the same port.
+
+        Executors keep their state and what was accepted is answered; for a moment a connect may be refused. If the new
+        protocol cannot listen, the old one does again, and the error is raised.
+        """
         return self._protocols[0] if len(self._protocols) == 1 else self._protocols
+
+    @protocol.setter
+    def protocol(self, protocol: str | Sequence[str]) -> None:
+        protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
+        if self._service is None:
+            self._protocols, self._listeners = protocols, listeners(protocols, self._ports)
+            return
+        service = self._service
+        same = listeners(protocols, service.ports if len(service.ports) == len(protocols) else service.ports[:1])
+        self._forget_client()
+        run_in_reactor(lambda: service.switch(same))
+        self._protocols, self._listeners = protocols, same
 
     @property
     def ports(self) -> dict[str, int]:
@@ -246,26 +262,22 @@ class Flow:
     def close(self) -> None:
         """Stop: what was accepted is answered, then executors close. A flow that is not started is left alone."""
         service, self._service = self._service, None
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._forget_client()
         if service is not None:
             run_in_reactor(service.stop)
             self._closed.set()
+
+    def _forget_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def block(self) -> None:
         """Wait for Ctrl-C or SIGTERM; in another thread than the main one, until the flow is closed."""
         if threading.current_thread() is not threading.main_thread():
             self._closed.wait()
             return
-        told = threading.Event()
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, lambda *_: told.set()) for number in signals]
-        try:
-            told.wait()
-        finally:
-            for number, handler in zip(signals, before, strict=True):
-                signal.signal(number, handler)
+        wait_for_stop()
 
     def post(self, on: str, inputs: Any = None, *args: Any, **options: Any) -> Any:
         """Call the flow, which is started: see `Client.post`."""

@@ -23,6 +23,7 @@ from .banner import banner
 from .bridge import when_running
 from .endpoint import bind
 from .engine.choose import make_engine
+from .errors import ConfigurationError
 from .executor.component import ExecutorSpec, component
 from .gateway.http.routes import HTTPSettings, without_routes
 from .graph.dispatch import FlowDispatcher, Node
@@ -35,6 +36,8 @@ from .policy.deadline import Deadline
 __all__ = ["FlowConfig", "FlowService", "make_service"]
 
 log = Logger()
+
+_ATTEMPTS = 100  # to bind a port that is about to be free
 
 _GARBAGE = 20_000  # objects that may be made before the collector looks at them; with 700 it took 7 % of the time
 
@@ -68,19 +71,19 @@ def make_service(config: FlowConfig) -> FlowService:
     :raises ConfigurationError: one line, where *config* cannot be served.
     """
     engines = [make_engine(component(node.spec), node.engine) for node in config.nodes]
-    bound = [bind(config.host, each.port, listen="grpc" not in each.protocols) for each in config.listeners]
+    nodes = [Node(engine.name, engine.endpoints, Admission(engine, config.limits.max_queue)) for engine in engines]
+    flow = FlowDispatcher(nodes)
 
-    def gateways() -> list[IGateway]:
+    def gateway(listener: Listener, bound: socket.socket) -> IGateway:
         from twisted.internet import reactor  # chosen by now
 
-        nodes = [Node(engine.name, engine.endpoints, Admission(engine, config.limits.max_queue)) for engine in engines]
-        dispatcher: IDispatcher = Deadline(FlowDispatcher(nodes), config.limits.timeout, reactor)
-        return [
-            _gateway(config, listener, dispatcher, each, engines)
-            for listener, each in zip(config.listeners, bound, strict=True)
-        ]
+        return _gateway(config, listener, Deadline(flow, config.limits.timeout, reactor), bound, engines)
 
-    return FlowService(config, engines, bound, gateways)
+    return FlowService(config, engines, _bound(config.host, config.listeners), gateway)
+
+
+def _bound(host: str, listeners: Sequence[Listener]) -> list[socket.socket]:
+    return [bind(host, each.port, listen="grpc" not in each.protocols) for each in listeners]
 
 
 def _gateway(
@@ -104,7 +107,7 @@ class FlowService(Service):
     """A flow as a service: executors start before gateways, and stop after those have drained; one at a time.
 
     :param bound: the sockets, told in the banner.
-    :param make_gateways: called when the reactor runs.
+    :param make_gateway: makes the gateway of a listener, when the reactor runs.
     """
 
     owns_process = False
@@ -116,13 +119,13 @@ class FlowService(Service):
         config: FlowConfig,
         engines: Sequence[IEngine],
         bound: Sequence[socket.socket],
-        make_gateways: Callable[[], list[IGateway]],
+        make_gateway: Callable[[Listener, socket.socket], IGateway],
     ) -> None:
         self.setName(config.name)
-        self.config, self.engines, self.bound, self.make_gateways = config, engines, bound, make_gateways
+        self.config, self.engines, self.bound, self.make_gateway = config, engines, bound, make_gateway
+        self.listeners = config.listeners
         self.gateways: list[IGateway] = []
-        self._started: list[Callable[[], Any]] = []  # how to stop what has been started
-        self._starting: Deferred[None] | None = None
+        self._running: list[IEngine] = []
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -145,18 +148,14 @@ class FlowService(Service):
         :return: fires when every executor is made and every port listens; fails as the first part that could not
             start, after those before it were stopped again.
         """
-        self._starting = when_running(lambda: ensureDeferred(self._start()))
-        return self._starting
+        return when_running(lambda: ensureDeferred(self._start()))
 
     async def _start(self) -> None:
         try:
             for engine in self.engines:
-                self._started.append(engine.stop)
+                self._running.append(engine)
                 await engine.start()
-            self.gateways = self.make_gateways()
-            for gateway in self.gateways:
-                self._started.append(gateway.stopService)
-                await maybeDeferred(gateway.startService)
+            await self._listen(self.listeners, self.bound)
         except BaseException:
             await self._stop()
             raise
@@ -166,6 +165,51 @@ class FlowService(Service):
             gc.set_threshold(_GARBAGE, 20, 20)
         for line in banner(self.config, self.ports):
             log.info("{line}", line=line)
+
+    async def _listen(self, listeners: Sequence[Listener], bound: Sequence[socket.socket]) -> None:
+        for listener, each in zip(listeners, bound, strict=True):
+            gateway = self.make_gateway(listener, each)
+            self.gateways.append(gateway)
+            await maybeDeferred(gateway.startService)
+
+    def switch(self, listeners: Sequence[Listener]) -> Deferred[None]:
+        """Serve other protocols, on *listeners*' ports; executors keep their state, what was accepted is answered.
+
+        Between the old listener's end and the new one's start a connect may be refused.
+
+        :return: fails as the new protocol could not listen; the old one listens again then.
+        """
+        return ensureDeferred(self._switch(tuple(listeners)))
+
+    async def _switch(self, listeners: tuple[Listener, ...]) -> None:
+        before, old = self.listeners, self.gateways
+        draining = [maybeDeferred(gateway.stopService) for gateway in old]
+        self.gateways = []
+        try:
+            await self._listen_again(listeners)
+        except BaseException:
+            await self._stop_gateways()
+            await self._listen_again(before)
+            raise
+        finally:
+            for each in draining:
+                with log.failuresHandled("a gateway did not stop cleanly"):
+                    await each
+
+    async def _listen_again(self, listeners: tuple[Listener, ...]) -> None:
+        """Listen where another gateway did just now; it may need a moment to let go of the port."""
+        from twisted.internet import reactor
+
+        for attempt in range(_ATTEMPTS):
+            try:
+                self.bound = _bound(self.config.host, listeners)
+                break
+            except ConfigurationError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await deferLater(cast(Any, reactor), 0.02)
+        self.listeners = listeners
+        await self._listen(listeners, self.bound)
 
     def stop(self) -> Deferred[None]:
         """Stop all parts: gateways drain, then executors close. What fails is logged, the rest stops all the same."""
@@ -178,12 +222,19 @@ class FlowService(Service):
         return delay.addCallback(lambda _: ensureDeferred(self._stop()))
 
     async def _stop(self) -> None:
-        while self._started:
-            stop = self._started.pop()
-            with log.failuresHandled("a part of the flow did not stop cleanly"):
-                await maybeDeferred(stop)
+        await self._stop_gateways()
+        while self._running:
+            with log.failuresHandled("an executor did not stop cleanly"):
+                await self._running.pop().stop()
         for each in self.bound:
             each.close()
+
+    async def _stop_gateways(self) -> None:
+        """All at once: they share one grace."""
+        gateways, self.gateways = self.gateways, []
+        for stopping in [maybeDeferred(gateway.stopService) for gateway in gateways]:
+            with log.failuresHandled("a gateway did not stop cleanly"):
+                await stopping
 
     def _cannot_start(self, failure: Failure) -> None:
         reason = " ".join(str(failure.value).split())
