@@ -14,7 +14,7 @@ from .client.client import Client
 from .client.verbs import verb
 from .errors import ConfigurationError
 from .executor.component import ExecutorSpec
-from .gateway.http.routes import HTTPSettings, Route
+from .gateway.http.routes import HTTPSettings, Route, check_route
 from .limits import Limits
 from .listener import listeners
 from .service import FlowConfig, FlowService, NodeConfig, make_service
@@ -152,30 +152,22 @@ class Flow:
         :return: the flow itself.
         :raises ConfigurationError: where that makes no route.
         """
-        path = path or exec_endpoint
-        if not path.startswith("/") or not path.isascii() or set(path) & set("?#<> "):
-            raise ConfigurationError(f"path={path!r}: a path begins with a slash, and has no ?, #, <, > or space")
-        if not 200 <= status_code <= 299:
-            raise ConfigurationError(f"status_code={status_code}: that of a success is 200 to 299")
-        upper = tuple(method.upper() for method in ([methods] if isinstance(methods, str) else methods))
-        if not upper or not set(upper) <= {"GET", "POST", "PUT", "PATCH", "DELETE"}:
-            raise ConfigurationError(f"methods={list(upper)}: of GET, POST, PUT, PATCH and DELETE at least one")
-        self._exposed.append(
-            Route(
-                path=path,
-                endpoint=exec_endpoint,
-                methods=upper,
-                summary=summary,
-                description=description,
-                tags=tuple(tags),
-                status_code=status_code,
-                response_description=response_description,
-                deprecated=deprecated,
-                operation_id=operation_id,
-                include_in_schema=include_in_schema,
-                name=name,
-            )
+        route = Route(
+            path=path or exec_endpoint,
+            endpoint=exec_endpoint,
+            methods=tuple(method.upper() for method in ([methods] if isinstance(methods, str) else methods)),
+            summary=summary,
+            description=description,
+            tags=tuple(tags),
+            status_code=status_code,
+            response_description=response_description,
+            deprecated=deprecated,
+            operation_id=operation_id,
+            include_in_schema=include_in_schema,
+            name=name,
         )
+        check_route(route)
+        self._exposed.append(route)
         return self
 
     @property

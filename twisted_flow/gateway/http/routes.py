@@ -8,10 +8,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ...errors import ConfigurationError
 from ...executor.table import find
 from ...limits import Limits
 
-__all__ = ["HTTPSettings", "Route", "flow_routes", "without_routes"]
+__all__ = ["HTTPSettings", "Route", "check_route", "flow_routes", "without_routes"]
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -31,6 +32,19 @@ class Route(Struct, frozen=True, kw_only=True):
     operation_id: str | None = None
     include_in_schema: bool = True
     name: str | None = None
+
+
+def check_route(route: Route) -> None:
+    """Hold *route*, which a user described, against what a route may be.
+
+    :raises ConfigurationError: one line, where it cannot be.
+    """
+    if not route.path.startswith("/") or not route.path.isascii() or set(route.path) & set("?#<> "):
+        raise ConfigurationError(f"path={route.path!r}: a path begins with a slash, and has no ?, #, <, > or space")
+    if not 200 <= route.status_code <= 299:
+        raise ConfigurationError(f"status_code={route.status_code}: that of a success is 200 to 299")
+    if not route.methods or not set(route.methods) <= {"GET", "POST", "PUT", "PATCH", "DELETE"}:
+        raise ConfigurationError(f"methods={list(route.methods)}: of GET, POST, PUT, PATCH and DELETE at least one")
 
 
 class HTTPSettings(Struct, frozen=True, kw_only=True):
