@@ -32,6 +32,7 @@ from .limits import Limits
 from .listener import Listener
 from .policy.admission import Admission
 from .policy.deadline import Deadline
+from .systemd import notify
 
 __all__ = ["FlowConfig", "FlowService", "make_service"]
 
@@ -112,7 +113,7 @@ class FlowService(Service):
 
     owns_process = False
     """Whether the process is there for this flow alone: so on the command line. It ends, with status 1, where the flow
-    cannot start; and its garbage collector is told what stays for good."""
+    cannot start; its garbage collector is told what stays for good, and systemd how it does."""
 
     def __init__(
         self,
@@ -140,6 +141,8 @@ class FlowService(Service):
     def stopService(self) -> Deferred[None]:
         """Called by the service's parent."""
         super().stopService()
+        if self.owns_process:
+            notify("STOPPING=1")
         return self.stop()
 
     def start(self) -> Deferred[None]:
@@ -163,6 +166,7 @@ class FlowService(Service):
             gc.collect()
             gc.freeze()
             gc.set_threshold(_GARBAGE, 20, 20)
+            notify("READY=1")
         for line in banner(self.config, self.ports):
             log.info("{line}", line=line)
 

@@ -197,6 +197,39 @@ class TestStopping:
                 server.wait_for_line("1 connections were cut")
 
 
+class TestSystemd:
+    @pytest.mark.parametrize("abstract", [False, True])
+    def test_notify(self, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
+        """Systemd is told READY when the port listens and every executor is open, and STOPPING at the signal."""
+        name = f"@flow-test-{os.getpid()}" if abstract else str(folder / "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.bind("\0" + name[1:] if abstract else name)
+            systemd.settimeout(TIMEOUT)
+            monkeypatch.setenv("NOTIFY_SOCKET", name)
+            server = Server("--host=127.0.0.1", "--uses=mine.py:Upper", cwd=folder)
+            assert systemd.recv(100) == b"READY=1"
+            port = server.wait_until_ready()
+            assert ask(port, "/index", {"data": ["a"]})["status"]["code"] == 0
+            server.process.terminate()
+            assert systemd.recv(100) == b"STOPPING=1"
+            server.wait()
+
+    def test_not_ready(self, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A flow that cannot start is never READY."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.bind(str(folder / "notify"))
+            systemd.setblocking(False)
+            monkeypatch.setenv("NOTIFY_SOCKET", str(folder / "notify"))
+            assert Server("--uses=mine.py:Broken", cwd=folder).wait() == 1
+            received = []
+            while True:
+                try:
+                    received.append(systemd.recv(100))
+                except BlockingIOError:
+                    break
+        assert b"READY=1" not in received
+
+
 class TestDaemon:
     def test_start_and_stop(self, folder: pathlib.Path) -> None:
         """In the background, with a pidfile and a logfile; SIGTERM ends it, and both say so."""
