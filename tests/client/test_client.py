@@ -181,6 +181,19 @@ class TestConnecting:
             client.post("/x", "a")
             client.close()
 
+    def test_connection_that_is_lost(self) -> None:
+        """What is sent on a WebSocket that has just closed is answered as everywhere: by one of our errors."""
+        from tests.support import request, wait_for
+        from twisted_flow.channel.websocket import WebSocketChannel
+
+        with Flow(protocol="websocket", host="127.0.0.1") as flow:
+            channel = WebSocketChannel("127.0.0.1", flow.port)
+            exchange = wait_for(channel.exchange)
+            assert wait_for(lambda: exchange.send(request(Document("a")))).docs.texts == ["a"]
+            wait_for(lambda: exchange.sendClose(1000))
+            with pytest.raises(Unavailable, match="was lost"):
+                wait_for(lambda: exchange.send(request()))
+
     def test_by_url(self) -> None:
         """``host`` may be a URL."""
         client = Client(host="http://flow.invalid:1234")

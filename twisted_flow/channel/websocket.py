@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -42,8 +42,14 @@ class _Connection(WebSocketClientProtocol):
         """The handshake is done."""
         self.flow_opened.callback(self)
 
+    def flow_usable(self) -> bool:
+        """Whether something can be sent."""
+        return bool(self.state == self.STATE_OPEN)
+
     def send(self, request: Request) -> Deferred[Response]:
         """See `IExchange`."""
+        if not self.flow_usable():
+            return fail(Unavailable(f"the connection to {self.flow_channel.address} was lost"))
         answer: Deferred[Response] = Deferred()
         self.flow_requests[request.request_id] = answer
         self.sendMessage(protobuf.encode_request(request), True)
@@ -51,7 +57,7 @@ class _Connection(WebSocketClientProtocol):
 
     def end(self) -> None:
         """See `IExchange`. Ours needs not be told; others close after it."""
-        if not self.flow_ours:
+        if not self.flow_ours and self.flow_usable():
             self.flow_channel.connection = None
             self.sendMessage(_END_OF_INPUT, True)
 
@@ -90,7 +96,7 @@ class WebSocketChannel:
 
     def exchange(self) -> Deferred[Any]:
         """See `IChannel`."""
-        if self.connection is not None:
+        if self.connection is not None and self.connection.flow_usable():
             return succeed(self.connection)
         factory = WebSocketClientFactory(f"ws://{self.address}/")
         factory.protocol = _Connection

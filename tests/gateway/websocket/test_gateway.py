@@ -19,7 +19,7 @@ from tests.support import HTTP, Dispatcher, Held, Wire, connect, serving
 from twisted_flow.codec import protobuf
 from twisted_flow.errors import NotFound
 from twisted_flow.gateway.websocket import gateway as module
-from twisted_flow.gateway.websocket.frames import frame_head, plain_frame, unmasked
+from twisted_flow.gateway.websocket.frames import frame_head, plain_head, plain_payload, unmasked
 from twisted_flow.gateway.websocket.gateway import Upgrade
 from twisted_flow.limits import Limits
 
@@ -196,10 +196,12 @@ def test_frames(payload: bytes, mask: bytes, opcode: int) -> None:
     """Masking is undone; a plain frame is read as it was written."""
     assert unmasked(unmasked(payload, mask), mask) == payload
     raw = frame(payload, opcode, mask=mask)
-    found = plain_frame(b"\0" * 3 + raw + b"more", 3, 10_000)
+    data = b"\0" * 3 + raw + b"more"
+    head = plain_head(data, 3, 10_000)
+    assert head == (3 + len(raw) - len(payload), 3 + len(raw))
     readable = opcode == BINARY or _is_text(payload)
-    assert found == ((3 + len(raw), payload) if readable else None)
-    assert plain_frame(raw[:-1], 0, 10_000) is None
+    assert plain_payload(data, 3, *head) == (payload if readable else None)
+    assert plain_head(data, 3, len(payload) - 1) is None
     assert frames(frame_head(opcode, len(payload)) + payload) == [(opcode, payload)]
 
 

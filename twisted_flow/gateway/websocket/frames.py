@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["BINARY", "TEXT", "frame_head", "plain_frame", "unmasked"]
+__all__ = ["BINARY", "TEXT", "frame_head", "plain_head", "plain_payload", "unmasked"]
 
 TEXT, BINARY = 1, 2
 _FINAL_TEXT, _FINAL_BINARY = 0x80 | TEXT, 0x80 | BINARY
 _LARGE = 1024  # bytes from which numpy is the faster one
 
 
-def plain_frame(data: bytes, at: int, most: int) -> tuple[int, bytes] | None:
-    """The plain frame that begins at *at* in *data*: where it ends, and its payload.
+def plain_head(data: bytes | bytearray, at: int, most: int) -> tuple[int, int] | None:
+    """Where the payload of the plain frame that begins at *at* in *data* begins, and where it ends.
 
-    None where there is none: not whole yet, not plain, larger than *most*, or not as the RFC wants it. That is then
-    Autobahn's to judge.
+    None where there is none: its head is not whole yet, it is not plain, has more than *most* bytes, or is not as the
+    RFC wants it. That is then Autobahn's to judge.
     """
     if len(data) - at < 6 or data[at] not in (_FINAL_TEXT, _FINAL_BINARY) or data[at + 1] < 128:
         return None
@@ -25,22 +25,26 @@ def plain_frame(data: bytes, at: int, most: int) -> tuple[int, bytes] | None:
         if length < 126:  # the shortest form is the only right one
             return None
     elif length == 127:
+        if len(data) - at < 14:
+            return None
         length, start = int.from_bytes(data[start : start + 8], "big"), start + 8
         if length < 65536:
             return None
-    end = start + 4 + length
-    if length > most or end > len(data):
-        return None
-    payload = unmasked(data[start + 4 : end], data[start : start + 4])
+    return (start + 4, start + 4 + length) if length <= most else None
+
+
+def plain_payload(data: bytes | bytearray, at: int, start: int, end: int) -> bytes | None:
+    """The payload, from *start* to *end*, of the plain frame at *at*; None where it is a text and not UTF-8."""
+    payload = unmasked(data[start:end], data[start - 4 : start])
     if data[at] == _FINAL_TEXT and not payload.isascii():
         try:
             payload.decode()
         except UnicodeDecodeError:
             return None
-    return end, payload
+    return payload
 
 
-def unmasked(payload: bytes, mask: bytes) -> bytes:
+def unmasked(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
     """*payload* without its *mask* of four bytes."""
     length = len(payload)
     if length < _LARGE:

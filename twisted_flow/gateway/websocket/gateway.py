@@ -15,7 +15,7 @@ from ...limits import Limits
 from ..http.connections import Connections
 from ..http.problem import write_problem
 from ..session import Session
-from .frames import BINARY, TEXT, frame_head, plain_frame
+from .frames import BINARY, TEXT, frame_head, plain_head, plain_payload
 
 __all__ = ["Upgrade"]
 
@@ -36,7 +36,7 @@ class FlowProtocol(WebSocketServerProtocol):
     def flow_begin(self, upgrade: Upgrade) -> None:
         """Called before the connection is made."""
         self.flow_upgrade, self.flow_connections = upgrade, upgrade.connections
-        self.flow_rest = b""
+        self.flow_rest, self.flow_wanted = bytearray(), 0
         self.flow_full = self.flow_held = self.flow_taking = False
         self.flow_since = 0
         self.flow_last = False  # whether the client has said that it sends no more
@@ -58,8 +58,9 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Answer plain frames on the spot; leave the rest to Autobahn."""
-        self.flow_rest = self.flow_rest + data if self.flow_rest else data
-        self.flow_take()
+        self.flow_rest += data
+        if len(self.flow_rest) >= self.flow_wanted:
+            self.flow_take()
 
     def flow_quiet(self) -> bool:
         """Whether Autobahn is between two messages, with nothing of its own to go on with."""
@@ -72,17 +73,22 @@ class FlowProtocol(WebSocketServerProtocol):
             return
         self.flow_taking = True
         data, at = self.flow_rest, 0
-        session, up = self.flow_session, self.flow_upgrade
+        self.flow_wanted = 0
+        most = self.flow_upgrade.limits.max_body
         while at < len(data) and not self.flow_crowded():
-            frame = plain_frame(data, at, up.limits.max_body) if session is not None and self.flow_quiet() else None
-            if frame is None or session is None:
-                rest, at = data[at:], len(data)
+            head = plain_head(data, at, most) if self.flow_session is not None and self.flow_quiet() else None
+            if head is not None and head[1] > len(data):
+                self.flow_wanted = head[1] - at  # no look at it before it is all there
+                break
+            payload = None if head is None else plain_payload(data, at, *head)
+            if head is None or payload is None:
+                rest, at = bytes(data[at:]), len(data)
                 self._dataReceived(rest)
                 break
             binary = data[at] & 15 == BINARY
-            at, payload = frame
+            at = head[1]
             self.onMessage(payload, binary)
-        self.flow_rest = data[at:]
+        del data[:at]
         self.flow_taking = False
         self.flow_hold()
         self.flow_idle()
@@ -149,7 +155,7 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         """The connection is gone."""
-        self.flow_rest = b""
+        self.flow_rest = bytearray()
         self.flow_connections.remove(self)
         if self.flow_session is not None:
             self.flow_session.lost()
