@@ -285,6 +285,14 @@ def serving(*options: str, cwd: pathlib.Path) -> Iterator[Server]:
         server.wait()
 
 
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
 def connect(port: int) -> socket.socket:
     """A connection to a server on this machine."""
     return socket.create_connection(("127.0.0.1", port), TIMEOUT)
