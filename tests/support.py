@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ITCPTransport
@@ -283,6 +285,20 @@ def serving(*options: str, cwd: pathlib.Path) -> Iterator[Server]:
         if server.process.poll() is None:
             server.process.kill()
         server.wait()
+
+
+def browser(folder: pathlib.Path, *arguments: str) -> list[str]:
+    """The command of a headless browser that reaches nothing but this machine."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no chromium")
+        pytest.skip("no chromium: apt-get install chromium")
+    return [
+        found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={folder}/browser", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", *arguments,
+    ]  # fmt: skip
 
 
 def free_port() -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
-import shutil
 import subprocess
 from typing import Any
 
@@ -14,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from tests.support import HELLO, HTTP, TIMEOUT, post, serving
+from tests.support import HELLO, HTTP, TIMEOUT, browser, post, serving
 from twisted_flow.gateway.http.openapi import openapi
 from twisted_flow.gateway.http.routes import HTTPSettings, Route, flow_routes
 
@@ -105,26 +103,12 @@ def test_matches_reality(body: dict[str, Any]) -> None:
     assert not resolved(made, "PostBody").is_valid({"data": 5})
 
 
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no chromium")
-        pytest.skip("no chromium: apt-get install chromium")
-    return found
-
-
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_in_a_browser(tmp_path: pathlib.Path, path: str) -> None:
     """A browser that reaches nothing but the server shows the title and the routes."""
     with serving("--title=Mine of gold", "--expose-endpoint=/foo", cwd=tmp_path) as server:
         url = f"http://127.0.0.1:{server.port}{path}"  # type: ignore[attr-defined]
-        command = [
-            chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={tmp_path}/browser", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-            "--virtual-time-budget=20000", "--dump-dom", url,
-        ]  # fmt: skip
+        command = browser(tmp_path, "--virtual-time-budget=20000", "--dump-dom", url)
         done = subprocess.run(command, capture_output=True, text=True, timeout=3 * TIMEOUT)
     body = done.stdout.partition("<body")[2]
     assert "Mine of gold" in body, done.stderr[-2000:]
