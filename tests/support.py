@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import Clock
@@ -312,8 +312,3 @@ def free_port() -> int:
 def connect(port: int) -> socket.socket:
     """A connection to a server on this machine."""
     return socket.create_connection(("127.0.0.1", port), TIMEOUT)
-
-
-def succeeded(value: Any = None) -> Deferred[Any]:
-    """A Deferred that has fired."""
-    return succeed(value)

@@ -38,6 +38,26 @@ class Asking(Struct, frozen=True):
         )
 
 
+class _Gathered:
+    """Documents, until there are enough for a request."""
+
+    def __init__(self, asking: Asking) -> None:
+        self.asking = asking
+        self.pairs: list[tuple[Document, Document | None]] = []
+
+    def add(self, item: Any) -> Iterator[Request]:
+        """One more; the request, where it fills one."""
+        self.pairs.append(_pair(item))
+        if len(self.pairs) == self.asking.size:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[Request]:
+        """A request of what there is, if there is something."""
+        pairs, self.pairs = self.pairs, []
+        if pairs:
+            yield self.asking.request(pairs)
+
+
 def _called(inputs: Any) -> Any:
     return inputs() if isinstance(inputs, Callable) and not isinstance(inputs, type) else inputs  # type: ignore[arg-type]
 
@@ -62,14 +82,10 @@ def requests_of(inputs: Any, asking: Asking) -> Iterator[Request]:
         inputs = [inputs]
     if not isinstance(inputs, Iterable):
         raise TypeError(f"documents cannot be made of {type(inputs).__name__}")
-    pairs: list[tuple[Document, Document | None]] = []
+    gathered = _Gathered(asking)
     for item in inputs:
-        pairs.append(_pair(item))
-        if len(pairs) == asking.size:
-            yield asking.request(pairs)
-            pairs = []
-    if pairs:
-        yield asking.request(pairs)
+        yield from gathered.add(item)
+    yield from gathered.rest()
 
 
 async def requests_of_async(inputs: Any, asking: Asking) -> AsyncIterator[Request]:
@@ -79,14 +95,12 @@ async def requests_of_async(inputs: Any, asking: Asking) -> AsyncIterator[Reques
         for request in requests_of(inputs, asking):
             yield request
         return
-    pairs: list[tuple[Document, Document | None]] = []
+    gathered = _Gathered(asking)
     async for item in inputs:
-        pairs.append(_pair(item))
-        if len(pairs) == asking.size:
-            yield asking.request(pairs)
-            pairs = []
-    if pairs:
-        yield asking.request(pairs)
+        for request in gathered.add(item):
+            yield request
+    for request in gathered.rest():
+        yield request
 
 
 def _pair(item: Any) -> tuple[Document, Document | None]:
