@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from .document import DocumentArray
 
-__all__ = ["ExceptionInfo", "Header", "Request", "Response", "Route", "Status", "StatusCode"]
+__all__ = ["ExceptionInfo", "Header", "Request", "Response", "Route", "Status", "StatusCode", "bare_request"]
 
 Arrays = Literal["dense", "list"]
 """How arrays are spelt in a JSON answer: as their bytes, or as nested lists of numbers."""
@@ -81,6 +81,14 @@ class Request(Struct, frozen=True, kw_only=True):
     arrays: Arrays = "dense"
     cancels: bool = False
     """Whether it asks for nothing but the end of the request with its id."""
+
+
+def bare_request(request_id: str, *, cancels: bool = False) -> Request:
+    """A request of which there is nothing but its id."""
+    nothing = DocumentArray()
+    return Request(
+        request_id=request_id, header=Header(""), docs=nothing, groundtruths=nothing, parameters={}, cancels=cancels
+    )
 
 
 class Response(Struct, frozen=True):

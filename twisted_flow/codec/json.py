@@ -20,7 +20,7 @@ from ..document.ndarray import NdArray
 from ..document.numbers import settle
 from ..errors import BadRequest, ValidationError
 from ..interfaces import ICodec
-from ..message import Arrays, Header, Request, Response, Route, Status
+from ..message import Arrays, Header, Request, Response, Route, Status, bare_request
 
 __all__ = [
     "PostAnswer",
@@ -81,20 +81,12 @@ def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         post = _decode_tolerantly(body)
     if post.cancel is not UNSET:
-        return _cancelling(post.cancel)
+        return bare_request(post.cancel, cancels=True)
     try:
         return _request(post, endpoint, max_depth)
     except ValidationError as wrong:
         wrong.request_id = post.request_id
         raise
-
-
-def _cancelling(request_id: str) -> Request:
-    nothing = DocumentArray()
-    header = Header("")
-    return Request(
-        request_id=request_id, header=header, docs=nothing, groundtruths=nothing, parameters={}, cancels=True
-    )
 
 
 def _request(post: PostBody, endpoint: str | None, max_depth: int) -> Request:

@@ -16,7 +16,7 @@ from ..document.numbers import settle
 from ..document.protobuf import read, read_struct, write_all, write_struct
 from ..errors import BadRequest, FlowError, ValidationError
 from ..interfaces import ICodec
-from ..message import ExceptionInfo, Header, Request, Response, Route, Status
+from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request
 
 __all__ = [
     "RequestProto",
@@ -82,10 +82,7 @@ def _read_request(proto: Any, endpoint: str, max_depth: int) -> Request:
 def _controlling(proto: Any) -> Request:
     if proto.control.command != RequestProto.ControlRequestProto.CANCEL:
         raise ValidationError.at("/control/command", "of the commands only CANCEL is known here")
-    nothing = DocumentArray()
-    return Request(
-        request_id=proto.request_id, header=Header(""), docs=nothing, groundtruths=nothing, parameters={}, cancels=True
-    )
+    return bare_request(proto.request_id, cancels=True)
 
 
 def encode_request(request: Request) -> bytes:

@@ -9,7 +9,7 @@ from ..answer import Answer
 from ..document import DocumentArray
 from ..errors import FlowError
 from ..interfaces import ICodec
-from ..message import ExceptionInfo, Header, Request, Response, Route, Status, StatusCode
+from ..message import ExceptionInfo, Request, Response, Route, Status, StatusCode, bare_request
 
 __all__ = ["error_writer", "status_of"]
 
@@ -28,11 +28,7 @@ def error_writer(codec: ICodec, gateway: str) -> Callable[[FlowError, str, Reque
     """
 
     def write(error: FlowError, request_id: str, request: Request | None) -> Answer:
-        if request is None:
-            nothing = DocumentArray()
-            request = Request(
-                request_id=request_id, header=Header(""), docs=nothing, groundtruths=nothing, parameters={}
-            )
+        request = request or bare_request(request_id)
         status, now = status_of(error), datetime.now(UTC)
         routes = [Route("gateway", gateway, now, now, status)]
         response = Response(request, DocumentArray(), DocumentArray(), routes, status)
