@@ -20,6 +20,7 @@ from .document.identity import new_id
 from .errors import Cancelled, ExecutorError, FlowError, ValidationError
 from .interfaces import ICodec, IDispatcher
 from .message import Arrays, Request, Response, Route
+from .ready import result_of
 
 __all__ = ["Answer", "Origin", "answer", "refusal"]
 
@@ -72,6 +73,9 @@ def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) 
         timeout = min((each for each in (origin.timeout, request.timeout) if each is not None), default=None)
         request = msgspec.structs.replace(request, timeout=timeout, arrays=origin.arrays or request.arrays)
     response: Deferred[Response] = dispatcher.dispatch(request)
+    done = result_of(response)
+    if done is not None:
+        return succeed(_succeeded(done, codec, origin, started))
     return response.addCallbacks(
         _succeeded, _failed, callbackArgs=(codec, origin, started), errbackArgs=(request, origin)
     )

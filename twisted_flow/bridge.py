@@ -100,10 +100,19 @@ def spawn(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # another reactor
         return _spawn_aside(coroutine)
-    task = loop.create_task(coroutine, context=Context())
+    task = _begin(loop, coroutine)
     deferred: Deferred[T] = Deferred(partial(_cancel, task))
-    task.add_done_callback(partial(_settle, deferred))
+    if task.done():
+        _settle(deferred, task)
+    else:
+        task.add_done_callback(partial(_settle, deferred))
     return deferred
+
+
+def _begin(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    if sys.version_info >= (3, 12):  # what need not wait after all costs no turn of the loop
+        return asyncio.Task(coroutine, loop=loop, context=Context(), eager_start=True)
+    return loop.create_task(coroutine, context=Context())
 
 
 def _spawn_aside(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:

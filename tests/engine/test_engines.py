@@ -44,6 +44,10 @@ class Many(Executor):
         await asyncio.sleep(0)
         return DocumentArray(Document((document.text or "").upper()) for document in docs)
 
+    @requests(on="/at_once")
+    async def at_once(self, docs: DocumentArray) -> DocumentArray:
+        return DocumentArray(Document((document.text or "").upper()) for document in docs)
+
     @requests(on="/generator")
     def generator(self, docs: DocumentArray) -> Iterator[Document]:
         self.threads.add(threading.get_ident())
@@ -122,7 +126,7 @@ def ask(engine: IEngine, endpoint: str, *texts: str) -> list[str | None]:
 
 
 class TestContract:
-    @pytest.mark.parametrize("kind", ["plain", "coroutine", "generator", "async_generator", "deferred"])
+    @pytest.mark.parametrize("kind", ["plain", "coroutine", "at_once", "generator", "async_generator", "deferred"])
     def test_answers(self, engine: IEngine, kind: str) -> None:
         """A method of each kind answers with its documents."""
         assert ask(engine, f"/{kind}", "a", "b") == ["A", "B"]
@@ -147,6 +151,12 @@ class TestContract:
         """`Reject` is answered by the error that it names."""
         with pytest.raises(NotFound, match="not here"):
             ask(engine, "/reject")
+
+    def test_system_exit(self, engine: IEngine) -> None:
+        """A method that exits is the executor's error; the engine lives on."""
+        with pytest.raises(ExecutorError, match="SystemExit"):
+            ask(engine, "/exit")
+        assert ask(engine, "/plain", "a") == ["A"]
 
     def test_nonsense(self, engine: IEngine) -> None:
         """What is neither None nor documents is the executor's error."""
@@ -247,12 +257,6 @@ class TestThread:
         wait_for(engine.stop)
         assert executor.threads == {executor.closed_in}
         assert executor.threads != {wait_for(threading.get_ident)}
-
-    def test_system_exit(self, engine: Any) -> None:
-        """A method that exits is the executor's error; the thread lives on."""
-        with pytest.raises(ExecutorError, match="SystemExit"):
-            ask(engine, "/exit")
-        assert ask(engine, "/plain", "a") == ["A"]
 
     def test_does_not_block_the_loop(self) -> None:
         """While a plain method waits, the loop answers other things: the method ends only when they are done."""

@@ -46,6 +46,38 @@ def test_table() -> None:
     assert (table["/a"].wants, table["/default"].summary) == (("docs",), "Take whatever comes.")
 
 
+def test_waits() -> None:
+    """An ``async def`` with nothing to wait for is known; one that waits in any way is not taken for it."""
+
+    class Waits(Executor):
+        @requests(on="/nothing")
+        async def nothing(self, docs: DocumentArray) -> list[Any]:
+            return [document.text for document in docs]
+
+        @requests(on="/await")
+        async def awaits(self, context: Any) -> None:
+            await context
+
+        @requests(on="/for")
+        async def loops(self, context: Any) -> list[Any]:
+            return [item async for item in context]
+
+        @requests(on="/with")
+        async def enters(self, context: Any) -> None:
+            async with context:
+                pass
+
+        @requests(on="/generator")
+        async def generates(self) -> Any:
+            yield
+
+        @requests(on="/plain")
+        def plain(self) -> None:
+            pass
+
+    assert [name for name, endpoint in endpoints_of(Waits).items() if not endpoint.waits] == ["/nothing"]
+
+
 def test_inheritance() -> None:
     """A method that overrides an endpoint is it, marked or not; several names may share one method."""
     table = endpoints_of(Derived)

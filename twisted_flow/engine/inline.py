@@ -78,13 +78,15 @@ def run_on_loop(name: str, call: Callable[[Request, Context], Any], request: Req
     context = Context(request)
     try:
         result = call(request, context)
+        if result is None:  # the most frequent of all
+            return succeed(response_to(request, None))
         if iscoroutine(result):
             result = spawn(result)
         elif isasyncgen(result):
             result = spawn(awaited(result))
         elif not isinstance(result, Deferred):
             return succeed(response_to(request, result))
-    except Exception as wrong:
+    except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
         return fail(error_of(wrong, name))
     return result.addCallbacks(_returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context))
 

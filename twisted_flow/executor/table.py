@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,6 +32,8 @@ class Endpoint(Struct, frozen=True):
     """Which of `OFFERED` the method takes."""
     blocking: bool
     """Whether it may block, and so must not run on the event loop."""
+    waits: bool = True
+    """False for an ``async def`` without a single ``await``, which is done when its first step is."""
     summary: str = ""
     """The first line of the method's docstring."""
 
@@ -71,8 +74,10 @@ def find(endpoints: Mapping[str, Any], name: str) -> Any:
     return endpoints.get(name) or endpoints.get(DEFAULT)
 
 
-def _described(method: Callable[..., Any], title: str, skip: int) -> tuple[tuple[str, ...], bool, str]:
-    """What *method* wants, whether it may block, and its summary; its first *skip* arguments are bound."""
+def _described(method: Callable[..., Any], title: str, skip: int) -> tuple[tuple[str, ...], bool, bool, str]:
+    """What *method* wants, whether it may block, whether it waits, and its summary; its first *skip* arguments are
+    bound.
+    """
     parameters = list(inspect.signature(method).parameters.values())[skip:]
     greedy = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -91,4 +96,10 @@ def _described(method: Callable[..., Any], title: str, skip: int) -> tuple[tuple
     returns = getattr(method, "__annotations__", {}).get("return", "")
     deferred = "Deferred" in (returns if isinstance(returns, str) else getattr(returns, "__name__", ""))
     summary = (inspect.getdoc(method) or "").partition("\n")[0]
-    return tuple(name for name in OFFERED if name in wants), not (asynchronous or deferred), summary
+    waits = not inspect.iscoroutinefunction(method) or _suspends(method)
+    return tuple(name for name in OFFERED if name in wants), not (asynchronous or deferred), waits, summary
+
+
+def _suspends(coroutine_function: Any) -> bool:
+    code = getattr(coroutine_function, "__code__", None)
+    return code is None or any(step.opname == "YIELD_VALUE" for step in dis.get_instructions(code))

@@ -14,6 +14,7 @@ from ..document.identity import new_id
 from ..errors import Unavailable
 from ..interfaces import ICodec, IDispatcher
 from ..message import Request, Response
+from ..ready import result_of
 from .failure import error_writer
 
 __all__ = ["Session"]
@@ -59,7 +60,11 @@ class Session:
         self.in_flight += 1
         self._latest = None
         answered = answer(payload, codec, self, origin)  # which dispatches before it returns
-        answered.addCallback(self.done, binary, self._latest)
+        done = result_of(answered)
+        if done is None:
+            answered.addCallback(self.done, binary, self._latest)
+        else:
+            self.done(done, binary, None)
 
     def done(self, done: Answer, binary: bool, request_id: str | None) -> None:
         """A request is answered."""

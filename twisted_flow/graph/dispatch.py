@@ -16,6 +16,7 @@ from ..errors import ValidationError
 from ..executor.table import find
 from ..interfaces import IDispatcher
 from ..message import Request, Response, Route
+from ..ready import result_of
 
 __all__ = ["FlowDispatcher", "Node"]
 
@@ -39,7 +40,11 @@ class Node:
         """The node's response, with its entry in the routes."""
         started = _now(_UTC)
         response: Deferred[Response] = self.dispatcher.dispatch(request)
-        return response.addCallback(self._visited, started)
+        done = result_of(response)
+        if done is None:
+            return response.addCallback(self._visited, started)
+        self._visited(done, started)
+        return response
 
     def _visited(self, response: Response, started: datetime) -> Response:
         response.routes.append(Route(self.name, self.id, started, _now(_UTC)))

@@ -10,6 +10,7 @@ from zope.interface import implementer
 from ..errors import QueueFull
 from ..interfaces import IDispatcher, IEngine
 from ..message import Request, Response
+from ..ready import result_of
 
 __all__ = ["Admission"]
 
@@ -62,7 +63,10 @@ class Admission:
     def _admit(self, request: Request) -> Deferred[Response]:
         self._under_way += 1
         response: Deferred[Response] = self.engine.dispatch(request)
-        return response.addBoth(self._ended)
+        if result_of(response) is None:
+            return response.addBoth(self._ended)
+        self._ended(None)
+        return response
 
     def _ended(self, outcome: Any) -> Any:
         self._under_way -= 1

@@ -70,7 +70,9 @@ def test_docstrings_describe() -> None:
 
     (route,) = (
         r
-        for r in flow_routes(HTTPSettings(), {"/index": Endpoint("/index", "f", (), False, "Keep it.")})
+        for r in flow_routes(
+            HTTPSettings(), {"/index": Endpoint("/index", "f", (), blocking=False, summary="Keep it.")}
+        )
         if r.path == "/index"
     )
     assert route.description == "Keep it."

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
@@ -17,6 +18,7 @@ from zope.interface import implementer
 from ...answer import Answer
 from ...document.identity import new_id
 from ...errors import RequestTimeout
+from ...ready import result_of
 from .connections import Connections, linger
 from .head import Refused, unfinished
 from .plain import Heads
@@ -31,10 +33,9 @@ class _Due:
 
     __slots__ = ("deferred", "ready", "status")
 
-    def __init__(self, status: int) -> None:
-        self.status = status
+    def __init__(self, status: int, deferred: Deferred[Answer]) -> None:
+        self.status, self.deferred = status, deferred
         self.ready: bytes | None = None
-        self.deferred: Any = None
 
 
 @implementer(IPushProducer)
@@ -127,10 +128,15 @@ class Lane(Protocol):
         del buffer[:size]
         self.wanted = 0
         self.since = self.connections.second
-        due = _Due(meaning.action.status)
+        answering = meaning.action.run(body)
+        done = None if self.due else result_of(answering)
+        if done is not None:  # at once, as most are: nothing is due, so there is no order to keep
+            last = self.draining and not buffer
+            self.transport.write(_written(done, meaning.action.status, last))  # type: ignore[union-attr]
+            return True
+        due = _Due(meaning.action.status, answering)
         self.due.append(due)
-        due.deferred = meaning.action.run(body)
-        due.deferred.addCallback(self.answered, due)
+        answering.addCallback(self.answered, due)
         return True
 
     def answered(self, answer: Answer, due: _Due) -> None:
@@ -138,8 +144,7 @@ class Lane(Protocol):
         if self.ended:
             return
         last = self.draining and len(self.due) == 1 and not self.buffer
-        status = due.status if answer.error is None else answer.error.http_status
-        due.ready = answer_bytes(status, answer, close=last)
+        due.ready = _written(answer, due.status, last)
         while self.due and (ready := self.due[0].ready) is not None:
             self.due.popleft()
             self.transport.write(ready)  # type: ignore[union-attr]
@@ -225,3 +230,7 @@ class Lane(Protocol):
         due, self.due = self.due, deque()
         for each in due:
             each.deferred.cancel()
+
+
+def _written(answer: Answer, status: int, last: bool) -> bytes:
+    return answer_bytes(status if answer.error is None else answer.error.http_status, answer, close=last)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 
 __all__ = ["BINARY", "TEXT", "frame_head", "plain_head", "plain_payload", "unmasked"]
 
 TEXT, BINARY = 1, 2
 _FINAL_TEXT, _FINAL_BINARY = 0x80 | TEXT, 0x80 | BINARY
+_medium, _large = struct.Struct(">BBH").pack, struct.Struct(">BBQ").pack
 _LARGE = 1024  # bytes from which numpy is the faster one
 
 
@@ -60,5 +63,5 @@ def frame_head(opcode: int, length: int) -> bytes:
     if length < 126:
         return bytes((0x80 | opcode, length))
     if length < 65536:
-        return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big")
-    return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big")
+        return _medium(0x80 | opcode, 126, length)
+    return _large(0x80 | opcode, 127, length)
