@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
@@ -62,14 +63,38 @@ def asyncio_loop() -> asyncio.AbstractEventLoop | None:
     return cast("asyncio.AbstractEventLoop | None", getattr(reactor, "_asyncioEventloop", None))
 
 
+class _Errands:
+    """Calls that threads want made on the reactor, which is woken once for many: that costs more than most calls."""
+
+    def __init__(self, wake: Callable[..., object]) -> None:
+        self._wake = wake
+        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._woken = False
+
+    def __call__(self, function: Callable[..., object], *arguments: Any) -> None:
+        self._calls.append((function, arguments))
+        if not self._woken:
+            self._woken = True
+            self._wake(self._run)
+
+    def _run(self) -> None:
+        self._woken = False  # before the first: what comes from now on wakes again
+        while self._calls:
+            function, arguments = self._calls.popleft()
+            try:
+                function(*arguments)
+            except Exception:
+                log.failure("a call from a thread failed")
+
+
 def from_thread() -> Callable[..., object]:
-    """What a thread calls, with a function and its arguments, to have it called on the reactor."""
+    """What a thread calls, with a function and its arguments, to have it called on the reactor, in order."""
     loop = asyncio_loop()
     if loop is not None:
-        return loop.call_soon_threadsafe  # the reactor's own way goes through a timer
+        return _Errands(loop.call_soon_threadsafe)  # the reactor's own way goes through a timer
     from twisted.internet import reactor
 
-    return reactor.callFromThread  # type: ignore[attr-defined, no-any-return]
+    return _Errands(reactor.callFromThread)  # type: ignore[attr-defined]
 
 
 def to_future(deferred: Deferred[T]) -> asyncio.Future[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -12,6 +13,7 @@ from zope.interface import implementer
 from ..codec import protobuf
 from ..endpoint import connect
 from ..errors import BadRequest, Unavailable
+from ..frames import BINARY, frame_head, masked
 from ..interfaces import IChannel, IExchange
 from ..message import Request, Response
 
@@ -26,6 +28,7 @@ class _Connection(WebSocketClientProtocol):
     """One connection, and all that is under way on it."""
 
     flow_channel: WebSocketChannel
+    transport: Any
 
     def flow_begin(self, channel: WebSocketChannel) -> None:
         """Called before the connection is made."""
@@ -52,7 +55,8 @@ class _Connection(WebSocketClientProtocol):
             return fail(Unavailable(f"the connection to {self.flow_channel.address} was lost"))
         answer: Deferred[Response] = Deferred()
         self.flow_requests[request.request_id] = answer
-        self.sendMessage(protobuf.encode_request(request), True)
+        payload, mask = protobuf.encode_request(request), os.urandom(4)
+        self.transport.write(frame_head(BINARY, len(payload), mask) + masked(payload, mask))
         return answer
 
     def end(self) -> None:

@@ -44,8 +44,8 @@ class Session:
         self.dispatcher, self.encoding, self.send, self.idle = dispatcher, encoding, send, idle
         self.in_flight = 0
         self.draining = False
-        self._requests: dict[str, Deferred[Response]] = {}
-        self._latest: str | None = None
+        self._under_way: dict[Deferred[Response], str] = {}  # to the request's id, which may not be the only one
+        self._latest: Deferred[Response] | None = None
         self._json = Origin(**_fields(origin), write_error=error_writer(_JSON, origin.gateway), cancel=self.cancel)
         self._bytes = Origin(**_fields(origin), write_error=error_writer(_PROTOBUF, origin.gateway), cancel=self.cancel)
 
@@ -66,11 +66,11 @@ class Session:
         else:
             self.done(done, binary, None)
 
-    def done(self, done: Answer, binary: bool, request_id: str | None) -> None:
+    def done(self, done: Answer, binary: bool, response: Deferred[Response] | None) -> None:
         """A request is answered."""
         self.in_flight -= 1
-        if request_id is not None:
-            self._requests.pop(request_id, None)
+        if response is not None:
+            self._under_way.pop(response, None)
         self.answered(done, binary)
         if not self.in_flight:
             self.idle()
@@ -84,22 +84,21 @@ class Session:
         """See `IDispatcher`; what is under way can be cancelled by its id."""
         response: Deferred[Response] = self.dispatcher.dispatch(request)
         if not response.called:
-            self._latest = request.request_id
-            self._requests[request.request_id] = response
+            self._latest = response
+            self._under_way[response] = request.request_id
         return response
 
     def cancel(self, request_id: str) -> None:
-        """Cancel what is under way under *request_id*, if anything is."""
-        response = self._requests.pop(request_id, None)
-        if response is not None:
+        """Cancel whatever is under way under *request_id*."""
+        for response in [each for each, its in self._under_way.items() if its == request_id]:
             response.cancel()
 
     def lost(self) -> None:
         """The client is gone: nothing runs for it."""
         self.send = lambda payload, binary: None
         self.idle = lambda: None
-        for request_id in list(self._requests):
-            self.cancel(request_id)
+        for response in list(self._under_way):
+            response.cancel()
 
 
 def _fields(origin: Origin) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.support import HTTP, Dispatcher, Held, Wire, connect, serving
 from twisted_flow.codec import protobuf
 from twisted_flow.errors import NotFound
+from twisted_flow.frames import frame_head, masked, plain_head, plain_payload
 from twisted_flow.gateway.websocket import gateway as module
-from twisted_flow.gateway.websocket.frames import frame_head, plain_head, plain_payload, unmasked
 from twisted_flow.gateway.websocket.gateway import Upgrade
 from twisted_flow.limits import Limits
 
@@ -39,15 +39,15 @@ def frame(
 ) -> bytes:
     """A frame, as a client sends it; *form* forces a length form."""
     first = (0x80 if fin else 0) | rsv << 4 | opcode
-    masked = 0x80 if mask is not None else 0
+    bit = 0x80 if mask is not None else 0
     length = len(payload)
     form = form or (7 if length < 126 else 16 if length < 65536 else 64)
     head = {
-        7: bytes([first, masked | length if length < 126 else 0]),
-        16: bytes([first, masked | 126]) + struct.pack("!H", length & 0xFFFF),
-        64: bytes([first, masked | 127]) + struct.pack("!Q", length),
+        7: bytes([first, bit | length if length < 126 else 0]),
+        16: bytes([first, bit | 126]) + struct.pack("!H", length & 0xFFFF),
+        64: bytes([first, bit | 127]) + struct.pack("!Q", length),
     }[form]
-    return head + (b"" if mask is None else mask) + (payload if mask is None else unmasked(payload, mask))
+    return head + (b"" if mask is None else mask) + (payload if mask is None else masked(payload, mask))
 
 
 def frames(raw: bytes) -> list[tuple[int, bytes]]:
@@ -194,7 +194,7 @@ def test_split_anywhere(name: str) -> None:
 @given(st.binary(max_size=3000), st.binary(min_size=4, max_size=4), st.sampled_from([TEXT, BINARY]))
 def test_frames(payload: bytes, mask: bytes, opcode: int) -> None:
     """Masking is undone; a plain frame is read as it was written."""
-    assert unmasked(unmasked(payload, mask), mask) == payload
+    assert masked(masked(payload, mask), mask) == payload
     raw = frame(payload, opcode, mask=mask)
     data = b"\0" * 3 + raw + b"more"
     head = plain_head(data, 3, 10_000)
@@ -203,6 +203,7 @@ def test_frames(payload: bytes, mask: bytes, opcode: int) -> None:
     assert plain_payload(data, 3, *head) == (payload if readable else None)
     assert plain_head(data, 3, len(payload) - 1) is None
     assert frames(frame_head(opcode, len(payload)) + payload) == [(opcode, payload)]
+    assert frame_head(opcode, len(payload), mask) + masked(payload, mask) == raw
 
 
 def _is_text(payload: bytes) -> bool:
@@ -329,11 +330,20 @@ class TestRequests:
         assert (first["requestId"], first["status"]["exception"]["name"]) == ("r1", "Cancelled")
         assert second["requestId"] == "r2"
 
-    def test_gone(self) -> None:
-        """Nothing runs for a client that is gone."""
+    def test_cancel_by_a_shared_id(self) -> None:
+        """An id that several requests have means all of them."""
         held = Held()
         wire = WebSocket(held).open()
-        wire.receive(frame(HELLO) + frame(HELLO.replace(b"r1", b"r2")))
+        wire.receive(frame(HELLO) + frame(HELLO) + frame(b'{"cancel": "r1"}'))
+        assert held.cancelled == 2
+        assert [json.loads(payload)["requestId"] for _, payload in frames(wire.value())] == ["r1", "r1"]
+
+    @pytest.mark.parametrize("second", [b"r1", b"r2"])
+    def test_gone(self, second: bytes) -> None:
+        """Nothing runs for a client that is gone, whatever ids it gave."""
+        held = Held()
+        wire = WebSocket(held).open()
+        wire.receive(frame(HELLO) + frame(HELLO.replace(b"r1", second)))
         wire.lose()
         assert held.cancelled == 2
 

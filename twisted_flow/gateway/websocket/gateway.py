@@ -10,12 +10,12 @@ from zope.interface import implementer
 
 from ...answer import Origin
 from ...document.identity import new_id
+from ...frames import BINARY, TEXT, frame_head, plain_head, plain_payload
 from ...interfaces import IDispatcher
 from ...limits import Limits
 from ..http.connections import Connections
 from ..http.problem import write_problem
 from ..session import Session
-from .frames import BINARY, TEXT, frame_head, plain_head, plain_payload
 
 __all__ = ["Upgrade"]
 

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-__all__ = ["BINARY", "TEXT", "frame_head", "plain_head", "plain_payload", "unmasked"]
+__all__ = ["BINARY", "TEXT", "frame_head", "masked", "plain_head", "plain_payload"]
 
 TEXT, BINARY = 1, 2
 _FINAL_TEXT, _FINAL_BINARY = 0x80 | TEXT, 0x80 | BINARY
@@ -38,7 +38,7 @@ def plain_head(data: bytes | bytearray, at: int, most: int) -> tuple[int, int] |
 
 def plain_payload(data: bytes | bytearray, at: int, start: int, end: int) -> bytes | None:
     """The payload, from *start* to *end*, of the plain frame at *at*; None where it is a text and not UTF-8."""
-    payload = unmasked(data[start:end], data[start - 4 : start])
+    payload = masked(data[start:end], data[start - 4 : start])
     if data[at] == _FINAL_TEXT and not payload.isascii():
         try:
             payload.decode()
@@ -47,8 +47,8 @@ def plain_payload(data: bytes | bytearray, at: int, start: int, end: int) -> byt
     return payload
 
 
-def unmasked(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
-    """*payload* without its *mask* of four bytes."""
+def masked(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
+    """*payload* under a *mask* of four bytes, which a second time takes off."""
     length = len(payload)
     if length < _LARGE:
         key = int.from_bytes((mask * (length // 4 + 1))[:length], "little")
@@ -58,10 +58,11 @@ def unmasked(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
     return plain[:length]
 
 
-def frame_head(opcode: int, length: int) -> bytes:
-    """The head of a whole unmasked frame with *length* bytes of payload."""
+def frame_head(opcode: int, length: int, mask: bytes = b"") -> bytes:
+    """The head of a whole frame with *length* bytes of payload, under *mask* if a client sends it."""
+    first, second = 0x80 | opcode, 0x80 if mask else 0
     if length < 126:
-        return bytes((0x80 | opcode, length))
+        return bytes((first, second | length)) + mask
     if length < 65536:
-        return _medium(0x80 | opcode, 126, length)
-    return _large(0x80 | opcode, 127, length)
+        return _medium(first, second | 126, length) + mask
+    return _large(first, second | 127, length) + mask
