@@ -221,7 +221,7 @@ def wait_for(function: Callable[[], Any]) -> Any:
 class Server:
     """``twistd flow``, as a process. Its output is read as it comes."""
 
-    def __init__(self, *options: str, cwd: pathlib.Path, twistd: pathlib.Path | None = None) -> None:
+    def __init__(self, *options: str, cwd: pathlib.Path, twistd: pathlib.Path | None = None, **process: Any) -> None:
         twistd = twistd or pathlib.Path(sys.executable).with_name("twistd")
         self.process = subprocess.Popen(
             [str(twistd), "-n", "--pidfile=", "flow", *options],
@@ -229,7 +229,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            **{"env": {**os.environ, "PYTHONUNBUFFERED": "1"}, **process},
         )
         self.lines: list[str] = []
         self._changed = threading.Condition()

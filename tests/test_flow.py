@@ -97,6 +97,48 @@ class TestServing:
         with pytest.raises(RuntimeError, match="reactor's own thread"):
             wait_for(flow.start)
 
+    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+    def test_notebook(self, loop: str) -> None:
+        """In cells that run in an event loop, as a notebook's do; the loop is left as it was."""
+        code = f"""
+import asyncio, {loop}
+from twisted_flow import Client, Document, Flow, requests, Executor
+
+class Upper(Executor):
+    @requests
+    async def upper(self, docs, **kwargs):
+        for doc in docs:
+            doc.text = doc.text.upper()
+
+def cell_1():
+    global flow
+    flow = Flow(protocol="http", host="127.0.0.1").add(uses=Upper).start()
+
+async def cell_2():
+    (response,) = flow.post("/", "a", return_results=True)
+    client = Client(protocol="http", port=flow.port, asyncio=True)
+    async for again in client.post("/", "b"):
+        return response.docs.texts + again.docs.texts
+
+async def main():
+    mine = asyncio.get_running_loop()
+    for _ in range(2):
+        cell_1()
+        assert await cell_2() == ["A", "B"]
+        flow.close()
+        with Flow(protocol=["grpc", "websocket"], host="127.0.0.1").add(uses=Upper) as other:
+            assert other.post("/", "c", return_results=True)[0].docs.texts == ["C"]
+    assert asyncio.get_event_loop() is mine
+
+loop = {loop}.new_event_loop()
+asyncio.set_event_loop(loop)
+loop.run_until_complete(main())
+assert asyncio.get_event_loop() is loop
+print("all well")
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT)
+        assert done.stdout.endswith("all well\n"), done.stderr
+
     def test_block_elsewhere(self) -> None:
         """Outside the main thread ``block`` waits until the flow is closed."""
         flow = Flow(protocol="http", host="127.0.0.1").start()

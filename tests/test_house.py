@@ -21,7 +21,7 @@ ROOMS = [
     ["executor"],
     ["config"],
     ["security"],
-    ["bridge", "endpoint"],
+    ["bridge", "endpoint", "place"],
     ["answer"],
     ["channel"],
     ["engine"],

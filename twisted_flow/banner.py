@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from .interfaces import IPlace
 
 if TYPE_CHECKING:
     from .service import FlowConfig
@@ -22,14 +25,18 @@ def _private_address() -> str | None:
         return None if address.startswith(("127.", "0.")) else address
 
 
-def banner(config: FlowConfig, ports: tuple[int, ...]) -> list[str]:
-    """The lines of the banner for a flow that listens on *ports*."""
+def banner(config: FlowConfig, places: Sequence[IPlace]) -> list[str]:
+    """The lines of the banner for a flow that listens at *places*."""
     everywhere = config.host in ("0.0.0.0", "::", "")
     here = "localhost" if everywhere else config.host
     private = _private_address() if everywhere else None
     lines = ["ready and listening", "🎉 Flow is ready to use!"]
-    for listener, port in zip(config.listeners, ports, strict=True):
+    for listener, place in zip(config.listeners, places, strict=True):
+        port = place.port
         lines.append(f"\t🔗 Protocol: \t\t{', '.join(listener.protocols).upper()}")
+        if not port:
+            lines.append(f"\t🏠 Local access:\t{place.address}")
+            continue
         lines.append(f"\t🏠 Local access:\t{here}:{port}")
         if private is not None:
             lines.append(f"\t🔒 Private network:\t{private}:{port}")

@@ -44,7 +44,8 @@ def install_reactor() -> None:
     from twisted.internet import asyncioreactor  # chosen late, and only here
 
     loop = _new_loop()
-    asyncio.set_event_loop(loop)
+    if asyncio._get_running_loop() is None:  # else the caller has a loop of its own, as in a notebook, and keeps it
+        asyncio.set_event_loop(loop)
     asyncioreactor.install(loop)
 
 

@@ -7,20 +7,18 @@ ordinary Twisted protocols: only the endpoint differs.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import AdoptedStreamServerEndpoint, HostnameEndpoint, connectProtocol
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
     IListeningPort,
     IProtocolFactory,
     IPushProducer,
-    IReactorSocket,
     IStreamServerEndpoint,
     ITCPTransport,
 )
@@ -28,45 +26,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .bridge import asyncio_loop
-from .errors import ConfigurationError
 
-__all__ = ["LoopServerEndpoint", "bind", "connect", "server_endpoint"]
+__all__ = ["BACKLOG", "LoopServerEndpoint", "connect"]
 
-_BACKLOG = 1024
-
-
-def bind(host: str, port: int, *, listen: bool = True) -> socket.socket:
-    """A socket bound to *host* and *port* (0: any that is free).
-
-    :param listen: whether it is to listen at once; gRPC binds the port again, beside a socket that does not.
-    :raises ConfigurationError: one line, if that cannot be.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
-    except (OSError, OverflowError, UnicodeError) as wrong:
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong}") from None
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        if listen:
-            bound.listen(_BACKLOG)  # of two servers on one port the second is told now
-    except OSError as wrong:
-        bound.close()
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong.strerror or wrong}") from None
-    bound.setblocking(False)
-    return bound
-
-
-def server_endpoint(bound: socket.socket) -> IStreamServerEndpoint:
-    """The endpoint that listens on *bound*: on the loop's transports where the reactor has a loop."""
-    loop = asyncio_loop()
-    if loop is not None:
-        return LoopServerEndpoint(loop, bound)
-    from twisted.internet import reactor
-
-    descriptor = os.dup(bound.fileno())  # it closes what it is given
-    return AdoptedStreamServerEndpoint(cast(IReactorSocket, reactor), descriptor, bound.family)
+BACKLOG = 1024
+"""Connections that the system holds until they are accepted."""
 
 
 def _address(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:
@@ -292,7 +256,7 @@ class LoopServerEndpoint:
         """See `IStreamServerEndpoint`."""
         protocolFactory.doStart()
         making = self.loop.create_server(
-            lambda: _Connection(protocolFactory, self.loop), sock=self.bound, backlog=_BACKLOG
+            lambda: _Connection(protocolFactory, self.loop), sock=self.bound, backlog=BACKLOG
         )
         listening: Deferred[Any] = Deferred.fromFuture(self.loop.create_task(making))
         return listening.addCallback(_LoopPort, protocolFactory)

@@ -15,7 +15,7 @@ from .client.verbs import verb
 from .errors import ConfigurationError
 from .executor.component import ExecutorSpec
 from .gateway.http.routes import HTTPSettings, Route, check_route
-from .limits import Limits
+from .limits import Limits, checked
 from .listener import listeners
 from .service import FlowConfig, FlowService, NodeConfig, make_service
 from .signals import wait_for_stop
@@ -35,6 +35,7 @@ class Flow:
     :param port: to listen on, or a list, paired with the protocols; one port for several is shared by HTTP and
         WebSocket. None: free ones are chosen, and told by `port` once the flow has started.
     :param port_expose: the same as *port*, by its older name.
+    :param listen: endpoint strings of Twisted's for HTTP and WebSocket, in place of a port; gRPC has *port* then.
     :param host: the address to listen on.
     :param name: of the flow.
     :param cors: whether other origins' pages may ask over HTTP: no, yes, or those origins.
@@ -55,6 +56,7 @@ class Flow:
         protocol: str | Sequence[str] = "grpc",
         port: int | Sequence[int] | None = None,
         port_expose: int | Sequence[int] | None = None,
+        listen: str | Sequence[str] = (),
         host: str = "0.0.0.0",
         name: str = "flow",
         cors: bool | Sequence[str] = False,
@@ -73,8 +75,9 @@ class Flow:
         self.host, self.name, self.workspace = host, name, workspace
         self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
         self._ports = () if port is None else (port,) if isinstance(port, int) else tuple(port)
-        self._listeners = listeners(self._protocols, self._ports)
-        self._limits = _checked(limits or Limits())
+        self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
+        self._listeners = listeners(self._protocols, self._ports, self._listen)
+        self._limits = checked(limits or Limits())
         self._http = HTTPSettings(
             title=title or "Twisted Flow",
             description=description,
@@ -188,8 +191,10 @@ class Flow:
     def protocol(self, protocol: str | Sequence[str]) -> None:
         protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
         if self._service is None:
-            self._protocols, self._listeners = protocols, listeners(protocols, self._ports)
+            self._protocols, self._listeners = protocols, listeners(protocols, self._ports, self._listen)
             return
+        if self._listen:
+            raise ConfigurationError("a flow that listens at an endpoint keeps its protocols while it runs")
         service = self._service
         same = listeners(protocols, service.ports if len(service.ports) == len(protocols) else service.ports[:1])
         self._forget_client()
@@ -248,7 +253,7 @@ class Flow:
         run_in_reactor(service.start)
         self._service = service
         self._closed.clear()
-        print("\n".join(banner(self.config, service.ports)), flush=True)
+        print("\n".join(banner(self.config, service.places)), flush=True)
         return self
 
     def close(self) -> None:
@@ -290,10 +295,3 @@ class Flow:
 
     def __exit__(self, *problem: object) -> None:
         self.close()
-
-
-def _checked(limits: Limits) -> Limits:
-    try:
-        return msgspec.convert(msgspec.to_builtins(limits), Limits)
-    except msgspec.ValidationError as wrong:
-        raise ConfigurationError(f"limits: {wrong}") from None

@@ -7,11 +7,12 @@ from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import Attribute, Interface
 
 from .message import Request, Response
 
-__all__ = ["IChannel", "ICodec", "IDispatcher", "IEngine", "IExchange", "IExecutor", "IGateway"]
+__all__ = ["IChannel", "ICodec", "IDispatcher", "IEngine", "IExchange", "IExecutor", "IGateway", "IPlace"]
 
 
 class IDispatcher(Interface):
@@ -127,6 +128,22 @@ class IChannel(Interface):
 
     def close() -> Deferred[None]:
         """End all connections."""
+
+
+class IPlace(Interface):
+    """Somewhere to listen."""
+
+    port = Attribute("``int``: the port's number; 0 where there is none.")
+    address = Attribute("``str``: 'host:port', or what else tells where it is.")
+
+    def listen(factory: IProtocolFactory) -> Deferred[Any]:
+        """Listen, once.
+
+        :return: fires with an `IListeningPort`; fails as that could not be.
+        """
+
+    def close() -> None:
+        """Let go of it. What listens has to be stopped first."""
 
 
 class IGateway(IService):

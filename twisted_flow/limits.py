@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
-__all__ = ["Limits"]
+from .errors import ConfigurationError
+
+__all__ = ["Limits", "checked"]
 
 Bytes = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=1)]
@@ -35,3 +38,14 @@ class Limits(Struct, frozen=True, kw_only=True):
     drain_delay: Annotated[Delay, "seconds between the signal to stop and the end of listening"] = 0
     drain_grace: Annotated[Delay, "seconds for requests in flight to end when the server stops"] = 30
     max_depth: Annotated[Count, "levels of nested documents, and of nested tags"] = 32
+
+
+def checked(limits: Limits) -> Limits:
+    """*limits*, if each is within its own bounds.
+
+    :raises ConfigurationError: where one is not.
+    """
+    try:
+        return msgspec.convert(msgspec.to_builtins(limits), Limits)
+    except msgspec.ValidationError as wrong:
+        raise ConfigurationError(f"limits: {wrong}") from None

@@ -23,12 +23,15 @@ class Listener(Struct, frozen=True):
     protocols: tuple[str, ...]
     port: int
     """0: one that is free."""
+    endpoint: str = ""
+    """In place of a port: one of Twisted's endpoint strings, such as 'unix:/run/flow.socket'."""
 
 
-def listeners(protocols: Sequence[str], ports: Sequence[int]) -> tuple[Listener, ...]:
+def listeners(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[str] = ()) -> tuple[Listener, ...]:
     """Pair *protocols* and *ports* by position; one port for several protocols is shared by HTTP and WebSocket.
 
     :param ports: none: free ones are chosen.
+    :param listen: endpoint strings for HTTP and WebSocket, all for each; the ports are gRPC's then.
     :raises ConfigurationError: where they cannot be paired.
     """
     for protocol in protocols:
@@ -42,6 +45,8 @@ def listeners(protocols: Sequence[str], ports: Sequence[int]) -> tuple[Listener,
     for port in ports:
         if not 0 <= port <= 65535:
             raise ConfigurationError(f"port={port}: a port is a number from 0 to 65535")
+    if listen:
+        return _described(protocols, ports, listen)
     if not ports:
         together = tuple(protocol for protocol in protocols if protocol in _TOGETHER)
         alone = [(protocol,) for protocol in protocols if protocol not in _TOGETHER]
@@ -60,3 +65,14 @@ def listeners(protocols: Sequence[str], ports: Sequence[int]) -> tuple[Listener,
         if "grpc" in group and len(group) > 1:
             raise ConfigurationError(f"gRPC needs a port of its own: {port} is for {' and '.join(group)}")
     return tuple(Listener(group, max(port, 0)) for port, group in groups.items())
+
+
+def _described(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[str]) -> tuple[Listener, ...]:
+    described = tuple(protocol for protocol in protocols if protocol in _TOGETHER)
+    rest = [protocol for protocol in protocols if protocol not in _TOGETHER]
+    if not described:
+        raise ConfigurationError("gRPC listens on a port of its own: give it one, in place of an endpoint")
+    if ports and not rest:
+        raise ConfigurationError("HTTP and WebSocket listen on a port or at an endpoint: give one of them")
+    here = tuple(Listener(described, 0, endpoint) for endpoint in listen)
+    return here + (listeners(rest, ports) if rest else ())

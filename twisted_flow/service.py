@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -21,15 +20,15 @@ from zope.interface import implementer
 
 from .banner import banner
 from .bridge import when_running
-from .endpoint import bind
 from .engine.choose import make_engine
 from .errors import ConfigurationError
 from .executor.component import ExecutorSpec, component
 from .gateway.http.routes import HTTPSettings, without_routes
 from .graph.dispatch import FlowDispatcher, Node
-from .interfaces import IDispatcher, IEngine, IGateway
+from .interfaces import IDispatcher, IEngine, IGateway, IPlace
 from .limits import Limits
 from .listener import Listener
+from .place import described_place, port_place
 from .policy.admission import Admission
 from .policy.deadline import Deadline
 from .systemd import notify
@@ -75,39 +74,44 @@ def make_service(config: FlowConfig) -> FlowService:
     nodes = [Node(engine.name, engine.endpoints, Admission(engine, config.limits.max_queue)) for engine in engines]
     flow = FlowDispatcher(nodes)
 
-    def gateway(listener: Listener, bound: socket.socket) -> IGateway:
+    def gateway(listener: Listener, place: IPlace) -> IGateway:
         from twisted.internet import reactor  # chosen by now
 
-        return _gateway(config, listener, Deadline(flow, config.limits.timeout, reactor), bound, engines)
+        return _gateway(config, listener, Deadline(flow, config.limits.timeout, reactor), place, engines)
 
-    return FlowService(config, engines, _bound(config.host, config.listeners), gateway)
+    return FlowService(config, engines, _places(config.host, config.listeners), gateway)
 
 
-def _bound(host: str, listeners: Sequence[Listener]) -> list[socket.socket]:
-    return [bind(host, each.port, listen="grpc" not in each.protocols) for each in listeners]
+def _places(host: str, listeners: Sequence[Listener]) -> list[IPlace]:
+    return [
+        described_place(each.endpoint)
+        if each.endpoint
+        else port_place(host, each.port, listen="grpc" not in each.protocols)
+        for each in listeners
+    ]
 
 
 def _gateway(
-    config: FlowConfig, listener: Listener, dispatcher: IDispatcher, bound: socket.socket, engines: Sequence[IEngine]
+    config: FlowConfig, listener: Listener, dispatcher: IDispatcher, place: IPlace, engines: Sequence[IEngine]
 ) -> IGateway:
-    """The gateway that serves *dispatcher* on *bound*."""
+    """The gateway that serves *dispatcher* at *place*."""
     from twisted.internet import reactor
 
     debug = config.http.debug
     if "grpc" in listener.protocols:
-        return cast(IGateway, namedAny(_GRPC)(dispatcher, config.limits, debug, bound, engines))
+        return cast(IGateway, namedAny(_GRPC)(dispatcher, config.limits, debug, place, engines))
     upgrade = None
     if "websocket" in listener.protocols:
         upgrade = namedAny(_UPGRADE)(dispatcher, config.limits, debug, reactor)
     settings = config.http if "http" in listener.protocols else without_routes(config.http)
-    return cast(IGateway, namedAny(_HTTP)(dispatcher, settings, bound, engines, upgrade))
+    return cast(IGateway, namedAny(_HTTP)(dispatcher, settings, place, engines, upgrade))
 
 
 @implementer(IService)
 class FlowService(Service):
     """A flow as a service: executors start before gateways, and stop after those have drained; one at a time.
 
-    :param bound: the sockets, told in the banner.
+    :param places: where the listeners listen.
     :param make_gateway: makes the gateway of a listener, when the reactor runs.
     """
 
@@ -119,19 +123,19 @@ class FlowService(Service):
         self,
         config: FlowConfig,
         engines: Sequence[IEngine],
-        bound: Sequence[socket.socket],
-        make_gateway: Callable[[Listener, socket.socket], IGateway],
+        places: Sequence[IPlace],
+        make_gateway: Callable[[Listener, IPlace], IGateway],
     ) -> None:
         self.setName(config.name)
-        self.config, self.engines, self.bound, self.make_gateway = config, engines, bound, make_gateway
+        self.config, self.engines, self.places, self.make_gateway = config, engines, places, make_gateway
         self.listeners = config.listeners
         self.gateways: list[IGateway] = []
         self._running: list[IEngine] = []
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports, as bound."""
-        return tuple(each.getsockname()[1] for each in self.bound)
+        """The ports; 0 for a place without one."""
+        return tuple(each.port for each in self.places)
 
     def startService(self) -> None:
         """Called by the service's parent, before the reactor runs."""
@@ -158,7 +162,7 @@ class FlowService(Service):
             for engine in self.engines:
                 self._running.append(engine)
                 await engine.start()
-            await self._listen(self.listeners, self.bound)
+            await self._listen(self.listeners, self.places)
         except BaseException:
             await self._stop()
             raise
@@ -167,11 +171,11 @@ class FlowService(Service):
             gc.freeze()
             gc.set_threshold(_GARBAGE, 20, 20)
             notify("READY=1")
-        for line in banner(self.config, self.ports):
+        for line in banner(self.config, self.places):
             log.info("{line}", line=line)
 
-    async def _listen(self, listeners: Sequence[Listener], bound: Sequence[socket.socket]) -> None:
-        for listener, each in zip(listeners, bound, strict=True):
+    async def _listen(self, listeners: Sequence[Listener], places: Sequence[IPlace]) -> None:
+        for listener, each in zip(listeners, places, strict=True):
             gateway = self.make_gateway(listener, each)
             self.gateways.append(gateway)
             await maybeDeferred(gateway.startService)
@@ -206,14 +210,14 @@ class FlowService(Service):
 
         for attempt in range(_ATTEMPTS):
             try:
-                self.bound = _bound(self.config.host, listeners)
+                self.places = _places(self.config.host, listeners)
                 break
             except ConfigurationError:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 await deferLater(cast(Any, reactor), 0.02)
         self.listeners = listeners
-        await self._listen(listeners, self.bound)
+        await self._listen(listeners, self.places)
 
     def stop(self) -> Deferred[None]:
         """Stop all parts: gateways drain, then executors close. What fails is logged, the rest stops all the same."""
@@ -230,7 +234,7 @@ class FlowService(Service):
         while self._running:
             with log.failuresHandled("an executor did not stop cleanly"):
                 await self._running.pop().stop()
-        for each in self.bound:
+        for each in self.places:
             each.close()
 
     async def _stop_gateways(self) -> None:

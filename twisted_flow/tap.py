@@ -60,6 +60,7 @@ class Options(usage.Options):
         super().__init__()
         self["protocols"] = []
         self["ports"] = []
+        self["listen"] = []
         self["uses"] = []
         self["cors-origins"] = []
         self["expose"] = []
@@ -79,6 +80,12 @@ class Options(usage.Options):
             raise usage.UsageError(f"--port={port}: a port is a number from 0 to 65535") from None
 
     opt_p = opt_port
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Serve HTTP and WebSocket here in place of a port: one of Twisted's endpoint strings, such as
+        systemd:domain=INET:index=0 or unix:/run/flow.socket. May be given again. gRPC has --port.
+        """
+        self["listen"].append(endpoint)
 
     def opt_uses(self, uses: str) -> None:
         """An executor: FILE.py:Class or package.module:Class. Given again, it stands behind the first."""
@@ -122,6 +129,7 @@ class Options(usage.Options):
         flow = Flow(
             protocol=self["protocols"] or "http",
             port=self["ports"] or None,
+            listen=self["listen"],
             host=self["host"],
             name=self["name"],
             cors=self["cors-origins"] or bool(self["cors"]),

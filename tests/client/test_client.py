@@ -105,6 +105,13 @@ class TestPost:
         for method in (client.search, client.update, client.delete):
             assert texts(method("a", return_results=True)) == ["A"]
 
+    def test_progress(self, client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+        """A line on standard error tells how far it has come."""
+        client.post("/x", ["a", "b", "c"], request_size=2, show_progress=True)
+        assert capsys.readouterr().err.splitlines()[-1].strip().startswith("3 documents in 2 requests, ")
+        client.post("/x", ["a"])
+        assert "documents" not in capsys.readouterr().err
+
     def test_callbacks(self, client: Client) -> None:
         """Each response is told to who asked; nothing is returned unless asked for."""
         done, failed, always = [], [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import pathlib
@@ -12,11 +13,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import pytest
+import websockets.sync.client
 
-from tests.support import HELLO, TIMEOUT, Server, connect, post, replies, serving
+from tests.support import HELLO, TIMEOUT, Server, connect, free_port, post, replies, serving
+from twisted_flow.tap import Options
 
 TWISTD = pathlib.Path(sys.executable).with_name("twistd")
 EXECUTORS = """
@@ -197,7 +202,27 @@ class TestStopping:
                 server.wait_for_line("1 connections were cut")
 
 
+UNITS = pathlib.Path(__file__).parents[2] / "contrib" / "systemd"
+
+
 class TestSystemd:
+    @pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda path: path.name)
+    def test_units(self, folder: pathlib.Path, unit: pathlib.Path) -> None:
+        """What the units start is a command line that is understood; a socket belongs to the unit that needs it."""
+        parsed = configparser.ConfigParser(strict=True, interpolation=None)
+        parsed.optionxform = str  # type: ignore[assignment, method-assign]
+        parsed.read(unit)
+        assert parsed["Service"]["Type"] == "notify"
+        before, _, after = parsed["Service"]["ExecStart"].partition(" flow ")
+        assert before.endswith("/twistd -n --pidfile=")
+        options = Options()
+        options.parseOptions(after.replace("/opt/flow/executors.py:MyExecutor", f"{folder}/mine.py:Upper").split())
+        needed = parsed["Unit"].get("Requires")
+        assert ("--listen=systemd:" in after) == (needed is not None)
+        if needed is not None:
+            assert unit.with_suffix(".socket").name == needed
+            assert "ListenStream" in (UNITS / needed).read_text()
+
     @pytest.mark.parametrize("abstract", [False, True])
     def test_notify(self, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
         """Systemd is told READY when the port listens and every executor is open, and STOPPING at the signal."""
@@ -228,6 +253,103 @@ class TestSystemd:
                 except BlockingIOError:
                     break
         assert b"READY=1" not in received
+
+
+PASS_ON = """
+import os, sys
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class TestListen:
+    @pytest.fixture
+    def passed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[socket.socket, pathlib.Path]]:
+        """A socket that listens, as systemd has it, and a twistd that is started with it as systemd does."""
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            folder = tmp_path_factory.mktemp("systemd")
+            script = folder / "twistd"
+            start = f"exec {sys.executable} {folder}/pass_on.py {TWISTD}"
+            script.write_text(f'#!/bin/bash\nexec 3<&{listening.fileno()}\n{start} "$@"\n')
+            script.chmod(0o755)
+            (folder / "pass_on.py").write_text(PASS_ON)
+            listening.set_inheritable(True)
+            yield listening, script
+
+    def start(
+        self, script: pathlib.Path, listening: socket.socket, *options: str, cwd: pathlib.Path, names: str = "flow"
+    ) -> Server:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": names}
+        return Server(*options, cwd=cwd, twistd=script, env=environment, pass_fds=(listening.fileno(),))
+
+    @pytest.mark.parametrize("which", ["index=0", "name=flow"])
+    def test_socket_activation(self, folder: pathlib.Path, passed: Any, which: str) -> None:
+        """HTTP and WebSocket on a socket that systemd hands over; what came before the start is answered too."""
+        listening, script = passed
+        port = listening.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT) as early:
+            early.sendall(post("/index", {"data": ["a"]}))
+            options = [f"--listen=systemd:domain=INET:{which}", "--protocol=http", "--protocol=websocket"]
+            server = self.start(script, listening, *options, "--uses=mine.py:Upper", cwd=folder)
+            try:
+                server.wait_for_line(f"localhost:{port}")
+                assert replies(early.recv(10_000))[0].status == 200
+                assert ask(port, "/index", {"data": ["a"]})["data"]["docs"][0]["text"] == "A"
+                with websockets.sync.client.connect(f"ws://127.0.0.1:{port}/") as client:
+                    client.send(json.dumps({"data": ["b"], "execEndpoint": "/index"}))
+                    assert json.loads(client.recv(TIMEOUT))["data"]["docs"][0]["text"] == "B"
+            finally:
+                server.stop()
+        assert listening.fileno() >= 0  # it is systemd's, and goes on listening for the next start
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT):
+            pass
+
+    def test_grpc_beside_it(self, folder: pathlib.Path, passed: Any) -> None:
+        """With HTTP at an endpoint, the port is gRPC's."""
+        listening, script = passed
+        number = free_port()
+        options = ["--listen=systemd:domain=INET:index=0", "--protocol=http", "--protocol=grpc", f"--port={number}"]
+        server = self.start(script, listening, *options, "--uses=mine.py:Upper", cwd=folder)
+        try:
+            server.wait_for_line("ready and listening")
+            assert ask(listening.getsockname()[1], "/index", {"data": ["a"]})["status"]["code"] == 0
+            with grpc.insecure_channel(f"127.0.0.1:{number}") as channel:
+                grpc.channel_ready_future(channel).result(TIMEOUT)
+        finally:
+            server.stop()
+
+    def test_unix(self, folder: pathlib.Path) -> None:
+        """Any endpoint string will do: a path, for a proxy on the same machine."""
+        server = Server("--listen=unix:flow.socket", "--uses=mine.py:Upper", cwd=folder)
+        try:
+            server.wait_for_line("Local access:.*unix:flow.socket")
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(TIMEOUT)
+                client.connect(str(folder / "flow.socket"))
+                client.sendall(post("/index", {"data": ["a"]}))
+                assert replies(client.recv(10_000))[0].status == 200
+        finally:
+            server.stop()
+        assert not (folder / "flow.socket").exists()
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--listen=systemd:domain=INET:index=0"], "systemd has handed over no such socket"),
+            (["--listen=systemd:domain=INET:name=flow"], "systemd has handed over no such socket"),
+            (["--listen=carrier:pigeon"], "cannot listen on carrier:pigeon: Unknown endpoint type: 'carrier'"),
+            (["--listen=unix:x", "--protocol=grpc"], "gRPC listens on a port of its own"),
+            (["--listen=unix:x", "--port=12345"], "on a port or at an endpoint"),
+        ],
+    )
+    def test_mistakes(self, folder: pathlib.Path, options: list[str], said: str) -> None:
+        """One line says what is wrong."""
+        done = subprocess.run([TWISTD, "-n", "--pidfile=", "flow", *options], cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)  # fmt: skip
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 class TestDaemon:

@@ -18,6 +18,7 @@ from ..interfaces import IChannel, IExchange
 from ..message import Header, Request, Response, StatusCode
 from ..suggestion import nearest
 from .inputs import Asking, requests_of, requests_of_async
+from .progress import Progress
 from .verbs import verb
 
 __all__ = ["Client"]
@@ -81,6 +82,7 @@ class Client:
         parameters: dict[str, Any] | None = None,
         target_peapod: str = "",
         request_size: int = 100,
+        show_progress: bool = False,
         continue_on_error: bool = False,
         return_results: bool = False,
         timeout: float | None = None,
@@ -95,6 +97,7 @@ class Client:
         :param parameters: for the executors.
         :param target_peapod: a regular expression for the executors that are meant.
         :param request_size: documents in a request.
+        :param show_progress: whether a line on standard error tells how far it has come.
         :param continue_on_error: whether the rest is sent though something failed.
         :param return_results: whether the responses are returned, in the order of their coming.
         :param timeout: seconds for each request.
@@ -104,7 +107,7 @@ class Client:
         if request_size < 1:
             raise ValueError(f"request_size={request_size}: at least one document is in a request")
         asking = Asking(Header(on, target_peapod), parameters or {}, request_size, timeout)
-        told = _Told(on_done, on_error, on_always, continue_on_error)
+        told = _Told(on_done, on_error, on_always, continue_on_error, Progress() if show_progress else None)
         if self.asyncio:
             return self._post_async(inputs, asking, told)
         responses = self._post(requests_of(inputs, asking), told)
@@ -156,6 +159,7 @@ class Client:
         while in_flight:
             in_flight -= 1
             yield from told.take(outcomes.get())
+        told.end()
 
     async def _post_async(self, inputs: Any, asking: Asking, told: _Told) -> AsyncIterator[Response]:
         """The same on the caller's event loop."""
@@ -180,6 +184,7 @@ class Client:
             in_flight -= 1
             for response in told.take(await outcomes.get()):
                 yield response
+        told.end()
 
 
 def _send(exchange: IExchange, request: Request, put: Callable[[Any], None]) -> None:
@@ -194,15 +199,28 @@ class _Told:
     """What the caller wants to be told, and how failures are taken."""
 
     def __init__(
-        self, on_done: Callback | None, on_error: Callback | None, on_always: Callback | None, go_on: bool
+        self,
+        on_done: Callback | None,
+        on_error: Callback | None,
+        on_always: Callback | None,
+        go_on: bool,
+        progress: Progress | None,
     ) -> None:
         self.on_done, self.on_error, self.on_always, self.go_on = on_done, on_error, on_always, go_on
+        self.progress = progress
+
+    def end(self) -> None:
+        """All is answered."""
+        if self.progress is not None:
+            self.progress.end()
 
     def take(self, outcome: Response | Failure) -> Iterator[Response]:
         """Call back for *outcome*; it, if it is a response.
 
         :raises FlowError: if it is a failure that nobody takes.
         """
+        if self.progress is not None:
+            self.progress.answered(0 if isinstance(outcome, Failure) else len(outcome.docs))
         if isinstance(outcome, Failure):
             error: Any = outcome.value
             if self.on_error is not None and isinstance(error, FlowError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, cast
@@ -20,7 +19,7 @@ from ...codec import protobuf
 from ...document.descriptor import message
 from ...document.identity import new_id
 from ...errors import ConfigurationError, FlowError
-from ...interfaces import ICodec, IDispatcher, IEngine, IGateway
+from ...interfaces import ICodec, IDispatcher, IEngine, IGateway, IPlace
 from ...limits import Limits
 from ...message import Request
 from .services import Health, Reflection, handler
@@ -37,7 +36,7 @@ class GRPCGateway(Service):
     """See `IGateway`.
 
     :param dispatcher: the flow.
-    :param bound: a socket that is bound, not listening: it holds the port, which gRPC binds itself.
+    :param place: a port that is taken, but not listened on: gRPC binds it itself.
     :param engines: whose health is told.
     :param debug: whether callers are told all that is known of a failure.
     """
@@ -46,9 +45,9 @@ class GRPCGateway(Service):
     address = ""
 
     def __init__(
-        self, dispatcher: IDispatcher, limits: Limits, debug: bool, bound: socket.socket, engines: Sequence[IEngine]
+        self, dispatcher: IDispatcher, limits: Limits, debug: bool, place: IPlace, engines: Sequence[IEngine]
     ) -> None:
-        self.dispatcher, self.limits, self.bound = dispatcher, limits, bound
+        self.dispatcher, self.limits, self.place = dispatcher, limits, place
         self.origin = Origin(gateway=new_id(), write_error=_write_status, max_depth=limits.max_depth, debug=debug)
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
         self.streams: set[Stream] = set()
@@ -85,8 +84,7 @@ class GRPCGateway(Service):
                 Reflection(reflected).handler(),
             )
         )
-        host, port = self.bound.getsockname()[:2]
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = self.place.address
         try:
             server.add_insecure_port(address)
         except RuntimeError as wrong:
@@ -117,7 +115,7 @@ class GRPCGateway(Service):
         """Take no more calls, answer what was asked, close."""
         super().stopService()
         server, self._server = self._server, None
-        self.bound.close()
+        self.place.close()
         if server is None:
             return succeed(None)
         self.health.stop()

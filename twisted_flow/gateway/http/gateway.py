@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,8 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ...endpoint import server_endpoint
-from ...interfaces import IDispatcher, IEngine, IGateway
+from ...interfaces import IDispatcher, IEngine, IGateway, IPlace
 from .app import App
 from .connections import Connections
 from .front import Front
@@ -64,7 +62,7 @@ class HTTPGateway(Service):
 
     :param dispatcher: the flow.
     :param settings: what the flow says of HTTP.
-    :param bound: the socket to listen on, bound already.
+    :param place: where to listen.
     :param engines: whose health ``/status`` tells.
     :param upgrade: makes a WebSocket of a request; None: there is none.
     """
@@ -76,11 +74,11 @@ class HTTPGateway(Service):
         self,
         dispatcher: IDispatcher,
         settings: HTTPSettings,
-        bound: socket.socket,
+        place: IPlace,
         engines: Sequence[IEngine],
         upgrade: Any = None,
     ) -> None:
-        self.settings, self.bound, self.upgrade = settings, bound, upgrade
+        self.settings, self.place, self.upgrade = settings, place, upgrade
         endpoints: Mapping[str, Any] = {
             name: endpoint for engine in reversed(engines) for name, endpoint in engine.endpoints.items()
         }
@@ -98,22 +96,22 @@ class HTTPGateway(Service):
 
         def listening(port: IListeningPort) -> None:
             self._port = port
-            host, number = self.bound.getsockname()[:2]
-            self.address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+            self.address = self.place.address
             self.door.connections.start()
 
-        return server_endpoint(self.bound).listen(self.door).addCallback(listening)
+        opening: Deferred[IListeningPort] = self.place.listen(self.door)
+        return opening.addCallback(listening)
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, answer what was asked, close."""
         super().stopService()
         port, self._port = self._port, None
         if port is None:
-            self.bound.close()
+            self.place.close()
             return succeed(None)
 
         def stopped(_: Any) -> Deferred[int]:
-            self.bound.close()
+            self.place.close()
             return self.door.connections.drain(self.settings.limits.drain_grace)
 
         def drained(cut: int) -> None:

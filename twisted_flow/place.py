@@ -1,0 +1,118 @@
+"""Where a gateway listens: a port, a socket that systemd hands over, or whatever an endpoint string describes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
+from twisted.internet.interfaces import IProtocolFactory, IReactorSocket, IStreamServerEndpoint
+from zope.interface import implementer
+
+from .bridge import asyncio_loop
+from .endpoint import BACKLOG, LoopServerEndpoint
+from .errors import ConfigurationError
+from .interfaces import IPlace
+
+__all__ = ["described_place", "port_place"]
+
+
+def port_place(host: str, port: int, *, listen: bool = True) -> IPlace:
+    """The place at *host* and *port* (0: any that is free), which is taken at once.
+
+    :param listen: whether it is to listen at once; gRPC binds the port again, beside a socket that does not.
+    :raises ConfigurationError: one line, if that cannot be.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, OverflowError, UnicodeError) as wrong:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong}") from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        if listen:
+            bound.listen(BACKLOG)  # of two servers on one port the second is told now
+    except OSError as wrong:
+        bound.close()
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong.strerror or wrong}") from None
+    bound.setblocking(False)
+    return cast(IPlace, _Bound(bound))
+
+
+def described_place(description: str) -> IPlace:
+    """The place that *description*, one of Twisted's endpoint strings, tells of.
+
+    What systemd hands over is listened on as ports are; anything else when it comes to that, in Twisted's way.
+
+    :raises ConfigurationError: one line, if there is no such place.
+    """
+    try:
+        endpoint = _endpoint(description)
+    except (IndexError, KeyError) as wrong:
+        why = "systemd has handed over no such socket" if description.startswith("systemd:") else repr(wrong)
+        raise ConfigurationError(f"cannot listen on {description}: {why}") from None
+    except Exception as wrong:  # each kind of endpoint has its own
+        raise ConfigurationError(f"cannot listen on {description}: {wrong}") from None
+    if not isinstance(endpoint, AdoptedStreamServerEndpoint):
+        return cast(IPlace, _Described(description))
+    adopted = socket.socket(fileno=os.dup(endpoint.fileno))  # so that it can be handed over again
+    adopted.setblocking(False)
+    return cast(IPlace, _Bound(adopted))
+
+
+def _endpoint(description: str) -> IStreamServerEndpoint:
+    from twisted.internet import reactor  # chosen by now
+
+    endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+    return endpoint
+
+
+@implementer(IPlace)
+class _Bound:
+    """A socket that is bound already."""
+
+    def __init__(self, bound: socket.socket) -> None:
+        self.bound = bound
+        name = bound.getsockname()
+        self.port: int = name[1] if isinstance(name, tuple) else 0
+        host = name[0] if isinstance(name, tuple) else ""
+        self.address = (f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}") if host else f"unix:{name}"
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
+        """See `IPlace`."""
+        return _server_endpoint(self.bound).listen(factory)
+
+    def close(self) -> None:
+        """See `IPlace`."""
+        self.bound.close()
+
+
+@implementer(IPlace)
+class _Described:
+    """What an endpoint string describes."""
+
+    port = 0
+
+    def __init__(self, description: str) -> None:
+        self.address = description
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
+        """See `IPlace`."""
+        return _endpoint(self.address).listen(factory)
+
+    def close(self) -> None:
+        """See `IPlace`: there is nothing to close until it listens, and then the port has it."""
+
+
+def _server_endpoint(bound: socket.socket) -> IStreamServerEndpoint:
+    """The endpoint that listens on *bound*: on the loop's transports where the reactor has a loop."""
+    loop = asyncio_loop()
+    if loop is not None:
+        return LoopServerEndpoint(loop, bound)
+    from twisted.internet import reactor
+
+    descriptor = os.dup(bound.fileno())  # it closes what it is given
+    return AdoptedStreamServerEndpoint(cast(IReactorSocket, reactor), descriptor, bound.family)
