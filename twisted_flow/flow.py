@@ -13,11 +13,11 @@ from .bridge import install_reactor, run_in_reactor
 from .client.client import Client
 from .client.verbs import verb
 from .errors import ConfigurationError
-from .executor.component import ExecutorSpec
 from .gateway.http.routes import HTTPSettings, Route, check_route
+from .graph.topology import Topology
 from .limits import Limits, checked
 from .listener import listeners
-from .service import FlowConfig, FlowService, NodeConfig, make_service
+from .service import FlowConfig, FlowService, make_service
 from .signals import wait_for_stop
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Flow"]
 
 
-class Flow:
+class Flow(Topology):
     """Executors, joined, and how they are served.
 
     ``with Flow(protocol='http', port=12345).add(uses=MyExecutor) as flow: flow.block()``
@@ -72,7 +72,8 @@ class Flow:
         if None not in (port, port_expose) and port != port_expose:
             raise ConfigurationError("port and port_expose are one setting: give one of them")
         port = port if port is not None else port_expose
-        self.host, self.name, self.workspace = host, name, workspace
+        super().__init__(workspace)
+        self.host, self.name = host, name
         self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
         self._ports = () if port is None else (port,) if isinstance(port, int) else tuple(port)
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
@@ -88,47 +89,10 @@ class Flow:
             limits=self._limits,
             debug=debug,
         )
-        self._nodes: list[NodeConfig] = []
         self._exposed: list[Route] = []
         self._service: FlowService | None = None
         self._client: Client | None = None
         self._closed = threading.Event()
-
-    def add(
-        self,
-        uses: Any,
-        *,
-        name: str | None = None,
-        uses_with: dict[str, Any] | None = None,
-        uses_metas: dict[str, Any] | None = None,
-        uses_requests: dict[str, str] | None = None,
-        engine: str | None = None,
-    ) -> Self:
-        """Add an executor behind those that are there.
-
-        :param uses: a class with ``@requests`` methods, an object of one, a function, ``'file.py:Class'`` or
-            ``'package.module:Class'``.
-        :param name: for ``targetPeapod``, routes, logs and errors; by default ``executor0`` and so on.
-        :param uses_with: arguments of its constructor.
-        :param uses_metas: for its ``metas``.
-        :param uses_requests: endpoints to methods' names, in place of what the marks say.
-        :param engine: where it runs: 'inline' or 'thread'; by default a thread if a method of it may block.
-        :return: the flow itself.
-        :raises ConfigurationError: on a name that is taken.
-        """
-        name = name or f"executor{len(self._nodes)}"
-        if any(node.spec.name == name for node in self._nodes):
-            raise ConfigurationError(f"two executors are named {name!r}")
-        spec = ExecutorSpec(
-            uses=uses,
-            name=name,
-            uses_with=uses_with or {},
-            uses_metas=uses_metas or {},
-            uses_requests=uses_requests or {},
-            workspace=self.workspace,
-        )
-        self._nodes.append(NodeConfig(spec, engine))
-        return self
 
     def expose_endpoint(
         self,
@@ -172,11 +136,6 @@ class Flow:
         check_route(route)
         self._exposed.append(route)
         return self
-
-    @property
-    def num_executors(self) -> int:
-        """How many executors there are."""
-        return len(self._nodes)
 
     @property
     def protocol(self) -> str | tuple[str, ...]:

@@ -79,6 +79,9 @@ class Request(Struct, frozen=True, kw_only=True):
     deadline: float | None = None
     """When that is over, in seconds of ``time.monotonic``; set by the deadline policy."""
     arrays: Arrays = "dense"
+    docs_matrix: list[DocumentArray] | None = None
+    """On its way through a flow: the documents of the branches that meet before an executor that wants them apart."""
+    groundtruths_matrix: list[DocumentArray] | None = None
     cancels: bool = False
     """Whether it asks for nothing but the end of the request with its id."""
 

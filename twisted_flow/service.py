@@ -22,9 +22,10 @@ from .banner import banner
 from .bridge import when_running
 from .engine.choose import make_engine
 from .errors import ConfigurationError
-from .executor.component import ExecutorSpec, component
+from .executor.component import component
 from .gateway.http.routes import HTTPSettings, without_routes
 from .graph.dispatch import FlowDispatcher, Node
+from .graph.graph import NodeConfig, ordered
 from .interfaces import IDispatcher, IEngine, IGateway, IPlace
 from .limits import Limits
 from .listener import Listener
@@ -47,13 +48,6 @@ _UPGRADE = "twisted_flow.gateway.websocket.gateway.Upgrade"
 _GRPC = "twisted_flow.gateway.grpc.gateway.GRPCGateway"
 
 
-class NodeConfig(Struct, frozen=True):
-    """One executor of a flow, and where it runs."""
-
-    spec: ExecutorSpec
-    engine: str | None = None
-
-
 class FlowConfig(Struct, frozen=True, kw_only=True):
     """All that there is to say of a flow."""
 
@@ -70,9 +64,10 @@ def make_service(config: FlowConfig) -> FlowService:
 
     :raises ConfigurationError: one line, where *config* cannot be served.
     """
-    engines = [make_engine(component(node.spec), node.engine) for node in config.nodes]
+    graph = ordered(config.nodes)
+    engines = [make_engine(component(node.spec), node.engine) for node in graph if node.spec is not None]
     nodes = [Node(engine.name, engine.endpoints, Admission(engine, config.limits.max_queue)) for engine in engines]
-    flow = FlowDispatcher(nodes)
+    flow = FlowDispatcher(nodes, graph)
 
     def gateway(listener: Listener, place: IPlace) -> IGateway:
         from twisted.internet import reactor  # chosen by now

@@ -9,7 +9,10 @@ import pytest
 from tests.support import Dispatcher, Held, request
 from twisted_flow import Document
 from twisted_flow.errors import NotFound, ValidationError
+from twisted_flow.executor.table import Endpoint
 from twisted_flow.graph.dispatch import FlowDispatcher, Node
+
+ANY = Endpoint("/default", "f", ("docs",), blocking=False)
 
 
 def appending(mark: str) -> Dispatcher:
@@ -22,7 +25,7 @@ def appending(mark: str) -> Dispatcher:
 
 def flow(*endpoints: tuple[str, ...]) -> FlowDispatcher:
     return FlowDispatcher(
-        [Node(f"e{n}", dict.fromkeys(names, True), appending(str(n))) for n, names in enumerate(endpoints)]  # type: ignore[arg-type]
+        [Node(f"e{n}", dict.fromkeys(names, ANY), appending(str(n))) for n, names in enumerate(endpoints)]  # type: ignore[arg-type]
     )
 
 
@@ -71,7 +74,7 @@ def test_asked_is_what_was_asked() -> None:
 def test_failure_ends_the_way() -> None:
     """What fails at one executor does not reach the next; cancelling reaches where the request is."""
     held, after = Held(), Dispatcher()
-    chain = FlowDispatcher([Node("a", {"/default": True}, held), Node("b", {"/default": True}, after)])  # type: ignore[arg-type]
+    chain = FlowDispatcher([Node("a", {"/default": ANY}, held), Node("b", {"/default": ANY}, after)])  # type: ignore[arg-type]
     first, second = chain.dispatch(request()), chain.dispatch(request())
     held.fail(NotFound("x"), 0)
     first.addErrback(lambda failure: failure.trap(NotFound))

@@ -12,6 +12,7 @@ from ..suggestion import nearest
 from . import conversion, plain, spelling
 from .array import ChunkArray, DocumentArray, MatchArray
 from .check import complete_one
+from .copies import copied_one
 from .fields import CONTENTS, Array, Blob, Content, NamedScore, Relatives, Scores
 from .identity import new_id
 from .late import protobuf
@@ -191,7 +192,7 @@ class Document(
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Document:
         """A document of its own, down to the arrays."""
-        return _from_bytes(plain.to_bytes(self))
+        return copied_one(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _from_bytes, (plain.to_bytes(self),)

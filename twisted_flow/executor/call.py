@@ -34,8 +34,8 @@ _GETTERS: dict[str, Callable[[Request], Any]] = {
     "docs": lambda request: request.docs,
     "parameters": lambda request: request.parameters,
     "groundtruths": lambda request: request.groundtruths,
-    "docs_matrix": lambda request: [request.docs],
-    "groundtruths_matrix": lambda request: [request.groundtruths],
+    "docs_matrix": lambda request: request.docs_matrix or [request.docs],
+    "groundtruths_matrix": lambda request: request.groundtruths_matrix or [request.groundtruths],
 }
 
 

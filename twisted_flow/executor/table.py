@@ -5,9 +5,10 @@ from __future__ import annotations
 import dis
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import ConfigurationError
 from ..suggestion import nearest
@@ -34,6 +35,8 @@ class Endpoint(Struct, frozen=True):
     """Whether it may block, and so must not run on the event loop."""
     waits: bool = True
     """False for an ``async def`` without a single ``await``, which is done when its first step is."""
+    branches: Literal["joined", "apart", "both"] = "joined"
+    """How it takes the branches that meet before it: joined, as ``docs``; apart, as ``docs_matrix``; or both."""
     summary: str = ""
     """The first line of the method's docstring."""
 
@@ -57,16 +60,15 @@ def endpoints_of(owner: type, renamed: Mapping[str, str] | None = None) -> dict[
     if not table:
         raise ConfigurationError(f"{owner.__name__} has no method marked with @requests")
     described = {
-        attribute: _described(getattr(owner, attribute), f"{owner.__name__}.{attribute}", skip=1)
+        attribute: _described(attribute, getattr(owner, attribute), f"{owner.__name__}.{attribute}", skip=1)
         for attribute in set(table.values())
     }
-    return {name: Endpoint(name, attribute, *described[attribute]) for name, attribute in table.items()}
+    return {name: replace(described[attribute], name=name) for name, attribute in table.items()}
 
 
 def function_endpoints(function: Callable[..., Any]) -> dict[str, Endpoint]:
     """The one endpoint of an executor that is a plain function."""
-    described = _described(function, getattr(function, "__name__", "function"), skip=0)
-    return {DEFAULT: Endpoint(DEFAULT, "__call__", *described)}
+    return {DEFAULT: _described("__call__", function, getattr(function, "__name__", "function"), skip=0)}
 
 
 def find(endpoints: Mapping[str, Any], name: str) -> Any:
@@ -74,10 +76,8 @@ def find(endpoints: Mapping[str, Any], name: str) -> Any:
     return endpoints.get(name) or endpoints.get(DEFAULT)
 
 
-def _described(method: Callable[..., Any], title: str, skip: int) -> tuple[tuple[str, ...], bool, bool, str]:
-    """What *method* wants, whether it may block, whether it waits, and its summary; its first *skip* arguments are
-    bound.
-    """
+def _described(attribute: str, method: Callable[..., Any], title: str, skip: int) -> Endpoint:
+    """The endpoint that *method* makes, under the default's name; its first *skip* arguments are bound."""
     parameters = list(inspect.signature(method).parameters.values())[skip:]
     greedy = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -91,13 +91,21 @@ def _described(method: Callable[..., Any], title: str, skip: int) -> tuple[tuple
                 f"{title} asks for {parameter.name!r}; what there is, by keyword, is {', '.join(OFFERED)}"
                 + nearest(parameter.name, OFFERED)
             )
-    wants = {parameter.name for parameter in named if parameter.name in OFFERED} | set(ALWAYS if greedy else ())
+    said = {parameter.name for parameter in named if parameter.name in OFFERED}
+    apart = bool(said & {"docs_matrix", "groundtruths_matrix"})
+    wants = said | set(ALWAYS if greedy else ()) - ({"docs", "groundtruths"} if apart else set())
     asynchronous = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
     returns = getattr(method, "__annotations__", {}).get("return", "")
     deferred = "Deferred" in (returns if isinstance(returns, str) else getattr(returns, "__name__", ""))
-    summary = (inspect.getdoc(method) or "").partition("\n")[0]
-    waits = not inspect.iscoroutinefunction(method) or _suspends(method)
-    return tuple(name for name in OFFERED if name in wants), not (asynchronous or deferred), waits, summary
+    return Endpoint(
+        DEFAULT,
+        attribute,
+        tuple(name for name in OFFERED if name in wants),
+        blocking=not (asynchronous or deferred),
+        waits=not inspect.iscoroutinefunction(method) or _suspends(method),
+        branches="joined" if not apart else "both" if "docs" in said else "apart",
+        summary=(inspect.getdoc(method) or "").partition("\n")[0],
+    )
 
 
 def _suspends(coroutine_function: Any) -> bool:

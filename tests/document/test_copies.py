@@ -1,0 +1,60 @@
+"""Copies: equal, and nothing leaks."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import msgspec
+import numpy as np
+from hypothesis import given
+
+from tests.documents import documents
+from twisted_flow import Document, DocumentArray
+from twisted_flow.document.copies import MUTABLE, copied
+
+_PLAIN = {"str", "bytes", "int", "float", "UnsetType", "UNSET"}
+
+
+def test_every_field_is_known() -> None:
+    """A field of a new kind, whose value may be changed in place, has to be copied too."""
+    mutable = set()
+    for name, annotation in Document.__annotations__.items():
+        if name in Document.__struct_fields__ and not set(annotation.replace("|", " ").split()) <= _PLAIN:
+            mutable.add(name)
+    assert mutable == set(MUTABLE)
+
+
+def mutables(value: Any) -> set[int]:
+    """The identities of all that can be changed in place below *value*."""
+    if isinstance(value, msgspec.Struct):
+        return {id(value)}.union(*(mutables(getattr(value, name)) for name in value.__struct_fields__))
+    if isinstance(value, dict):
+        return {id(value)}.union(*map(mutables, value.values()))
+    if isinstance(value, list):
+        return {id(value)}.union(*map(mutables, value))
+    return {id(value)} if isinstance(value, bytearray | np.ndarray) else set()
+
+
+@given(documents())
+def test_copies(document: Document) -> None:
+    """A copy is equal, and shares nothing that can be changed."""
+    kept = document.to_json()
+    (twin,) = copied([document])
+    assert twin == document
+    assert mutables(twin) & mutables(document) == set()
+    assert copy.deepcopy(document) == document
+    twin.tags["new"] = 1
+    twin.chunks.append(Document("new"))
+    twin.scores["new"] = 1.0
+    assert document.to_json() == kept
+
+
+def test_arrays() -> None:
+    """A change in place of an array, on either side, stays there."""
+    document = Document(embedding=np.zeros(3), blob=np.zeros(3), tags={"a": [np.zeros(3), {"b": {1}}]})
+    (twin,) = copied(DocumentArray([document]))
+    twin.embedding[0] = document.blob[1] = twin.tags["a"][0][2] = 1
+    twin.tags["a"][1]["b"].add(2)
+    assert (document.embedding[0], twin.blob[1], document.tags["a"][0][2]) == (0, 0, 0)
+    assert document.tags["a"][1]["b"] == {1}

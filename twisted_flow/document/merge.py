@@ -1,0 +1,145 @@
+"""Joining what became of the same documents in several branches: three-way, document by document and field by field.
+
+What one branch changed stands against what the others left alone. Where two changed the same thing in two ways, the
+branch that is named first wins, and that is told. So the result does not depend on which branch was ready first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from .array import DocumentArray
+from .document import Document
+from .fields import CONTENTS
+
+__all__ = ["merge"]
+
+Conflict = Callable[[str, str], None]
+"""Told the id of a document, and the field (or field and key) that was changed in two ways."""
+
+_CONTENT = tuple(f"_{name}" for name in CONTENTS)
+_BY_ID = ("_chunks", "_matches")
+_BY_KEY = ("tags", "_scores", "_evaluations")
+_WHOLE = tuple(
+    name for name in Document.__struct_fields__ if name not in {*_CONTENT, *_BY_ID, *_BY_KEY, "id", "mime_type"}
+)
+_MISSING = object()
+
+
+def merge(
+    before: Sequence[Document], branches: Sequence[Sequence[Document]], conflict: Conflict = lambda name, field: None
+) -> DocumentArray:
+    """What *branches* made of *before*, together. Their documents are used up; *before* is not touched.
+
+    Documents are the same if their ids are (and the second of one id is the second). One that a branch dropped is
+    dropped, if no other changed it; those that a branch added follow, in the order of *branches*; the first branch that
+    sorted the documents anew has its order.
+
+    :param conflict: told what was changed in two ways.
+    """
+    base, sides = _by_id(before), [_by_id(branch) for branch in branches]
+    merged = DocumentArray()
+    for key in _order(base, sides):
+        versions = [side[key] for side in sides if key in side]
+        if len(versions) == len(sides) or not all(_same(version, base[key]) for version in versions):
+            merged.append(_merged(base[key], versions, conflict))
+    for key in dict.fromkeys(key for side in sides for key in side if key not in base):
+        versions = [side[key] for side in sides if key in side]
+        merged.append(versions[0] if len(versions) == 1 else _merged(_blank(versions[0].id), versions, conflict))
+    return merged
+
+
+def _by_id(documents: Iterable[Document]) -> dict[Any, Document]:
+    found: dict[Any, Document] = {}
+    for document in documents:
+        key: Any = document.id
+        times = 1
+        while key in found:
+            times += 1
+            key = (document.id, times)
+        found[key] = document
+    return found
+
+
+def _order(base: Mapping[Any, Document], sides: Sequence[Mapping[Any, Document]]) -> list[Any]:
+    for side in sides:
+        found = [key for key in side if key in base]
+        if found != [key for key in base if key in side]:
+            return found + [key for key in base if key not in side]
+    return list(base)
+
+
+def _blank(id: str) -> Document:
+    document: Document = msgspec.StructMeta.__call__(Document)
+    document.id = id
+    return document
+
+
+def _merged(base: Document, versions: Sequence[Document], conflict: Conflict) -> Document:
+    """*versions* of one document, which was *base*: the first of them, changed."""
+    merged = versions[0]
+    for name in _WHOLE:
+        values = [getattr(version, name) for version in versions]
+        setattr(merged, name, _settled(getattr(base, name), values, base.id, name, conflict))
+    before, *contents = (tuple(getattr(each, name) for name in _CONTENT) for each in (base, *versions))
+    content = _settled(before, contents, base.id, "content", conflict)
+    for name, value in zip(_CONTENT, content, strict=True):
+        setattr(merged, name, value)
+    types = [  # the type belongs to the content: what goes with one that does not stand says nothing
+        version.mime_type for version, its in zip(versions, contents, strict=True) if its in (content, before)
+    ]
+    merged.mime_type = _settled(base.mime_type, types, base.id, "mime_type", conflict)
+    for name in _BY_KEY:
+        entries = [getattr(version, name) for version in versions]
+        if any(entries) or getattr(base, name):
+            setattr(merged, name, _merged_by_key(getattr(base, name), entries, base.id, name, conflict))
+    for name in _BY_ID:
+        relatives = [getattr(version, name) for version in versions]
+        if any(relatives) or getattr(base, name):
+            setattr(merged, name, list(merge(getattr(base, name), relatives, conflict)))
+    return merged
+
+
+def _merged_by_key(
+    base: Mapping[str, Any], versions: Sequence[Mapping[str, Any]], id: str, name: str, conflict: Conflict
+) -> dict[str, Any]:
+    merged = {}
+    for key in dict.fromkeys((*base, *(key for version in versions for key in version))):
+        values = [version.get(key, _MISSING) for version in versions]
+        value = _settled(base.get(key, _MISSING), values, id, f"{name.lstrip('_')}.{key}", conflict)
+        if value is not _MISSING:
+            merged[key] = value
+    return merged
+
+
+def _settled(base: Any, values: Sequence[Any], id: str, name: str, conflict: Conflict) -> Any:
+    """The value that stands: the first of those that differ from *base*, if any does."""
+    changed = [value for value in values if not _equal(value, base)]
+    if not changed:
+        return values[0]
+    if not all(_equal(value, changed[0]) for value in changed[1:]):
+        conflict(id, name.lstrip("_"))
+    return changed[0]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return one is other or bool(one == other)
+    except ValueError:  # numpy's arrays do not say
+        return False
+
+
+def _same(one: Document, other: Document) -> bool:
+    """Whether two versions of a document are the same."""
+    return all(
+        len(mine) == len(its) and all(map(_same, mine, its)) if name in _BY_ID else _equal(mine, its)
+        for name, mine, its in _pairs(one, other)
+    )
+
+
+def _pairs(one: Document, other: Document) -> Iterator[tuple[str, Any, Any]]:
+    for name in Document.__struct_fields__:
+        yield name, getattr(one, name), getattr(other, name)

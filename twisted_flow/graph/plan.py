@@ -1,0 +1,154 @@
+"""The way of one kind of request through the graph: which nodes it visits, where it forks, and what is joined where.
+
+Nodes that have not the request's endpoint, or are not meant by it, let documents through, so they are left out; a fork
+whose branches all are left out is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from .graph import GATEWAY, NodeConfig, ends, ordered
+
+__all__ = ["REQUEST", "Branches", "Join", "Plan", "Stop", "plan"]
+
+Branches = Literal["joined", "apart", "both"]
+
+REQUEST = 0
+"""The stop at which documents are as they came in."""
+
+
+class Join(Struct, frozen=True):
+    """Branches, and the stop after which they parted."""
+
+    base: int
+    branches: tuple[int | Join, ...]
+
+
+class Stop(Struct, frozen=True):
+    """A place on the way: a node that is visited, or a point where branches are joined."""
+
+    node: str | None
+    source: int | Join
+    """The stop whose documents it takes; or several, joined."""
+    branches: Branches = "joined"
+    """How it takes them: joined, apart (one for each node that it needs), or both."""
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The stops that it takes documents of."""
+        return _leaves(self.source)
+
+
+class Plan(Struct, frozen=True):
+    """The stops in an order in which each has what it takes; the first is the request, and has no node."""
+
+    stops: tuple[Stop, ...]
+    end: int
+    """The stop whose documents are the answer."""
+    takes: tuple[tuple[tuple[int, int], ...], ...]
+    """For each stop who takes its documents: a stop, and the position among its sources."""
+    bases: frozenset[int]
+    """The stops whose documents are needed, untouched, for a join."""
+    awaited: frozenset[int]
+    """The stops that lead to the end. Nobody waits for the others."""
+
+    @property
+    def chain(self) -> tuple[str, ...] | None:
+        """The nodes one behind the other, where that is all there is to it."""
+        straight = all(stop.source == place for place, stop in enumerate(self.stops[1:]))
+        return (
+            tuple(stop.node or "" for stop in self.stops[1:]) if straight and self.end == len(self.stops) - 1 else None
+        )
+
+
+def _leaves(source: int | Join) -> tuple[int, ...]:
+    if isinstance(source, int):
+        return (source,)
+    return tuple(leaf for branch in source.branches for leaf in _leaves(branch))
+
+
+def _bases(source: int | Join) -> set[int]:
+    return set() if isinstance(source, int) else {source.base}.union(*map(_bases, source.branches))
+
+
+def plan(nodes: Sequence[NodeConfig], visited: Mapping[str, Branches]) -> Plan:
+    """The plan for requests that visit those of *nodes* that are in *visited*.
+
+    :param visited: how the node takes branches, by its name.
+    :raises ConfigurationError: if the nodes make no graph; see `ordered`.
+    """
+    way = _Way()
+    source = {GATEWAY: REQUEST}
+    for node in ordered(nodes):
+        needed = [source[name] for name in node.needs]
+        if node.name in visited and len(needed) > 1 and visited[node.name] != "joined":
+            each = Join(way.base(needed), tuple(needed))
+            source[node.name] = way.stop(Stop(node.name, each, visited[node.name]))
+            continue
+        here = way.joined(needed)
+        if node.name in visited:
+            source[node.name] = way.stop(Stop(node.name, here))
+        else:
+            source[node.name] = here if isinstance(here, int) else way.stop(Stop(None, here))
+    here = way.joined([source[name] for name in ends(nodes)])
+    end = here if isinstance(here, int) else way.stop(Stop(None, here))
+    return _finished(way.stops, end)
+
+
+def _finished(stops: Sequence[Stop], end: int) -> Plan:
+    takes: list[list[tuple[int, int]]] = [[] for _ in stops]
+    bases: set[int] = set()
+    awaited = {end}
+    for place in range(len(stops) - 1, 0, -1):
+        bases |= _bases(stops[place].source)
+        for position, taken in enumerate(stops[place].sources):
+            takes[taken].insert(0, (place, position))
+            if place in awaited:
+                awaited.add(taken)
+    return Plan(tuple(stops), end, tuple(map(tuple, takes)), frozenset(bases), frozenset(awaited))
+
+
+class _Way:
+    """Stops, while they are laid; each knows the last stop that all ways to it pass (its dominator)."""
+
+    def __init__(self) -> None:
+        self.stops: list[Stop] = [Stop(None, REQUEST)]
+        self._above: list[int] = [REQUEST]
+
+    def stop(self, stop: Stop) -> int:
+        self.stops.append(stop)
+        self._above.append(stop.source if isinstance(stop.source, int) else stop.source.base)
+        return len(self.stops) - 1
+
+    def _line(self, place: int) -> list[int]:
+        """*place* and its dominators, up to the request."""
+        line = [place]
+        while line[-1] != REQUEST:
+            line.append(self._above[line[-1]])
+        return line
+
+    def base(self, places: Sequence[int]) -> int:
+        """The last stop that all ways to all of *places* pass."""
+        common = set.intersection(*(set(self._line(place)) for place in places))
+        return max(common, key=lambda place: len(self._line(place)))
+
+    def joined(self, places: Sequence[int]) -> int | Join:
+        """What stands for *places* together: one of them, or a join. A branch on which nothing happens is none.
+
+        Branches that part later are joined first, so that what they have in common is no change of either.
+        """
+        places = list(dict.fromkeys(places))
+        if len(places) == 1:
+            return places[0]
+        base = self.base(places)
+        groups: dict[int, list[int]] = {}
+        for place in places:
+            line = self._line(place)
+            if place != base:
+                groups.setdefault(line[line.index(base) - 1], []).append(place)
+        branches = tuple(self.joined(group) for group in groups.values())
+        return branches[0] if len(branches) == 1 else Join(base, branches)

@@ -1,0 +1,112 @@
+"""What a user builds: executors, joined by what each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError
+from ..executor.component import ExecutorSpec
+from ..suggestion import nearest
+from .graph import GATEWAY, NodeConfig, ends
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Topology"]
+
+
+class Topology:
+    """Executors, each with the names of those whose documents it takes.
+
+    :param workspace: the folder for the executors' own folders.
+    """
+
+    def __init__(self, workspace: str | None = None) -> None:
+        self.workspace = workspace
+        self._nodes: list[NodeConfig] = []
+        self._last = GATEWAY
+
+    def add(
+        self,
+        uses: Any = None,
+        *,
+        name: str | None = None,
+        needs: str | Sequence[str] | None = None,
+        uses_with: dict[str, Any] | None = None,
+        uses_metas: dict[str, Any] | None = None,
+        uses_requests: dict[str, str] | None = None,
+        engine: str | None = None,
+    ) -> Self:
+        """Add an executor.
+
+        :param uses: a class with ``@requests`` methods, an object of one, a function, ``'file.py:Class'`` or
+            ``'package.module:Class'``. None: documents pass through.
+        :param name: for ``needs``, ``targetPeapod``, routes, logs and errors; by default ``executor0`` and so on.
+        :param needs: the executors, or ``'gateway'``, whose documents it takes; of several they are joined by id. By
+            default the one that was added last. It may name some that are added later.
+        :param uses_with: arguments of its constructor.
+        :param uses_metas: for its ``metas``.
+        :param uses_requests: endpoints to methods' names, in place of what the marks say.
+        :param engine: where it runs: 'inline' or 'thread'; by default a thread if a method of it may block.
+        :return: the flow itself.
+        :raises ConfigurationError: on a name that is taken.
+        """
+        name = name or f"executor{len(self._nodes)}"
+        spec = None
+        if uses is not None:
+            spec = ExecutorSpec(
+                uses=uses,
+                name=name,
+                uses_with=uses_with or {},
+                uses_metas=uses_metas or {},
+                uses_requests=uses_requests or {},
+                workspace=self.workspace,
+            )
+        needed = (self._last,) if needs is None else (needs,) if isinstance(needs, str) else tuple(needs)
+        self._append(NodeConfig(name, spec, engine, needed))
+        self._last = name
+        return self
+
+    def needs(self, needs: Sequence[str], *, name: str = "joiner") -> Self:
+        """Join the documents of the executors named in *needs*; what is added next takes what comes of it."""
+        return self.add(name=name, needs=needs)
+
+    def needs_all(self, *, name: str = "joiner") -> Self:
+        """Join the documents of all executors whose documents no other takes yet."""
+        return self.needs(ends(self._nodes), name=name)
+
+    def inspect(self, uses: Any, *, name: str | None = None, **options: Any) -> Self:
+        """Add an executor at the side: it sees copies of what the last one made, and nothing waits for it.
+
+        What it makes of them is dropped, unless `gather` is called. See `add`.
+        """
+        before = self._last
+        self.add(uses, name=name or f"inspect{len(self._nodes)}", **options)
+        node = self._nodes[-1]
+        self._nodes[-1] = NodeConfig(node.name, node.spec, node.engine, node.needs, floating=True)
+        self._last = before
+        return self
+
+    def gather(self, *, name: str = "gather") -> Self:
+        """Join what the executors of `inspect` have made so far with what the last one made."""
+        return self.needs([self._last, *(node.name for node in self._nodes if node.floating)], name=name)
+
+    def _append(self, node: NodeConfig) -> None:
+        if any(each.name == node.name for each in self._nodes):
+            raise ConfigurationError(f"two executors are named {node.name!r}")
+        self._nodes.append(node)
+
+    @property
+    def num_executors(self) -> int:
+        """How many executors there are, those that only join counted too."""
+        return len(self._nodes)
+
+    def __getitem__(self, name: str | int) -> NodeConfig:
+        """What was said of an executor, by its name, or by when it was added."""
+        if isinstance(name, int):
+            return self._nodes[name]
+        for node in self._nodes:
+            if node.name == name:
+                return node
+        raise KeyError(f"there is no executor {name!r}{nearest(name, [node.name for node in self._nodes])}")

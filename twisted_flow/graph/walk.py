@@ -1,0 +1,168 @@
+"""One request on its way through forks and joins."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..document import DocumentArray
+from ..document.copies import copied
+from ..document.merge import merge
+from ..message import Request, Response, Route
+from ..ready import result_of
+from .plan import REQUEST, Join, Plan, Stop
+
+__all__ = ["walk"]
+
+log = Logger()
+
+Visit = Callable[[Request], Deferred[Response]]
+Documents = tuple[DocumentArray, DocumentArray]
+"""Documents, and what they should become."""
+
+
+def walk(plan: Plan, request: Request, visits: Mapping[str, Visit]) -> Deferred[Response]:
+    """Take *request* the way of *plan*.
+
+    Branches run side by side, each on documents of its own. Where one fails, the rest is cancelled; what nobody waits
+    for may fail, and says so in the log.
+
+    :param visits: how a node is visited, by its name.
+    """
+    walking = _Walk(plan, request, visits)
+    walking.deliver(REQUEST, (request.docs, request.groundtruths))
+    return walking.answer
+
+
+def _copied(documents: Documents) -> Documents:
+    return copied(documents[0]), copied(documents[1])
+
+
+class _Walk:
+    """The documents on the way: in the inboxes of the stops that still wait for more."""
+
+    def __init__(self, plan: Plan, request: Request, visits: Mapping[str, Visit]) -> None:
+        self.plan, self.request, self.visits = plan, request, visits
+        self.answer: Deferred[Response] = Deferred(lambda _: self._cancel())
+        self.inboxes: list[dict[int, Documents]] = [{} for _ in plan.stops]
+        self.bases: dict[int, Documents] = {}
+        self.visited: dict[int, Response] = {}
+        self.under_way: dict[int, Deferred[Response]] = {}
+        self.failed = False
+
+    def deliver(self, place: int, documents: Documents) -> None:
+        """Hand on what a stop has made; all copies are made before the first of them is changed."""
+        takes, needed = self.plan.takes[place], place in self.plan.bases
+        if needed:
+            self.bases[place] = documents
+        asked = len(takes) + (place == self.plan.end)
+        given = [documents if n == asked - 1 and not needed else _copied(documents) for n in range(asked)]
+        for (stop, position), its in zip(takes, given, strict=False):
+            self.inboxes[stop][position] = its
+        full = [
+            stop
+            for stop in dict.fromkeys(stop for stop, _ in takes)
+            if len(self.inboxes[stop]) == len(self.plan.stops[stop].sources)
+        ]
+        if place == self.plan.end:
+            self._end(given[-1])
+        for stop in full:
+            self._arrive(stop)
+
+    def _arrive(self, place: int) -> None:
+        """All that a stop takes is there."""
+        stop = self.plan.stops[place]
+        if stop.branches != "joined":
+            request = self._apart(stop, place)
+        else:
+            documents = self._joined(stop.source, self._inbox(place), stop)
+            if stop.node is None:
+                self.deliver(place, documents)
+                return
+            request = self._request(documents)
+        response = self.visits[stop.node or ""](request)
+        done = result_of(response)
+        if done is not None:
+            self._visited(done, place, request)
+            return
+        self.under_way[place] = response
+        response.addCallbacks(self._visited, self._failed, callbackArgs=(place, request), errbackArgs=(place,))
+
+    def _inbox(self, place: int) -> Iterator[Documents]:
+        """What a stop takes, in its order."""
+        inbox = self.inboxes[place]
+        return (inbox[position] for position in range(len(inbox)))
+
+    def _request(self, documents: Documents) -> Request:
+        parameters = copy.deepcopy(self.request.parameters) if self.request.parameters else {}
+        return replace(self.request, docs=documents[0], groundtruths=documents[1], parameters=parameters)
+
+    def _apart(self, stop: Stop, place: int) -> Request:
+        """A request with the branches one by one; and joined, from copies, where both are wanted."""
+        branches = list(self._inbox(place))
+        documents: Documents = DocumentArray(), DocumentArray()
+        if stop.branches == "both":
+            documents = self._joined(stop.source, map(_copied, branches), stop)
+        return replace(
+            self._request(documents),
+            docs_matrix=[each for each, _ in branches],
+            groundtruths_matrix=[each for _, each in branches],
+        )
+
+    def _joined(self, source: int | Join, inbox: Iterator[Documents], stop: Stop) -> Documents:
+        """What *source* comes to; its parts are taken from *inbox* one after another."""
+        if isinstance(source, int):
+            return next(inbox)
+        base = self.bases[source.base]
+        branches = [self._joined(branch, inbox, stop) for branch in source.branches]
+
+        def conflict(document: str, field: str) -> None:
+            log.warn(
+                "request {id}: {field} of document {document} was changed in two ways before {node}",
+                id=self.request.request_id, field=field, document=document, node=stop.node or "the end",
+            )  # fmt: skip
+
+        return (
+            merge(base[0], [documents for documents, _ in branches], conflict),
+            merge(base[1], [groundtruths for _, groundtruths in branches], conflict),
+        )
+
+    def _visited(self, response: Response, place: int, request: Request) -> None:
+        self.under_way.pop(place, None)
+        self.visited[place] = response
+        stop = self.plan.stops[place]
+        documents = (response.docs, response.groundtruths)
+        if stop.branches == "apart" and response.docs is request.docs:  # it changed the branches in place
+            documents = self._joined(stop.source, self._inbox(place), stop)
+        self.deliver(place, documents)
+
+    def _failed(self, failure: Failure, place: int) -> None:
+        self.under_way.pop(place, None)
+        if place in self.plan.awaited:
+            if not self.failed:
+                self.failed = True
+                self._cancel()
+                self.answer.errback(failure)
+        elif not failure.check(CancelledError):
+            log.error(
+                "request {id}: {node}, which nobody waits for: {error}",
+                id=self.request.request_id, node=self.plan.stops[place].node, error=failure.getErrorMessage(),
+            )  # fmt: skip
+
+    def _cancel(self) -> None:
+        for response in list(self.under_way.values()):
+            response.cancel()
+
+    def _end(self, documents: Documents) -> None:
+        routes: list[Route] = [route for place in sorted(self.visited) for route in self.visited[place].routes]
+        last: Any = max(self.visited, default=None)
+        response = Response(self.request, documents[0], documents[1], routes)
+        if last is not None:
+            response = replace(response, status=self.visited[last].status)
+        self.answer.callback(response)
