@@ -52,6 +52,7 @@ setup(
             "pytest>=9.2",
             "pytest-timeout>=2.4",
             "ruff>=0.17",
+            "setuptools>=77",
             "types-protobuf>=7.35",
             "types-PyYAML>=6",
             "websockets>=17",

@@ -12,7 +12,8 @@ from twisted_flow.answer import Origin, answer
 from twisted_flow.codec import json
 from twisted_flow.document import DocumentArray
 from twisted_flow.engine.inline import InlineEngine
-from twisted_flow.executor.component import ExecutorSpec, component
+from twisted_flow.executor.component import component
+from twisted_flow.executor.spec import ExecutorSpec
 from twisted_flow.gateway.http.action import Action
 from twisted_flow.gateway.http.connections import Connections
 from twisted_flow.gateway.http.lane import Lane

@@ -16,10 +16,10 @@ ROOMS = [
     ["telemetry"],
     ["document"],
     ["message"],
-    ["interfaces"],
+    ["interfaces", "plugin"],
     ["codec"],
-    ["executor"],
     ["config"],
+    ["executor"],
     ["security"],
     ["bridge", "endpoint", "place"],
     ["answer"],
@@ -29,7 +29,7 @@ ROOMS = [
     ["graph"],
     ["gateway"],
     ["client"],
-    ["banner", "flow", "listener", "service"],
+    ["banner", "flow", "flow_file", "listener", "service"],
     ["tap"],
 ]
 """Ground floor first: a room may import from those before it, and from its own row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from .bridge import install_reactor, run_in_reactor
 from .client.client import Client
 from .client.verbs import verb
 from .errors import ConfigurationError
+from .flow_file import build, written
 from .gateway.http.routes import HTTPSettings, Route, check_route
 from .graph.topology import Topology
 from .limits import Limits, checked
@@ -188,6 +190,44 @@ class Flow(Topology):
             http=msgspec.structs.replace(self._http, exposed=tuple(self._exposed)),
             limits=self._limits,
         )
+
+    @classmethod
+    def load_config(cls, source: str | pathlib.Path, **settings: Any) -> Self:
+        """The flow that a YAML file describes (a text of several lines is taken for what a file says).
+
+        :param settings: arguments of the constructor, in place of what the file says.
+        :raises ConfigurationError: one line, with the place in the file.
+        """
+        return build(cls, source, settings)  # type: ignore[return-value]
+
+    def save_config(self, path: str | pathlib.Path | None = None) -> str:
+        """This flow as YAML, which is also written to *path*, if that is given.
+
+        :raises ConfigurationError: where something in it cannot be said in a file, such as a class without a module.
+        """
+        text = written(self._settings(), tuple(self._nodes), tuple(self._exposed))
+        if path is not None:
+            pathlib.Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def _settings(self) -> dict[str, Any]:
+        http = self._http
+        return {
+            "protocol": self.protocol,
+            "port": self._ports,
+            "listen": self._listen,
+            "host": self.host,
+            "name": self.name,
+            "cors": http.cors,
+            "title": http.title,
+            "description": http.description,
+            "no_debug_endpoints": not http.debug_endpoints,
+            "no_crud_endpoints": not http.crud_endpoints,
+            "docs": http.docs,
+            "workspace": self.workspace,
+            "limits": self._limits,
+            "debug": http.debug,
+        }
 
     def __conform__(self, interface: Any) -> Any:
         """``IService(flow)``: the flow as a service, for a ``.tac`` file or another plugin."""

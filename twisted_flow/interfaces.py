@@ -8,11 +8,22 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
 from .message import Request, Response
 
-__all__ = ["IChannel", "ICodec", "IDispatcher", "IEngine", "IExchange", "IExecutor", "IGateway", "IPlace"]
+__all__ = [
+    "IChannel",
+    "ICodec",
+    "IDispatcher",
+    "IEngine",
+    "IExchange",
+    "IExecutor",
+    "IExecutorPlugin",
+    "IGateway",
+    "IPlace",
+]
 
 
 class IDispatcher(Interface):
@@ -47,6 +58,14 @@ class IExecutor(Interface):
 
         :return: None, or an awaitable that has to be awaited on the event loop.
         """
+
+
+class IExecutorPlugin(IPlugin):
+    """An executor that a package brings along: put one into a module of ``twisted.plugins``."""
+
+    name = Attribute("``str``: what ``uses=`` and ``--uses`` call it.")
+    executor = Attribute("What ``uses=`` takes: a class, or 'package.module:Class', which is imported when used.")
+    description = Attribute("``str``: one line, for ``twistd flow --list``.")
 
 
 class IEngine(IDispatcher):

@@ -17,7 +17,7 @@ Seconds = Annotated[float, Meta(gt=0)]
 Delay = Annotated[float, Meta(ge=0)]
 
 
-class Limits(Struct, frozen=True, kw_only=True):
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The bounds of one flow. Each field is an option of ``twistd flow`` too (``max_body`` is ``--max-body``)."""
 
     max_body: Annotated[Bytes, "bytes of a request's body, of a message, of a frame"] = 64 * 2**20

@@ -34,7 +34,7 @@ from .policy.admission import Admission
 from .policy.deadline import Deadline
 from .systemd import notify
 
-__all__ = ["FlowConfig", "FlowService", "make_service"]
+__all__ = ["FlowConfig", "FlowService", "checked", "make_service"]
 
 log = Logger()
 
@@ -75,6 +75,20 @@ def make_service(config: FlowConfig) -> FlowService:
         return _gateway(config, listener, Deadline(flow, config.limits.timeout, reactor), place, engines)
 
     return FlowService(config, engines, _places(config.host, config.listeners), gateway)
+
+
+def checked(config: FlowConfig) -> list[str]:
+    """What *config* would serve, in a few lines. Classes are imported, nothing is made, no port is taken.
+
+    :raises ConfigurationError: one line, where it cannot be served.
+    """
+    lines = []
+    for node in ordered(config.nodes):
+        made = None if node.spec is None else make_engine(component(node.spec), node.engine)
+        what = "joins" if made is None else " ".join(sorted(made.endpoints))
+        lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
+    served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
+    return [*lines, f"{config.name} can be served over {served}"]
 
 
 def _places(host: str, listeners: Sequence[Listener]) -> list[IPlace]:

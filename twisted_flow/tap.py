@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import sys
 import typing
 from typing import Any, NoReturn, cast
@@ -12,9 +13,10 @@ from twisted.python import usage
 
 from .bridge import install_reactor
 from .errors import ConfigurationError
+from .executor.load import plugins
 from .flow import Flow
 from .limits import Limits
-from .service import FlowService
+from .service import FlowService, checked
 from .suggestion import nearest
 
 __all__ = ["Options", "makeService"]
@@ -33,6 +35,11 @@ def _give_up(line: str) -> NoReturn:
     sys.exit(f"twistd flow: {line}")
 
 
+def _say(text: str) -> NoReturn:
+    sys.stdout.write(text)
+    sys.exit(0)
+
+
 class Options(usage.Options):
     """The command line of ``twistd flow``."""
 
@@ -41,10 +48,11 @@ class Options(usage.Options):
         "Serves executors: Python classes whose methods answer requests. Without one, documents come back as they are."
     )
     optParameters = [
-        ["host", None, "0.0.0.0", "The address to listen on."],
-        ["name", None, "flow", "The flow's name."],
+        ["config", "c", None, "A YAML file that describes the flow; the other options win over what it says."],
+        ["host", None, None, "The address to listen on [0.0.0.0]."],
+        ["name", None, None, "The flow's name [flow]."],
         ["title", None, None, "The title of the docs pages."],
-        ["description", None, "", "The description on the docs pages."],
+        ["description", None, None, "The description on the docs pages."],
         ["workspace", None, None, "The folder for the executors' own folders."],
         *_limit_options(),
     ]
@@ -54,6 +62,8 @@ class Options(usage.Options):
         ["no-crud-endpoints", None, "Do without /index, /search, /update and /delete."],
         ["no-docs", None, "Do without /docs, /redoc and /openapi.json."],
         ["debug", None, "Tell callers all that is known of a failure."],
+        ["check", None, "See whether all this can be served, and end without serving it."],
+        ["list", None, "Tell which executors are installed, and end."],
     ]
 
     def __init__(self) -> None:
@@ -119,36 +129,48 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """The last moment at which the reactor can be chosen."""
+        if self["list"]:
+            _say("".join(f"{name}: {plugin.description}\n" for name, plugin in sorted(plugins().items())))
         install_reactor()
         try:
-            self["flow"] = self._flow()
+            self["flow"] = flow = self._flow()
+            if self["check"]:
+                _say("".join(f"{line}\n" for line in checked(flow.config)))
         except ConfigurationError as wrong:
             _give_up(str(wrong))
 
     def _flow(self) -> Flow:
-        flow = Flow(
-            protocol=self["protocols"] or "http",
-            port=self["ports"] or None,
-            listen=self["listen"],
-            host=self["host"],
-            name=self["name"],
-            cors=self["cors-origins"] or bool(self["cors"]),
-            title=self["title"],
-            description=self["description"],
-            no_debug_endpoints=bool(self["no-debug-endpoints"]),
-            no_crud_endpoints=bool(self["no-crud-endpoints"]),
-            docs=not self["no-docs"],
-            workspace=self["workspace"],
-            limits=self._limits(),
-            debug=bool(self["debug"]),
-        )
+        settings = {name: value for name, value in self._settings().items() if value not in (None, [], 0)}
+        if self["no-docs"]:
+            settings["docs"] = False
+        if limits := self._limits():
+            settings["limits"] = limits
+        flow = Flow(**{"protocol": "http"} | settings) if self["config"] is None else self._configured(settings)
         for uses in self["uses"]:
             flow.add(uses)
         for endpoint in self["expose"]:
             flow.expose_endpoint(endpoint)
         return flow
 
-    def _limits(self) -> Limits:
+    def _configured(self, settings: dict[str, Any]) -> Flow:
+        if "listen" in settings:
+            settings.setdefault("port", None)
+        return Flow.load_config(pathlib.Path(self["config"]), **settings)
+
+    def _settings(self) -> dict[str, Any]:
+        """What was said of the flow; what was not said is none, empty or 0."""
+        names = ("host", "name", "title", "description", "workspace")
+        flags = ("no-debug-endpoints", "no-crud-endpoints", "debug")
+        return {
+            "protocol": self["protocols"],
+            "port": self["ports"],
+            "listen": self["listen"],
+            "cors": self["cors-origins"] or bool(self["cors"]),
+            **{name: self[name] for name in names},
+            **{flag.replace("-", "_"): bool(self[flag]) for flag in flags},
+        }
+
+    def _limits(self) -> Limits | None:
         given = {name: self[name.replace("_", "-")] for name in Limits.__struct_fields__}
         values = {name: value for name, value in given.items() if value is not None}
         for name, value in values.items():
@@ -157,7 +179,7 @@ class Options(usage.Options):
             except msgspec.ValidationError as wrong:
                 reason = str(wrong).partition(" - at ")[0]
                 raise ConfigurationError(f"--{name.replace('_', '-')}={value}: {reason}") from None
-        return msgspec.convert(values, Limits, strict=False)
+        return msgspec.convert(values, Limits, strict=False) if values else None
 
 
 def makeService(options: Options) -> IService:

@@ -255,6 +255,43 @@ class TestSystemd:
         assert b"READY=1" not in received
 
 
+class TestConfig:
+    FLOW = """
+jtype: Flow
+with: {protocol: http, host: 127.0.0.1, title: Mine}
+executors:
+  - {name: upper, uses: "mine.py:Upper"}
+  - {name: mark, uses: "mine.py:Mark"}
+"""
+
+    def test_served(self, folder: pathlib.Path) -> None:
+        """A flow that a file describes; options win over what it says."""
+        (folder / "flow.yml").write_text(self.FLOW)
+        with serving("--config=flow.yml", "--title=Other", "--expose-endpoint=/mark", cwd=folder) as server:
+            answer = ask(server.port, "/mark", {"data": ["a"]})  # type: ignore[attr-defined]
+            assert answer["data"]["docs"][0]["text"] == "A!"
+            assert ask(server.port, "/openapi.json")["info"]["title"] == "Other"  # type: ignore[attr-defined]
+
+    def test_check(self, folder: pathlib.Path) -> None:
+        """``--check`` tells what would be served, or what is wrong, and takes no port."""
+        (folder / "flow.yml").write_text(self.FLOW)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            command = [TWISTD, "flow", "--config=flow.yml", f"--port={taken.getsockname()[1]}", "--check"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
+            said = ["upper (needs gateway): /default", "mark (needs upper): /mark", "flow can be served over http"]
+            assert (done.stdout.splitlines(), done.stderr, done.returncode) == (said, "", 0)
+        for old, new, wrong in (
+            ("title", "titel", "twistd flow: flow.yml:3:41: there is no key 'titel'; did you mean 'title'?\n"),
+            (":Mark", ":Mrk", "twistd flow: mine.py has no 'Mrk'; did you mean 'Mark'?\n"),
+        ):
+            (folder / "flow.yml").write_text(self.FLOW.replace(old, new))
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
+            assert (done.stdout, done.returncode) == ("", 1)
+            assert done.stderr.replace(f"{folder}/", "") == wrong
+
+
 PASS_ON = """
 import os, sys
 os.environ["LISTEN_PID"] = str(os.getpid())

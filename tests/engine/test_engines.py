@@ -18,7 +18,8 @@ from tests.support import request, wait_for
 from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, Reject, requests
 from twisted_flow.engine.choose import ENGINES, make_engine
 from twisted_flow.errors import ExecutorError, NotFound, Unavailable
-from twisted_flow.executor.component import ExecutorSpec, component
+from twisted_flow.executor.component import component
+from twisted_flow.executor.spec import ExecutorSpec
 from twisted_flow.interfaces import IEngine
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="fresh")

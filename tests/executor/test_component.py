@@ -12,7 +12,8 @@ from zope.interface.verify import verifyObject
 from tests.support import request
 from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, requests
 from twisted_flow.executor.call import Context, response_to
-from twisted_flow.executor.component import ExecutorSpec, component
+from twisted_flow.executor.component import component
+from twisted_flow.executor.spec import ExecutorSpec
 from twisted_flow.interfaces import IExecutor
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from msgspec import Struct
 from zope.interface import implementer
 
 from ..errors import ConfigurationError
@@ -17,27 +16,12 @@ from .call import Context, caller
 from .executor import Executor
 from .load import load
 from .requests import endpoints_marked
+from .spec import ExecutorSpec, from_file
 from .table import Endpoint, endpoints_of, function_endpoints
 
-__all__ = ["ExecutorSpec", "component"]
+__all__ = ["component"]
 
 Calls = Mapping[str, Callable[[Request, Context], Any]]
-
-
-class ExecutorSpec(Struct, frozen=True, kw_only=True):
-    """What a flow says of one of its executors."""
-
-    uses: Any
-    """A class, an object of one, a function, anything that adapts to `IExecutor`, or a string that `load` knows."""
-    name: str | None = None
-    """None: the class's own."""
-    uses_with: dict[str, Any] = {}
-    """Arguments of the constructor."""
-    uses_metas: dict[str, Any] = {}
-    """For the executor's ``metas``."""
-    uses_requests: dict[str, str] = {}
-    """Endpoints to methods' names, in place of what the marks say."""
-    workspace: str | None = None
 
 
 def component(spec: ExecutorSpec) -> IExecutor:
@@ -45,7 +29,9 @@ def component(spec: ExecutorSpec) -> IExecutor:
 
     :raises ConfigurationError: if there is no such executor.
     """
-    uses = load(spec.uses) if isinstance(spec.uses, str) else spec.uses
+    if isinstance(spec.uses, str) and spec.uses.endswith((".yml", ".yaml")):
+        spec = from_file(spec)
+    uses = load(spec.uses, spec.py_modules) if isinstance(spec.uses, str) else spec.uses
     adapted = IExecutor(uses, None)
     if adapted is not None:
         return adapted

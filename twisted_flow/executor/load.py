@@ -7,32 +7,71 @@ import importlib.util
 import os
 import pathlib
 import sys
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from twisted.plugin import getPlugins
+
 from ..errors import ConfigurationError
+from ..interfaces import IExecutorPlugin
 from ..suggestion import nearest
 
-__all__ = ["load"]
+__all__ = ["absolute", "load", "plugins"]
 
 
-def load(uses: str) -> Any:
-    """What *uses* names: ``file.py:Class``, or ``package.module:Class``; a function will do in place of a class.
+def load(uses: str, py_modules: Sequence[str] = ()) -> Any:
+    """What *uses* names: ``file.py:Class``, ``package.module:Class``, a class of *py_modules*, or an installed plugin.
 
-    Modules beside the file can be imported by it; modules in the working directory by either.
+    A function will do in place of a class. Modules beside a file can be imported by it; modules in the working
+    directory by either.
 
     :raises ConfigurationError: one line, if there is no such thing or it cannot be imported.
     """
+    modules = {name: _module(name, name) for name in py_modules}
     where, colon, name = uses.rpartition(":")
-    if not colon or not where or not name:
+    if not colon:
+        return _by_name(uses, modules)
+    if not where or not name:
         raise ConfigurationError(f"{uses!r} is neither FILE.py:Class nor package.module:Class")
-    module = _from_file(pathlib.Path(where), uses) if where.endswith(".py") else _from_module(where, uses)
-    found: Any = module
+    found: Any = _module(where, uses)
     for part in name.split("."):
         if not hasattr(found, part):
             raise ConfigurationError(f"{where} has no {name!r}{nearest(part, vars(found))}")
         found = getattr(found, part)
     return found
+
+
+def _by_name(name: str, modules: Mapping[str, ModuleType]) -> Any:
+    for module in modules.values():
+        if name in vars(module):
+            return getattr(module, name)
+    installed = plugins()
+    if name in installed:
+        executor = installed[name].executor
+        return load(executor) if isinstance(executor, str) else executor
+    known = [*installed, *(each for module in modules.values() for each in vars(module))]
+    where = (
+        f"in {', '.join(modules)}, and none is installed"
+        if modules
+        else "installed (FILE.py:Class names one in a file)"
+    )
+    raise ConfigurationError(f"there is no executor {name!r} {where}{nearest(name, known)}")
+
+
+def plugins() -> dict[str, Any]:
+    """The executors that installed packages bring along, by name: see `IExecutorPlugin`."""
+    return {plugin.name: plugin for plugin in getPlugins(IExecutorPlugin)}
+
+
+def absolute(uses: str, folder: pathlib.Path) -> str:
+    """*uses*, or a Python or YAML file, as it stands in a file in *folder*, wherever that is looked at from."""
+    path, colon, name = uses.partition(":") if ".py:" in uses else (uses, "", "")
+    return f"{folder / path}{colon}{name}" if path.endswith((".py", ".yml", ".yaml")) else uses
+
+
+def _module(where: str, uses: str) -> ModuleType:
+    return _from_file(pathlib.Path(where), uses) if where.endswith(".py") else _from_module(where, uses)
 
 
 def _importable(folder: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from ..errors import ConfigurationError
-from ..executor.component import ExecutorSpec
+from ..executor.spec import ExecutorSpec
 from ..suggestion import nearest
 
 __all__ = ["GATEWAY", "NodeConfig", "ends", "ordered"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from ..executor.component import ExecutorSpec
+from ..executor.spec import ExecutorSpec
 from ..suggestion import nearest
 from .graph import GATEWAY, NodeConfig, ends
 
@@ -33,6 +33,7 @@ class Topology:
         *,
         name: str | None = None,
         needs: str | Sequence[str] | None = None,
+        py_modules: str | Sequence[str] = (),
         uses_with: dict[str, Any] | None = None,
         uses_metas: dict[str, Any] | None = None,
         uses_requests: dict[str, str] | None = None,
@@ -41,10 +42,12 @@ class Topology:
         """Add an executor.
 
         :param uses: a class with ``@requests`` methods, an object of one, a function, ``'file.py:Class'`` or
-            ``'package.module:Class'``. None: documents pass through.
+            ``'package.module:Class'``, a class of *py_modules*, an executor's YAML file, or an installed plugin's name.
+            None: documents pass through.
         :param name: for ``needs``, ``targetPeapod``, routes, logs and errors; by default ``executor0`` and so on.
         :param needs: the executors, or ``'gateway'``, whose documents it takes; of several they are joined by id. By
             default the one that was added last. It may name some that are added later.
+        :param py_modules: files or modules, in which a class that *uses* names alone is looked for.
         :param uses_with: arguments of its constructor.
         :param uses_metas: for its ``metas``.
         :param uses_requests: endpoints to methods' names, in place of what the marks say.
@@ -57,6 +60,7 @@ class Topology:
         if uses is not None:
             spec = ExecutorSpec(
                 uses=uses,
+                py_modules=(py_modules,) if isinstance(py_modules, str) else tuple(py_modules),
                 name=name,
                 uses_with=uses_with or {},
                 uses_metas=uses_metas or {},

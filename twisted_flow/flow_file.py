@@ -1,0 +1,200 @@
+"""A flow in YAML: reading it, and writing it."""
+
+from __future__ import annotations
+
+import inspect
+import pathlib
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from .config import ConfigFile, dump, read
+from .errors import ConfigurationError
+from .executor.load import absolute
+from .executor.spec import ExecutorSpec
+from .gateway.http.routes import Route
+from .graph.graph import NodeConfig, ordered
+from .limits import Limits
+
+if TYPE_CHECKING:
+    from .flow import Flow
+
+__all__ = ["build", "written"]
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands under ``with``: the arguments of `Flow`."""
+
+    protocol: str | list[str] = "grpc"
+    port: int | list[int] | None = None
+    port_expose: int | list[int] | None = None
+    listen: str | list[str] = []
+    host: str = "0.0.0.0"
+    name: str = "flow"
+    cors: bool | list[str] = False
+    title: str | None = None
+    description: str = ""
+    no_debug_endpoints: bool = False
+    no_crud_endpoints: bool = False
+    docs: bool = True
+    workspace: str | None = None
+    limits: Limits = Limits()
+    debug: bool = False
+
+
+class Entry(Struct, frozen=True, forbid_unknown_fields=True):
+    """One of the executors: the arguments of `Flow.add`."""
+
+    name: str | None = None
+    uses: str | None = None
+    py_modules: str | list[str] = []
+    uses_with: dict[str, Any] = {}
+    uses_metas: dict[str, Any] = {}
+    uses_requests: dict[str, str] = {}
+    engine: str | None = None
+    needs: str | list[str] | None = None
+    floating: bool = False
+
+
+class Exposed(Struct, frozen=True, forbid_unknown_fields=True):
+    """One of the endpoints with a route of its own: the arguments of `Flow.expose_endpoint`."""
+
+    exec_endpoint: str
+    path: str | None = None
+    methods: str | tuple[str, ...] = ("POST",)
+    summary: str | None = None
+    description: str | None = None
+    tags: list[str] = []
+    status_code: int = 200
+    response_description: str = "The documents, as the executors left them"
+    deprecated: bool = False
+    operation_id: str | None = None
+    include_in_schema: bool = True
+    name: str | None = None
+
+
+class FlowFile(Struct, frozen=True, forbid_unknown_fields=True, rename={"with_": "with"}):
+    """The whole file."""
+
+    jtype: Literal["Flow"] = "Flow"
+    version: str | int | float = "1"
+    with_: Settings = Settings()
+    executors: list[Entry] = []
+    pods: list[Entry] = []
+    """The same, by its older name."""
+    expose: list[Exposed] = []
+
+
+def build(make: type[Flow], source: str | pathlib.Path, settings: dict[str, Any]) -> Flow:
+    """The flow that the file called *source* describes; *settings*, arguments of *make*, win over what it says.
+
+    :raises ConfigurationError: one line, with the place in the file.
+    """
+    file = read(source)
+    said = file.convert(FlowFile)
+    path: tuple[str | int, ...] = ("with",)
+    try:
+        flow = make(**(_given(file, path, said.with_) | settings))
+        for key in ("executors", "pods"):
+            for position, entry in enumerate(getattr(said, key)):
+                path = (key, position)
+                _add(flow, entry, file)
+        _check(flow, file)
+        for position, exposed in enumerate(said.expose):
+            path = ("expose", position)
+            flow.expose_endpoint(**_given(file, path, exposed))
+    except ConfigurationError as wrong:
+        raise (wrong if str(wrong).startswith(f"{file.name}:") else file.error(path, str(wrong))) from None
+    return flow
+
+
+def _check(flow: Flow, file: ConfigFile) -> None:
+    """Hold the graph against what a graph may be; an error is told at the executor that it names first."""
+    nodes = [flow[position] for position in range(flow.num_executors)]
+    try:
+        ordered(nodes)
+    except ConfigurationError as wrong:
+        said = [str(wrong).find(node.name) for node in nodes]
+        named = min((place, n) for n, place in enumerate(said) if place >= 0)[1]
+        key = "executors" if "executors" in file.value else "pods"
+        raise file.error((key, named), str(wrong)) from None
+
+
+def _given(file: ConfigFile, path: tuple[str | int, ...], said: Struct) -> dict[str, Any]:
+    """Those of *said*'s fields that stand in the file at *path*."""
+    raw: Any = file.value or {}
+    for step in path:
+        raw = (raw.get(step) if isinstance(raw, dict) else raw[step]) or {}
+    return {name: getattr(said, name) for name in raw}
+
+
+def _add(flow: Flow, entry: Entry, file: ConfigFile) -> None:
+    modules = [entry.py_modules] if isinstance(entry.py_modules, str) else entry.py_modules
+    add = flow.inspect if entry.floating else flow.add
+    add(
+        None if entry.uses is None else absolute(entry.uses, file.folder),
+        name=entry.name,
+        needs=entry.needs,
+        py_modules=[absolute(module, file.folder) for module in modules],
+        uses_with=entry.uses_with,
+        uses_metas=entry.uses_metas,
+        uses_requests=entry.uses_requests,
+        engine=entry.engine,
+    )
+
+
+def written(settings: dict[str, Any], nodes: tuple[NodeConfig, ...], exposed: tuple[Route, ...]) -> str:
+    """The YAML that `build` makes the same flow of.
+
+    :raises ConfigurationError: where something in it cannot be said in a file.
+    """
+    routes = [{**msgspec.to_builtins(route), "exec_endpoint": route.endpoint} for route in exposed]
+    for route in routes:
+        del route["endpoint"]
+    return dump(
+        {
+            "jtype": "Flow",
+            "version": "1",
+            "with": msgspec.to_builtins(_unusual(settings, Settings)),
+            "executors": [_entry(node) for node in nodes],
+            **({"expose": [_unusual(route, Exposed) for route in routes]} if routes else {}),
+        }
+    )
+
+
+def _unusual(values: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
+    """Those of *values* that are not the defaults of *kind*."""
+    usual = {field.name: field.default for field in msgspec.structs.fields(kind)}
+    return {name: value for name, value in values.items() if value != usual.get(name) and value not in ([], ())}
+
+
+def _entry(node: NodeConfig) -> dict[str, Any]:
+    spec = node.spec or ExecutorSpec(uses=None)
+    said = {
+        "name": node.name,
+        "uses": None if spec.uses is None else _named(spec.uses, node.name),
+        "py_modules": list(spec.py_modules),
+        "uses_with": spec.uses_with,
+        "uses_metas": spec.uses_metas,
+        "uses_requests": spec.uses_requests,
+        "engine": node.engine,
+        "needs": list(node.needs),
+        "floating": node.floating,
+    }
+    return {name: value for name, value in said.items() if value or name == "needs"}
+
+
+def _named(uses: Any, name: str) -> str:
+    """What a file calls *uses*."""
+    if isinstance(uses, str):
+        return uses
+    module, qualified = getattr(uses, "__module__", None), getattr(uses, "__qualname__", "")
+    if module is None or not qualified or "<" in qualified:
+        raise ConfigurationError(f"{name}: a file cannot name {uses!r}: use a class or function of a module")
+    if module != "__main__":
+        return f"{module}:{qualified}"
+    try:
+        return f"{inspect.getfile(uses)}:{qualified}"
+    except (OSError, TypeError):
+        raise ConfigurationError(f"{name}: {qualified} was written at a prompt: put it into a file") from None
