@@ -14,7 +14,6 @@ from .bridge import install_reactor, run_in_reactor
 from .client.client import Client
 from .client.verbs import verb
 from .errors import ConfigurationError
-from .flow_file import build, written
 from .gateway.http.routes import HTTPSettings, Route, check_route
 from .graph.topology import Topology
 from .limits import Limits, checked
@@ -198,6 +197,8 @@ class Flow(Topology):
         :param settings: arguments of the constructor, in place of what the file says.
         :raises ConfigurationError: one line, with the place in the file.
         """
+        from .flow_file import build  # YAML only for those who use it
+
         return build(cls, source, settings)  # type: ignore[return-value]
 
     def save_config(self, path: str | pathlib.Path | None = None) -> str:
@@ -205,6 +206,8 @@ class Flow(Topology):
 
         :raises ConfigurationError: where something in it cannot be said in a file, such as a class without a module.
         """
+        from .flow_file import written
+
         text = written(self._settings(), tuple(self._nodes), tuple(self._exposed))
         if path is not None:
             pathlib.Path(path).write_text(text, encoding="utf-8")

@@ -151,7 +151,7 @@ def written(settings: dict[str, Any], nodes: tuple[NodeConfig, ...], exposed: tu
     """
     routes = [{**msgspec.to_builtins(route), "exec_endpoint": route.endpoint} for route in exposed]
     for route in routes:
-        del route["endpoint"]
+        del route["endpoint"], route["parameters"]  # the latter is the executor's to say
     return dump(
         {
             "jtype": "Flow",

@@ -53,6 +53,18 @@ class IExecutor(Interface):
         :raises Exception: whatever the user's constructor raises.
         """
 
+    def warm_up() -> Any:
+        """Have the user's object make itself ready, right after it was made, and in the same place.
+
+        :return: None, or an awaitable that has to be awaited on the event loop.
+        """
+
+    def check_health() -> Any:
+        """Ask the user's object how it does: raises, or returns what fails, if it cannot do its work.
+
+        :return: None, or an awaitable that has to be awaited on the event loop.
+        """
+
     def close() -> Any:
         """Close the user's object, if it was made.
 
@@ -74,12 +86,18 @@ class IEngine(IDispatcher):
     name = Attribute("``str``: the executor's name.")
     endpoints = Attribute("``Mapping[str, Endpoint]``: the executor's.")
     window = Attribute("``int``: how many calls it takes at once, now. More may be dispatched only by who bounds them.")
-    health = Attribute("``str``: 'new', 'starting', 'ready', 'stopping' or 'stopped'.")
+    health = Attribute("``str``: 'new', 'starting', 'ready', 'unhealthy' (it says so itself), 'stopping' or 'stopped'.")
 
     def start() -> Deferred[None]:
         """Make the executor.
 
         :return: fails with whatever the executor's constructor raised.
+        """
+
+    def check() -> Deferred[None]:
+        """Ask the executor how it does, where it runs; `health` tells it then.
+
+        :return: never fails. One that is not started is not asked.
         """
 
     def stop() -> Deferred[None]:

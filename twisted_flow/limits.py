@@ -31,6 +31,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idle_timeout: Annotated[Seconds, "seconds that a connection may stay open with nothing asked"] = 75
     write_timeout: Annotated[Seconds, "seconds that a client may leave its answer unread"] = 60
     max_in_flight: Annotated[Count, "requests in flight on a WebSocket or a gRPC stream; then reading stops"] = 128
+    health_interval: Annotated[Seconds, "seconds between two questions to the executors how they do"] = 10
     ping_interval: Annotated[Seconds, "seconds between pings on a WebSocket"] = 20
     ping_timeout: Annotated[Seconds, "seconds in which a ping has to be answered"] = 20
     timeout: Annotated[Seconds | None, "seconds for every request that names no timeout of its own"] = None

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from msgspec import Struct
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.reflect import namedAny
@@ -140,6 +140,7 @@ class FlowService(Service):
         self.listeners = config.listeners
         self.gateways: list[IGateway] = []
         self._running: list[IEngine] = []
+        self._checking = LoopingCall(lambda: gatherResults([engine.check() for engine in self._running]))
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -172,6 +173,7 @@ class FlowService(Service):
                 self._running.append(engine)
                 await engine.start()
             await self._listen(self.listeners, self.places)
+            self._checking.start(self.config.limits.health_interval, now=False)
         except BaseException:
             await self._stop()
             raise
@@ -239,6 +241,8 @@ class FlowService(Service):
         return delay.addCallback(lambda _: ensureDeferred(self._stop()))
 
     async def _stop(self) -> None:
+        if self._checking.running:
+            self._checking.stop()
         await self._stop_gateways()
         while self._running:
             with log.failuresHandled("an executor did not stop cleanly"):

@@ -255,6 +255,39 @@ class TestSystemd:
         assert b"READY=1" not in received
 
 
+class TestHealth:
+    EXECUTOR = """
+import pathlib
+from twisted_flow import Executor, requests
+
+class Fragile(Executor):
+    def warm_up(self):
+        print("warming up", flush=True)
+
+    @requests
+    def f(self): pass
+
+    def check_health(self):
+        if pathlib.Path("ill").exists():
+            raise RuntimeError("the model is gone")
+"""
+
+    def test_told(self, folder: pathlib.Path) -> None:
+        """An executor that says that it is unhealthy is told by ``/status`` and in the log, until it is well again."""
+        (folder / "fragile.py").write_text(self.EXECUTOR)
+        options = ["--uses=fragile.py:Fragile", "--health-interval=0.05"]
+        with serving(*options, cwd=folder) as server:
+            server.wait_for_line("warming up")
+            assert ask(server.port, "/status")["ready"] is True  # type: ignore[attr-defined]
+            (folder / "ill").touch()
+            server.wait_for_line("executor executor0 is unhealthy: RuntimeError: the model is gone")
+            told = ask(server.port, "/status")  # type: ignore[attr-defined]
+            assert (told["ready"], told["executors"]) == (False, {"executor0": "unhealthy"})
+            (folder / "ill").unlink()
+            server.wait_for_line("executor executor0 is well again")
+            assert ask(server.port, "/status")["ready"] is True  # type: ignore[attr-defined]
+
+
 class TestConfig:
     FLOW = """
 jtype: Flow

@@ -15,6 +15,7 @@ from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
 from tests.support import request, wait_for
+from tests.test_answer import Log
 from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, Reject, requests
 from twisted_flow.engine.choose import ENGINES, make_engine
 from twisted_flow.errors import ExecutorError, NotFound, Unavailable
@@ -228,6 +229,84 @@ class TestContract:
         wait_for(other.stop)
         wait_for(other.stop)
         assert closed == [1]
+
+
+class Hooked(Executor):
+    """Has all hooks, of one kind or the other."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.ill, self.log = kind, False, [("init", threading.get_ident())]
+
+    def note(self, what: str) -> Any:
+        self.log.append((what, threading.get_ident()))
+        if what == "check" and self.ill:
+            raise ValueError("no model")
+
+    async def note_later(self, what: str) -> None:
+        await asyncio.sleep(0)
+        self.note(what)
+
+    @requests
+    def answer(self) -> None:
+        pass
+
+    def warm_up(self) -> Any:
+        return self.note("warm") if self.kind == "plain" else self.note_later("warm")
+
+    def check_health(self) -> Any:
+        return self.note("check") if self.kind == "plain" else self.note_later("check")
+
+    def close(self) -> Any:
+        return self.note("close") if self.kind == "plain" else self.note_later("close")
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("word", sorted(ENGINES))
+class TestHooks:
+    def test_in_their_place(self, word: str, kind: str) -> None:
+        """Warm-up comes before ready; plain hooks run where the constructor did, asynchronous ones on the loop."""
+        engine: Any = make_engine(component(ExecutorSpec(uses=Hooked, uses_with={"kind": kind})), word)
+        wait_for(engine.check)
+        assert engine.health == "new"
+        wait_for(engine.start)
+        executor = engine.executor.executor
+        wait_for(engine.check)
+        wait_for(engine.stop)
+        assert [what for what, _ in executor.log] == ["init", "warm", "check", "close"]
+        places = {place for what, place in executor.log if what != "init"}
+        assert places == {executor.log[0][1] if kind == "plain" else wait_for(threading.get_ident)}
+
+    def test_unhealthy(self, word: str, kind: str) -> None:
+        """A check that raises makes it unhealthy, with one line in the log, until one does not; it goes on answering."""
+        engine: Any = make_engine(component(ExecutorSpec(uses=Hooked, name="h", uses_with={"kind": kind})), word)
+        wait_for(engine.start)
+        executor = engine.executor.executor
+        executor.ill = True
+        with Log() as lines:
+            wait_for(engine.check), wait_for(engine.check)
+        assert (engine.health, lines) == ("unhealthy", ["error executor h is unhealthy: ValueError: no model"])
+        assert ask(engine, "/", "a") == ["a"]
+        executor.ill = False
+        with Log() as lines:
+            wait_for(engine.check)
+        assert (engine.health, lines) == ("ready", ["info executor h is well again"])
+        wait_for(engine.stop)
+        wait_for(engine.check)
+        assert engine.health == "stopped"
+
+    def test_warm_up_that_raises(self, word: str, kind: str) -> None:
+        """An executor that cannot warm up has not started."""
+
+        class Cold(Hooked):
+            def note(self, what: str) -> None:
+                if what == "warm":
+                    raise ValueError("too cold")
+
+        engine = make_engine(component(ExecutorSpec(uses=Cold, uses_with={"kind": kind})), word)
+        with pytest.raises(ValueError, match="too cold"):
+            wait_for(engine.start)
+        assert engine.health != "ready"
+        wait_for(engine.stop)
 
 
 class TestThread:

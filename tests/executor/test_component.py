@@ -70,6 +70,12 @@ def test_kinds() -> None:
         def open(self) -> dict[str, Any]:
             return {"/default": lambda asked, context: [Document("own")]}
 
+        def warm_up(self) -> None:
+            pass
+
+        def check_health(self) -> None:
+            pass
+
         def close(self) -> None:
             pass
 

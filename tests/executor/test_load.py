@@ -39,7 +39,7 @@ def test_module(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("uses", "line"),
     [
-        ("nothing", "neither FILE.py:Class nor package.module:Class"),
+        ("nothing", "there is no executor 'nothing'"),
         (":Class", "neither"),
         ("missing.py:Class", "there is no file"),
         ("missing_module:Class", "there is no module 'missing_module'"),

@@ -19,6 +19,7 @@ from ..executor.call import Context, awaited, error_of, response_to
 from ..executor.table import find
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
+from .checkup import checkup
 
 __all__ = ["InlineEngine"]
 
@@ -40,12 +41,21 @@ class InlineEngine:
     def start(self) -> Deferred[None]:
         """See `IEngine`."""
 
-        def opened(calls: Any) -> None:
+        def opened(calls: Any) -> Deferred[None]:
             self._calls = calls
+            return maybeDeferred(waited_for, self.executor.warm_up).addCallback(warm)
+
+        def warm(_: Any) -> None:
             self.health = "ready"
 
         self.health = "starting"
         return maybeDeferred(self.executor.open).addCallback(opened)
+
+    def check(self) -> Deferred[None]:
+        """See `IEngine`."""
+        if self.health not in ("ready", "unhealthy"):
+            return succeed(None)
+        return checkup(self, maybeDeferred(waited_for, self.executor.check_health))
 
     def stop(self) -> Deferred[None]:
         """See `IEngine`."""
@@ -57,20 +67,22 @@ class InlineEngine:
             self.health = "stopped"
             return _
 
-        return maybeDeferred(self._close).addBoth(stopped)
-
-    def _close(self) -> Any:
-        closing = self.executor.close()
-        return spawn(closing) if iscoroutine(closing) else closing
+        return maybeDeferred(waited_for, self.executor.close).addBoth(stopped)
 
     def dispatch(self, request: Request) -> Deferred[Response]:
         """See `IDispatcher`."""
         call = find(self._calls, request.header.exec_endpoint)
         if call is None:
-            if self.health != "ready":
+            if not self._calls:
                 return fail(Unavailable(f"executor {self.name!r} is {self.health}"))
             return succeed(response_to(request, None))
         return run_on_loop(self.name, call, request)
+
+
+def waited_for(hook: Callable[[], Any]) -> Any:
+    """What *hook* of an executor returns; a Deferred where it has to be waited for."""
+    result = hook()
+    return spawn(result) if iscoroutine(result) else result
 
 
 def run_on_loop(name: str, call: Callable[[Request, Context], Any], request: Request) -> Deferred[Response]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from inspect import iscoroutine
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -18,13 +17,14 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..bridge import from_thread, spawn
+from ..bridge import from_thread
 from ..errors import Unavailable
 from ..executor.call import Context, error_of, response_to
 from ..executor.table import find
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
-from .inline import run_on_loop
+from .checkup import checkup
+from .inline import run_on_loop, waited_for
 
 __all__ = ["ThreadEngine"]
 
@@ -85,8 +85,11 @@ class ThreadEngine:
         self._to_loop = from_thread()
         Thread(target=self._work, name=f"executor {self.name}", daemon=True).start()
 
-        def opened(calls: Any) -> None:
+        def opened(calls: Any) -> Deferred[Any]:
             self._calls = calls
+            return self._hook(self.executor.warm_up)
+
+        def warm(_: Any) -> None:
             self.health = "ready"
 
         def failed(failure: Failure) -> Failure:
@@ -94,7 +97,18 @@ class ThreadEngine:
             self.health = "stopped"
             return failure
 
-        return self._enqueue(_Call(self.executor.open, None)).addCallbacks(opened, failed)
+        opening = self._enqueue(_Call(self.executor.open, None)).addCallback(opened)
+        return opening.addCallbacks(warm, failed)
+
+    def _hook(self, hook: Callable[[], Any]) -> Deferred[Any]:
+        """What *hook* returns, called in the thread; an ``async def`` is waited for on the loop."""
+        return self._enqueue(_Call(hook, None)).addCallback(lambda result: waited_for(lambda: result))
+
+    def check(self) -> Deferred[None]:
+        """See `IEngine`."""
+        if self.health not in ("ready", "unhealthy"):
+            return succeed(None)
+        return checkup(self, self._hook(self.executor.check_health))
 
     def stop(self) -> Deferred[None]:
         """See `IEngine`."""
@@ -107,16 +121,14 @@ class ThreadEngine:
             self.health = "stopped"
             return outcome
 
-        closing = self._enqueue(_Call(self.executor.close, None))
-        closing.addCallback(lambda result: spawn(result) if iscoroutine(result) else result)
-        return closing.addBoth(stopped)
+        return self._hook(self.executor.close).addBoth(stopped)
 
     def dispatch(self, request: Request) -> Deferred[Response]:
         """See `IDispatcher`."""
         name = request.header.exec_endpoint
         method = find(self._calls, name)
         if method is None:
-            if self.health != "ready":
+            if not self._calls:
                 return fail(Unavailable(f"executor {self.name!r} is {self.health}"))
             return succeed(response_to(request, None))
         if not find(self.endpoints, name).blocking:

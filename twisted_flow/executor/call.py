@@ -7,7 +7,10 @@ from collections.abc import Callable, Coroutine, Iterable
 from inspect import isasyncgen, isgenerator
 from typing import Any
 
+import msgspec
+
 from ..document import Document, DocumentArray
+from ..document.spelling import located
 from ..errors import ExecutorError, FlowError, Reject
 from ..message import Request, Response
 from .table import ALWAYS, Endpoint
@@ -57,7 +60,7 @@ def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
 def _with_arguments(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request, Context], Any]:
     if endpoint.wants == ("docs",):
         return lambda request, context: method(docs=request.docs)
-    if endpoint.wants == ALWAYS:  # ``docs, **kwargs``: what most executors write, said without a loop
+    if endpoint.wants == ALWAYS and endpoint.parameters is None:  # ``docs, **kwargs``, as most say: without a loop
         return lambda request, context: method(
             docs=request.docs,
             parameters=request.parameters,
@@ -66,9 +69,23 @@ def _with_arguments(method: Callable[..., Any], endpoint: Endpoint) -> Callable[
             groundtruths_matrix=[request.groundtruths],
         )
     getters = [(name, _GETTERS[name]) for name in endpoint.wants if name != "context"]
+    if endpoint.parameters is not None:
+        getters = [(name, _typed(endpoint.parameters) if name == "parameters" else get) for name, get in getters]
     if "context" not in endpoint.wants:
         return lambda request, context: method(**{name: get(request) for name, get in getters})
     return lambda request, context: method(context=context, **{name: get(request) for name, get in getters})
+
+
+def _typed(kind: Any) -> Callable[[Request], Any]:
+    """How a method gets parameters of the type *kind*; what they are not is the caller's mistake."""
+
+    def get(request: Request) -> Any:
+        try:
+            return msgspec.convert(request.parameters, kind)
+        except msgspec.ValidationError as wrong:
+            raise located(wrong, request.parameters).below("/parameters") from None
+
+    return get
 
 
 def response_to(request: Request, result: Any) -> Response:

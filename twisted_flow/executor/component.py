@@ -16,7 +16,7 @@ from .call import Context, caller
 from .executor import Executor
 from .load import load
 from .requests import endpoints_marked
-from .spec import ExecutorSpec, from_file
+from .spec import ExecutorSpec
 from .table import Endpoint, endpoints_of, function_endpoints
 
 __all__ = ["component"]
@@ -30,6 +30,8 @@ def component(spec: ExecutorSpec) -> IExecutor:
     :raises ConfigurationError: if there is no such executor.
     """
     if isinstance(spec.uses, str) and spec.uses.endswith((".yml", ".yaml")):
+        from .file import from_file  # YAML only for those who use it
+
         spec = from_file(spec)
     uses = load(spec.uses, spec.py_modules) if isinstance(spec.uses, str) else spec.uses
     adapted = IExecutor(uses, None)
@@ -44,6 +46,11 @@ def component(spec: ExecutorSpec) -> IExecutor:
     raise ConfigurationError(
         f"uses= takes a class with @requests methods, an object of one, a function, or a string, not {uses!r}"
     )
+
+
+def _hook(executor: Any, name: str) -> Any:
+    """Call what the user's class may have, or not."""
+    return getattr(executor, name, lambda: None)()
 
 
 def _bound(executor: Any, endpoints: Mapping[str, Endpoint]) -> Calls:
@@ -64,9 +71,17 @@ class _ObjectExecutor:
         """See `IExecutor`."""
         return _bound(self.executor, self.endpoints)
 
+    def warm_up(self) -> Any:
+        """See `IExecutor`."""
+        return _hook(self.executor, "warm_up")
+
+    def check_health(self) -> Any:
+        """See `IExecutor`."""
+        return _hook(self.executor, "check_health")
+
     def close(self) -> Any:
         """See `IExecutor`."""
-        return getattr(self.executor, "close", lambda: None)()
+        return _hook(self.executor, "close")
 
 
 @implementer(IExecutor)
@@ -95,10 +110,18 @@ class _ClassExecutor:
         executor.__init__(**self.spec.uses_with)
         return _bound(executor, self.endpoints)
 
+    def warm_up(self) -> Any:
+        """See `IExecutor`."""
+        return _hook(self.executor, "warm_up")
+
+    def check_health(self) -> Any:
+        """See `IExecutor`."""
+        return _hook(self.executor, "check_health")
+
     def close(self) -> Any:
         """See `IExecutor`."""
         executor, self.executor = self.executor, None
-        return getattr(executor, "close", lambda: None)()
+        return _hook(executor, "close")
 
 
 @implementer(IExecutor)
@@ -113,6 +136,12 @@ class _FunctionExecutor:
     def open(self) -> Calls:
         """See `IExecutor`."""
         return {name: caller(self.function, endpoint) for name, endpoint in self.endpoints.items()}
+
+    def warm_up(self) -> None:
+        """See `IExecutor`: a function needs none."""
+
+    def check_health(self) -> None:
+        """See `IExecutor`: a function has none."""
 
     def close(self) -> None:
         """See `IExecutor`: there is nothing to close."""

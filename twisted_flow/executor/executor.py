@@ -51,6 +51,18 @@ class Executor:
         path.mkdir(parents=True, exist_ok=True)
         return str(path.resolve())
 
+    def warm_up(self) -> Any:
+        """Called once when the executor is made, where its methods run: the flow is not ready before that is done.
+
+        For a first prediction, say. May be an ``async def``.
+        """
+
+    def check_health(self) -> Any:
+        """Called now and then, where the methods run: if it raises, the flow tells that it is not ready.
+
+        May be an ``async def``.
+        """
+
     def close(self) -> Any:
         """Called once, when the flow stops. May be an ``async def``."""
 

@@ -51,12 +51,8 @@ def _by_name(name: str, modules: Mapping[str, ModuleType]) -> Any:
         executor = installed[name].executor
         return load(executor) if isinstance(executor, str) else executor
     known = [*installed, *(each for module in modules.values() for each in vars(module))]
-    where = (
-        f"in {', '.join(modules)}, and none is installed"
-        if modules
-        else "installed (FILE.py:Class names one in a file)"
-    )
-    raise ConfigurationError(f"there is no executor {name!r} {where}{nearest(name, known)}")
+    where = f"in {', '.join(modules)}, and none" if modules else "in a file (that is FILE.py:Class), nor one"
+    raise ConfigurationError(f"there is no executor {name!r} {where} that is installed{nearest(name, known)}")
 
 
 def plugins() -> dict[str, Any]:

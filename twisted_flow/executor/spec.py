@@ -1,16 +1,12 @@
-"""What a flow, or a YAML file, says of an executor."""
+"""What a flow says of an executor."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from ..config import read
-from .load import absolute
-
-__all__ = ["ExecutorSpec", "from_file"]
+__all__ = ["ExecutorSpec"]
 
 
 class ExecutorSpec(Struct, frozen=True, kw_only=True):
@@ -30,39 +26,3 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     uses_requests: dict[str, str] = {}
     """Endpoints to methods' names, in place of what the marks say."""
     workspace: str | None = None
-
-
-class _Metas(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an executor's file says of it beside the arguments."""
-
-    name: str | None = None
-    workspace: str | None = None
-    py_modules: list[str] | str = []
-
-
-class _File(Struct, frozen=True, forbid_unknown_fields=True, rename={"with_": "with"}):
-    """An executor's YAML file."""
-
-    jtype: str
-    with_: dict[str, Any] = {}
-    metas: _Metas = _Metas()
-    requests: dict[str, str] = {}
-
-
-def from_file(spec: ExecutorSpec) -> ExecutorSpec:
-    """*spec*, with what the YAML file that it uses says; what *spec* says itself wins.
-
-    :raises ConfigurationError: one line, if the file is wrong.
-    """
-    file = read(spec.uses)
-    said = file.convert(_File)
-    modules = [said.metas.py_modules] if isinstance(said.metas.py_modules, str) else said.metas.py_modules
-    return replace(
-        spec,
-        uses=absolute(said.jtype, file.folder),
-        py_modules=tuple(absolute(module, file.folder) for module in modules),
-        name=spec.name or said.metas.name,
-        uses_with=said.with_ | spec.uses_with,
-        uses_requests=said.requests | spec.uses_requests,
-        workspace=spec.workspace or said.metas.workspace,
-    )

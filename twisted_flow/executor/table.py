@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import dis
 import inspect
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -37,6 +39,8 @@ class Endpoint(Struct, frozen=True):
     """False for an ``async def`` without a single ``await``, which is done when its first step is."""
     branches: Literal["joined", "apart", "both"] = "joined"
     """How it takes the branches that meet before it: joined, as ``docs``; apart, as ``docs_matrix``; or both."""
+    parameters: Any = None
+    """The type that ``parameters`` have to be of: a msgspec Struct, a dataclass or a TypedDict. None: any dict."""
     summary: str = ""
     """The first line of the method's docstring."""
 
@@ -103,9 +107,22 @@ def _described(attribute: str, method: Callable[..., Any], title: str, skip: int
         tuple(name for name in OFFERED if name in wants),
         blocking=not (asynchronous or deferred),
         waits=not inspect.iscoroutinefunction(method) or _suspends(method),
+        parameters=_typed(method) if "parameters" in said else None,
         branches="joined" if not apart else "both" if "docs" in said else "apart",
         summary=(inspect.getdoc(method) or "").partition("\n")[0],
     )
+
+
+def _typed(method: Callable[..., Any]) -> Any:
+    """The annotation of ``parameters``, if that is a type with fields."""
+    try:
+        annotation = typing.get_type_hints(method, include_extras=True).get("parameters")
+    except Exception:  # names that are only there for a type checker
+        return None
+    fields = isinstance(annotation, type) and (
+        issubclass(annotation, Struct) or dataclasses.is_dataclass(annotation) or typing.is_typeddict(annotation)
+    )
+    return annotation if fields else None
 
 
 def _suspends(coroutine_function: Any) -> bool:

@@ -38,7 +38,7 @@ def openapi(settings: HTTPSettings, routes: tuple[Route, ...]) -> dict[str, Any]
         "openapi": "3.1.0",
         "info": {"title": settings.title, "description": settings.description, "version": __version__},
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas([route.parameters for route in routes if route.parameters is not None])},
     }
 
 
@@ -107,6 +107,10 @@ _PARAMETERS = [
 
 def _body_schema(route: Route) -> dict[str, Any]:
     reference: dict[str, Any] = {"$ref": _REF.format(name="PostBody")}
+    if route.parameters is not None:
+        (parameters,), _ = msgspec.json.schema_components([route.parameters], ref_template=_REF)
+        required = ["parameters"] if any(field.required for field in _fields(route.parameters)) else []
+        return {**reference, "properties": {"parameters": parameters}, "required": required}
     return reference if route.endpoint is not None else {**reference, "required": ["execEndpoint"]}
 
 
@@ -115,9 +119,14 @@ def _example(route: Route) -> dict[str, Any]:
     return example if route.endpoint is not None else {**example, "execEndpoint": "/index"}
 
 
-def _schemas() -> dict[str, Any]:
-    """The schemas of all messages by their names."""
-    _, schemas = msgspec.json.schema_components([PostBody, PostAnswer, Problem], ref_template=_REF)
+def _fields(kind: Any) -> Any:
+    info: Any = msgspec.inspect.type_info(kind)
+    return info.fields
+
+
+def _schemas(parameters: list[Any]) -> dict[str, Any]:
+    """The schemas of all messages, and of *parameters*' types, by their names."""
+    _, schemas = msgspec.json.schema_components([PostBody, PostAnswer, Problem, *parameters], ref_template=_REF)
     document = {"$ref": _REF.format(name="Document")}
     item = {"anyOf": [document, {"type": "string", "description": "A document with this text"}]}
     schemas["Document"]["additionalProperties"] = {"description": "What is no field of a document becomes a tag"}

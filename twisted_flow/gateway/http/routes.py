@@ -32,6 +32,8 @@ class Route(Struct, frozen=True, kw_only=True):
     operation_id: str | None = None
     include_in_schema: bool = True
     name: str | None = None
+    parameters: Any = None
+    """The type of the parameters, where the executor's method says one."""
 
 
 def check_route(route: Route) -> None:
@@ -98,6 +100,6 @@ def flow_routes(settings: HTTPSettings, endpoints: Mapping[str, Any]) -> tuple[R
 
 def _described(route: Route, endpoints: Mapping[str, Any]) -> Route:
     found = find(endpoints, route.endpoint) if route.endpoint is not None else None
-    if route.description is not None or not found or not found.summary:
+    if not found:
         return route
-    return replace(route, description=found.summary)
+    return replace(route, description=route.description or found.summary or None, parameters=found.parameters)
