@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from ..errors import ConfigurationError
 from ..executor.spec import ExecutorSpec
 from ..suggestion import nearest
 from .graph import GATEWAY, NodeConfig, ends
+from .plot import mermaid, svg
 
 if TYPE_CHECKING:
     from typing import Self
@@ -105,6 +107,27 @@ class Topology:
     def num_executors(self) -> int:
         """How many executors there are, those that only join counted too."""
         return len(self._nodes)
+
+    def plot(self, output: str | pathlib.Path | None = None) -> str:
+        """A picture of the graph: SVG, or Mermaid's text where *output* ends with ``.mmd``.
+
+        :param output: the file to write it to; None: it is only returned.
+        :return: the picture.
+        :raises ConfigurationError: if the executors make no graph.
+        """
+        path = None if output is None else pathlib.Path(output)
+        picture = self.to_mermaid() if path is not None and path.suffix == ".mmd" else svg(self._nodes)
+        if path is not None:
+            path.write_text(picture, encoding="utf-8")
+        return picture
+
+    def to_mermaid(self) -> str:
+        """The graph in Mermaid's language, which many a README shows as a picture."""
+        return mermaid(self._nodes)
+
+    def _repr_svg_(self) -> str:
+        """What a notebook shows."""
+        return svg(self._nodes)
 
     def __getitem__(self, name: str | int) -> NodeConfig:
         """What was said of an executor, by its name, or by when it was added."""
