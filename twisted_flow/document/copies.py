@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from .array import DocumentArray
 
@@ -21,6 +21,11 @@ MUTABLE = (
 """The fields whose values can be changed in place; all others are numbers, strings and bytes."""
 
 
+_RELATIVES = ("_chunks", "_matches")
+_OTHERS = tuple(name for name in MUTABLE if name not in _RELATIVES)
+_shallow: Any = Struct.__copy__  # type: ignore[attr-defined]
+
+
 def copied(documents: Iterable[Document]) -> DocumentArray:
     """A copy of each of *documents*."""
     return DocumentArray(map(copied_one, documents))
@@ -28,31 +33,28 @@ def copied(documents: Iterable[Document]) -> DocumentArray:
 
 def copied_one(document: Document) -> Document:
     """A copy of *document*: about a tenth of what ``copy.deepcopy`` costs."""
-    twin = copy.copy(document)
-    if document._chunks:
-        twin._chunks = list(map(copied_one, document._chunks))
-    if document._matches:
-        twin._matches = list(map(copied_one, document._matches))
-    twin.tags = {name: _value(value) for name, value in document.tags.items()}
-    twin.location = list(document.location)
-    twin._blob, twin._embedding = _value(document._blob), _value(document._embedding)
-    twin._graph = _value(document._graph)
-    twin._scores, twin._evaluations = _value(document._scores), _value(document._evaluations)
+    twin: Document = _shallow(document)
+    for name in _RELATIVES:
+        setattr(twin, name, list(map(copied_one, getattr(document, name))))
+    for name in _OTHERS:
+        value = getattr(document, name)
+        if value is not UNSET and value is not None:
+            setattr(twin, name, _value(value))
     return twin
 
 
 def _value(value: Any) -> Any:
     kind = type(value)
-    if kind is str or kind is int or kind is float or value is None:
+    if kind is str or kind is int or kind is float or value is None or value is UNSET:
         return value
     if kind is bytearray or kind is memoryview:
         return bytearray(value)
     if kind is dict:
         return {name: _value(item) for name, item in value.items()}
     if kind is list:
-        return list(map(_value, value))
+        return list(map(_value, value)) if value else []
     if isinstance(value, Struct):
-        twin = copy.copy(value)
+        twin: Any = _shallow(value)
         for name in value.__struct_fields__:
             setattr(twin, name, _value(getattr(value, name)))
         return twin

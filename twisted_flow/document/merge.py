@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from .array import DocumentArray
 from .document import Document
@@ -20,12 +21,12 @@ __all__ = ["merge"]
 Conflict = Callable[[str, str], None]
 """Told the id of a document, and the field (or field and key) that was changed in two ways."""
 
+_FIELDS = Document.__struct_fields__
 _CONTENT = tuple(f"_{name}" for name in CONTENTS)
-_BY_ID = ("_chunks", "_matches")
-_BY_KEY = ("tags", "_scores", "_evaluations")
-_WHOLE = tuple(
-    name for name in Document.__struct_fields__ if name not in {*_CONTENT, *_BY_ID, *_BY_KEY, "id", "mime_type"}
-)
+_OF_CONTENT = {*_CONTENT, "mime_type"}
+_BY_ID = {"_chunks", "_matches"}
+_BY_KEY = {"tags", "_scores", "_evaluations"}
+_WHOLE = {*_FIELDS} - _OF_CONTENT - _BY_ID - _BY_KEY - {"id"}
 _MISSING = object()
 
 
@@ -40,6 +41,9 @@ def merge(
 
     :param conflict: told what was changed in two ways.
     """
+    ids = [document.id for document in before]
+    if len(set(ids)) == len(ids) and all([document.id for document in branch] == ids for branch in branches):
+        return DocumentArray(_merged(base, its, conflict) for base, *its in zip(before, *branches, strict=True))
     base, sides = _by_id(before), [_by_id(branch) for branch in branches]
     merged = DocumentArray()
     for key in _order(base, sides):
@@ -81,26 +85,27 @@ def _blank(id: str) -> Document:
 def _merged(base: Document, versions: Sequence[Document], conflict: Conflict) -> Document:
     """*versions* of one document, which was *base*: the first of them, changed."""
     merged = versions[0]
-    for name in _WHOLE:
-        values = [getattr(version, name) for version in versions]
-        setattr(merged, name, _settled(getattr(base, name), values, base.id, name, conflict))
+    changed = _changed(list(zip(astuple(base), *map(astuple, versions), strict=True)))
+    for name, (before, *values) in changed.items():
+        if name in _WHOLE:
+            setattr(merged, name, _settled(before, values, base.id, name, conflict))
+        elif name in _BY_KEY:
+            setattr(merged, name, _merged_by_key(before, values, base.id, name, conflict))
+        elif name in _BY_ID:
+            setattr(merged, name, list(merge(before, values, conflict)))
+    if not changed.keys().isdisjoint(_OF_CONTENT):
+        _merge_content(merged, base, versions, conflict)
+    return merged
+
+
+def _merge_content(merged: Document, base: Document, versions: Sequence[Document], conflict: Conflict) -> None:
+    """Of what documents have at most one, one stands; and the type goes with it."""
     before, *contents = (tuple(getattr(each, name) for name in _CONTENT) for each in (base, *versions))
     content = _settled(before, contents, base.id, "content", conflict)
+    types = [version.mime_type for version, its in zip(versions, contents, strict=True) if its in (content, before)]
+    merged.mime_type = _settled(base.mime_type, types, base.id, "mime_type", conflict)
     for name, value in zip(_CONTENT, content, strict=True):
         setattr(merged, name, value)
-    types = [  # the type belongs to the content: what goes with one that does not stand says nothing
-        version.mime_type for version, its in zip(versions, contents, strict=True) if its in (content, before)
-    ]
-    merged.mime_type = _settled(base.mime_type, types, base.id, "mime_type", conflict)
-    for name in _BY_KEY:
-        entries = [getattr(version, name) for version in versions]
-        if any(entries) or getattr(base, name):
-            setattr(merged, name, _merged_by_key(getattr(base, name), entries, base.id, name, conflict))
-    for name in _BY_ID:
-        relatives = [getattr(version, name) for version in versions]
-        if any(relatives) or getattr(base, name):
-            setattr(merged, name, list(merge(getattr(base, name), relatives, conflict)))
-    return merged
 
 
 def _merged_by_key(
@@ -123,6 +128,24 @@ def _settled(base: Any, values: Sequence[Any], id: str, name: str, conflict: Con
     if not all(_equal(value, changed[0]) for value in changed[1:]):
         conflict(id, name.lstrip("_"))
     return changed[0]
+
+
+def _changed(columns: list[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+    """The fields that are not the same in all versions, with their values; relatives too, wherever there are any."""
+    count = len(columns[0])
+    try:  # at once, in C
+        found = {
+            name: column
+            for name, column in zip(_FIELDS, columns, strict=True)
+            if name not in _BY_ID and column.count(column[0]) != count
+        }
+    except ValueError:  # numpy's arrays do not say
+        found = {
+            name: column
+            for name, column in zip(_FIELDS, columns, strict=True)
+            if name not in _BY_ID and not all(_equal(value, column[0]) for value in column)
+        }
+    return found | {name: columns[_FIELDS.index(name)] for name in _BY_ID if any(columns[_FIELDS.index(name)])}
 
 
 def _equal(one: Any, other: Any) -> bool:

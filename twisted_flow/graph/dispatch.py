@@ -114,14 +114,21 @@ def _chain(nodes: Sequence[Node]) -> tuple[NodeConfig, ...]:
 def _go_on(response: Response, node: Node) -> Deferred[Response]:
     """From where *response* was made on to *node*; what was asked at first stays what is answered."""
     asked = response.request
-    request = replace(asked, docs=response.docs, groundtruths=response.groundtruths)
+    if response.docs is asked.docs and response.groundtruths is asked.groundtruths:  # changed in place
+        request = asked
+    else:
+        request = replace(asked, docs=response.docs, groundtruths=response.groundtruths)
     later = node.visit(request)
     done = result_of(later)
     if done is None:
         return later.addCallback(_joined, response)
-    return succeed(_joined(done, response))
+    joined = _joined(done, response)
+    return later if joined is done else succeed(joined)
 
 
 def _joined(later: Response, response: Response) -> Response:
+    if later.request is response.request:
+        later.routes[:0] = response.routes
+        return later
     routes = response.routes + later.routes
     return Response(response.request, later.docs, later.groundtruths, routes, later.status)

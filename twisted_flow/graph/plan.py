@@ -34,13 +34,10 @@ class Stop(Struct, frozen=True):
     node: str | None
     source: int | Join
     """The stop whose documents it takes; or several, joined."""
+    sources: tuple[int, ...] = ()
+    """The stops that it takes documents of, one by one."""
     branches: Branches = "joined"
     """How it takes them: joined, apart (one for each node that it needs), or both."""
-
-    @property
-    def sources(self) -> tuple[int, ...]:
-        """The stops that it takes documents of."""
-        return _leaves(self.source)
 
 
 class Plan(Struct, frozen=True):
@@ -87,15 +84,15 @@ def plan(nodes: Sequence[NodeConfig], visited: Mapping[str, Branches]) -> Plan:
         needed = [source[name] for name in node.needs]
         if node.name in visited and len(needed) > 1 and visited[node.name] != "joined":
             each = Join(way.base(needed), tuple(needed))
-            source[node.name] = way.stop(Stop(node.name, each, visited[node.name]))
+            source[node.name] = way.stop(node.name, each, visited[node.name])
             continue
         here = way.joined(needed)
         if node.name in visited:
-            source[node.name] = way.stop(Stop(node.name, here))
+            source[node.name] = way.stop(node.name, here)
         else:
-            source[node.name] = here if isinstance(here, int) else way.stop(Stop(None, here))
+            source[node.name] = here if isinstance(here, int) else way.stop(None, here)
     here = way.joined([source[name] for name in ends(nodes)])
-    end = here if isinstance(here, int) else way.stop(Stop(None, here))
+    end = here if isinstance(here, int) else way.stop(None, here)
     return _finished(way.stops, end)
 
 
@@ -119,9 +116,9 @@ class _Way:
         self.stops: list[Stop] = [Stop(None, REQUEST)]
         self._above: list[int] = [REQUEST]
 
-    def stop(self, stop: Stop) -> int:
-        self.stops.append(stop)
-        self._above.append(stop.source if isinstance(stop.source, int) else stop.source.base)
+    def stop(self, node: str | None, source: int | Join, branches: Branches = "joined") -> int:
+        self.stops.append(Stop(node, source, _leaves(source), branches))
+        self._above.append(source if isinstance(source, int) else source.base)
         return len(self.stops) - 1
 
     def _line(self, place: int) -> list[int]:

@@ -41,7 +41,8 @@ def walk(plan: Plan, request: Request, visits: Mapping[str, Visit]) -> Deferred[
 
 
 def _copied(documents: Documents) -> Documents:
-    return copied(documents[0]), copied(documents[1])
+    docs, groundtruths = documents
+    return copied(docs), copied(groundtruths) if groundtruths else DocumentArray()
 
 
 class _Walk:
@@ -128,10 +129,9 @@ class _Walk:
                 id=self.request.request_id, field=field, document=document, node=stop.node or "the end",
             )  # fmt: skip
 
-        return (
-            merge(base[0], [documents for documents, _ in branches], conflict),
-            merge(base[1], [groundtruths for _, groundtruths in branches], conflict),
-        )
+        documents, groundtruths = zip(*branches, strict=True)
+        truths = merge(base[1], groundtruths, conflict) if any(groundtruths) else DocumentArray()
+        return merge(base[0], documents, conflict), truths
 
     def _visited(self, response: Response, place: int, request: Request) -> None:
         self.under_way.pop(place, None)
