@@ -89,9 +89,9 @@ class IEngine(IDispatcher):
     health = Attribute("``str``: 'new', 'starting', 'ready', 'unhealthy' (it says so itself), 'stopping' or 'stopped'.")
 
     def start() -> Deferred[None]:
-        """Make the executor.
+        """Make the executor, and have it warm up.
 
-        :return: fails with whatever the executor's constructor raised.
+        :return: fails with whatever the executor's constructor, or its warm-up, raised; then it has to be stopped.
         """
 
     def check() -> Deferred[None]:

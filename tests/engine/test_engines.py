@@ -295,18 +295,21 @@ class TestHooks:
         assert engine.health == "stopped"
 
     def test_warm_up_that_raises(self, word: str, kind: str) -> None:
-        """An executor that cannot warm up has not started."""
+        """An executor that cannot warm up has not started; it is closed all the same."""
 
         class Cold(Hooked):
             def note(self, what: str) -> None:
+                super().note(what)
                 if what == "warm":
                     raise ValueError("too cold")
 
-        engine = make_engine(component(ExecutorSpec(uses=Cold, uses_with={"kind": kind})), word)
+        engine: Any = make_engine(component(ExecutorSpec(uses=Cold, uses_with={"kind": kind})), word)
         with pytest.raises(ValueError, match="too cold"):
             wait_for(engine.start)
-        assert engine.health != "ready"
+        assert engine.health == "starting"
+        executor = engine.executor.executor
         wait_for(engine.stop)
+        assert (engine.health, [what for what, _ in executor.log]) == ("stopped", ["init", "warm", "close"])
 
 
 class TestThread:

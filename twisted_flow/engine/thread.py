@@ -87,18 +87,17 @@ class ThreadEngine:
 
         def opened(calls: Any) -> Deferred[Any]:
             self._calls = calls
-            return self._hook(self.executor.warm_up)
+            return self._hook(self.executor.warm_up).addCallback(warm)
 
         def warm(_: Any) -> None:
             self.health = "ready"
 
-        def failed(failure: Failure) -> Failure:
+        def not_made(failure: Failure) -> Failure:
             self._inbox.put(None)
             self.health = "stopped"
             return failure
 
-        opening = self._enqueue(_Call(self.executor.open, None)).addCallback(opened)
-        return opening.addCallbacks(warm, failed)
+        return self._enqueue(_Call(self.executor.open, None)).addCallbacks(opened, not_made)
 
     def _hook(self, hook: Callable[[], Any]) -> Deferred[Any]:
         """What *hook* returns, called in the thread; an ``async def`` is waited for on the loop."""
