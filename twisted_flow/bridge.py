@@ -6,6 +6,7 @@ Of all other modules only `endpoint` knows both worlds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 from collections import deque
@@ -27,6 +28,7 @@ __all__ = [
     "run_in_reactor",
     "spawn",
     "to_future",
+    "wait_a_while",
     "when_running",
 ]
 
@@ -102,6 +104,12 @@ def to_future(deferred: Deferred[T]) -> asyncio.Future[T]:
     """*deferred*, for a coroutine that awaits it; cancelling reaches it."""
     future: asyncio.Future[T] = deferred.asFuture(asyncio.get_running_loop())
     return future
+
+
+async def wait_a_while(signal: Signal, seconds: float) -> None:
+    """Wait for *signal*, but no longer than *seconds*."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(signal.wait(), seconds)
 
 
 class _SideLoop:

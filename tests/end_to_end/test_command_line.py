@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 import pytest
 import websockets.sync.client
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support import HELLO, TIMEOUT, Server, connect, free_port, post, replies, serving
 from twisted_flow.tap import Options
@@ -273,17 +274,23 @@ class Fragile(Executor):
 """
 
     def test_told(self, folder: pathlib.Path) -> None:
-        """An executor that says that it is unhealthy is told by ``/status`` and in the log, until it is well again."""
+        """An executor that says that it is unhealthy is told by ``/status``, gRPC's health and the log, until it is well."""
         (folder / "fragile.py").write_text(self.EXECUTOR)
-        options = ["--uses=fragile.py:Fragile", "--health-interval=0.05"]
-        with serving(*options, cwd=folder) as server:
+        options = ["--uses=fragile.py:Fragile", "--health-interval=0.05", "--protocol=http", "--protocol=grpc"]
+        number = free_port()
+        channel = grpc.insecure_channel(f"127.0.0.1:{number}")
+        with serving(*options, "--port=0", f"--port={number}", cwd=folder) as server, channel:
             server.wait_for_line("warming up")
             assert ask(server.port, "/status")["ready"] is True  # type: ignore[attr-defined]
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+            assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
             (folder / "ill").touch()
             server.wait_for_line("executor executor0 is unhealthy: RuntimeError: the model is gone")
             told = ask(server.port, "/status")  # type: ignore[attr-defined]
             assert (told["ready"], told["executors"]) == (False, {"executor0": "unhealthy"})
+            assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
             (folder / "ill").unlink()
+            assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
             server.wait_for_line("executor executor0 is well again")
             assert ask(server.port, "/status")["ready"] is True  # type: ignore[attr-defined]
 

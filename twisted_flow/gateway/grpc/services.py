@@ -7,11 +7,12 @@ from typing import Any
 
 import grpc
 
-from ...bridge import Signal
+from ...bridge import Signal, wait_a_while
 from ...document.descriptor import FILES, message
 
 __all__ = ["Health", "Reflection", "handler"]
 
+_LOOK = 1.0  # seconds between two looks of who watches
 _SERVING, _NOT_SERVING, _UNKNOWN = 1, 2, 3
 
 
@@ -62,10 +63,15 @@ class Health:
         return self._response(status=status)
 
     async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Tell now, and when it changes."""
-        yield self._response(status=self.status(request.service))
-        await self._changed.wait()
-        yield self._response(status=self.status(request.service))
+        """Tell now, and whenever it changes, until the server stops."""
+        told = self.status(request.service)
+        yield self._response(status=told)
+        while not self.stopping:
+            await wait_a_while(self._changed, _LOOK)
+            now = self.status(request.service)
+            if now != told:
+                told = now
+                yield self._response(status=told)
 
 
 class Reflection:
