@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import Any
 
 import pytest
@@ -139,6 +140,25 @@ class TestFailure:
         assert isinstance(answer.result.value, NotFound)  # type: ignore[union-attr]
         answer.addErrback(lambda _: None)
         assert (right.cancelled, after.requests) == (1, [])
+
+    def test_at_once(self) -> None:
+        """Where the first branch fails at once, the others do not begin."""
+        failing, other = Dispatcher(lambda asked: (_ for _ in ()).throw(NotFound("x"))), Dispatcher()
+        answer = flow(graph(b="gateway", c="gateway"), b=failing, c=other).dispatch(request(Document()))
+        answer.addErrback(lambda failure: failure.trap(NotFound))
+        assert (answer.result, other.requests) == (NotFound, [])
+
+    @pytest.mark.parametrize("early", [True, False])
+    def test_what_cannot_be_copied(self, early: bool) -> None:
+        """Documents that cannot be copied are an error of that request, and nothing waits for ever."""
+        held = Held()
+        dispatcher = flow(DIAMOND, a=held, b=Dispatcher(), c=Dispatcher(), d=Dispatcher())
+        answer = dispatcher.dispatch(request(Document(tags={"lock": threading.Lock()} if early else {})))
+        if not early:
+            held.requests[0].docs[0].tags["lock"] = threading.Lock()
+        held.release()
+        answer.addErrback(lambda failure: failure.trap(TypeError))
+        assert answer.result is TypeError
 
     def test_cancel(self) -> None:
         """Cancelling reaches every branch."""

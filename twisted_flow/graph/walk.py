@@ -36,7 +36,7 @@ def walk(plan: Plan, request: Request, visits: Mapping[str, Visit]) -> Deferred[
     :param visits: how a node is visited, by its name.
     """
     walking = _Walk(plan, request, visits)
-    walking.deliver(REQUEST, (request.docs, request.groundtruths))
+    walking.go_on(walking.deliver, REQUEST, (request.docs, request.groundtruths))
     return walking.answer
 
 
@@ -55,7 +55,17 @@ class _Walk:
         self.bases: dict[int, Documents] = {}
         self.visited: dict[int, Response] = {}
         self.under_way: dict[int, Deferred[Response]] = {}
-        self.failed = False
+        self.over = False
+        """Whether it has failed."""
+
+    def go_on(self, step: Callable[..., None], *arguments: Any) -> None:
+        """Take *step*, unless all is over; what it raises (documents that cannot be copied, say) is the answer."""
+        if self.over:
+            return
+        try:
+            step(*arguments)
+        except Exception:
+            self._fail(Failure())
 
     def deliver(self, place: int, documents: Documents) -> None:
         """Hand on what a stop has made; all copies are made before the first of them is changed."""
@@ -74,7 +84,7 @@ class _Walk:
         if place == self.plan.end:
             self._end(given[-1])
         for stop in full:
-            self._arrive(stop)
+            self.go_on(self._arrive, stop)
 
     def _arrive(self, place: int) -> None:
         """All that a stop takes is there."""
@@ -93,7 +103,9 @@ class _Walk:
             self._visited(done, place, request)
             return
         self.under_way[place] = response
-        response.addCallbacks(self._visited, self._failed, callbackArgs=(place, request), errbackArgs=(place,))
+        response.addCallbacks(
+            lambda response: self.go_on(self._visited, response, place, request), self._failed, errbackArgs=(place,)
+        )
 
     def _inbox(self, place: int) -> Iterator[Documents]:
         """What a stop takes, in its order."""
@@ -145,15 +157,23 @@ class _Walk:
     def _failed(self, failure: Failure, place: int) -> None:
         self.under_way.pop(place, None)
         if place in self.plan.awaited:
-            if not self.failed:
-                self.failed = True
-                self._cancel()
-                self.answer.errback(failure)
+            self._fail(failure)
         elif not failure.check(CancelledError):
             log.error(
                 "request {id}: {node}, which nobody waits for: {error}",
                 id=self.request.request_id, node=self.plan.stops[place].node, error=failure.getErrorMessage(),
             )  # fmt: skip
+
+    def _fail(self, failure: Failure) -> None:
+        """The first failure is the answer, if there is none yet."""
+        if self.over:
+            return
+        self.over = True
+        self._cancel()
+        if self.answer.called:
+            log.failure("request {id}: after its answer", failure, id=self.request.request_id)
+        else:
+            self.answer.errback(failure)
 
     def _cancel(self) -> None:
         for response in list(self.under_way.values()):
