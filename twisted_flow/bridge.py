@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import sys
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -17,7 +18,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorCore
-from twisted.logger import Logger
+from twisted.logger import Logger, STDLibLogObserver, globalLogBeginner
 
 __all__ = [
     "Mailbox",
@@ -191,6 +192,15 @@ def when_running(function: Callable[[], Any]) -> Deferred[Any]:
     return result
 
 
+def _log_as_python_does() -> None:
+    """Hand the log to ``logging``, where a Python program looks for it, unless it goes somewhere already."""
+    if getattr(globalLogBeginner, "_temporaryObserver", None) is None:
+        return
+    shown = warnings.showwarning
+    globalLogBeginner.beginLoggingTo([STDLibLogObserver()], redirectStandardIO=False)
+    warnings.showwarning = shown  # those are the program's own
+
+
 class _Background:
     """The process's one reactor, running in a daemon thread for users who run none themselves."""
 
@@ -207,6 +217,7 @@ class _Background:
             if not cast(Any, reactor).running:
                 if cls.thread is not None:
                     raise RuntimeError("the reactor has been stopped, and a stopped reactor cannot run again")
+                _log_as_python_does()
                 ready = threading.Event()
                 cls.thread = threading.Thread(target=cls._run, args=(reactor, ready), name="reactor", daemon=True)
                 cls.thread.start()

@@ -23,7 +23,7 @@ __all__ = ["ConfigFile", "dump", "read"]
 T = TypeVar("T")
 Path = tuple[str | int, ...]
 
-_VARIABLE = re.compile(r"\$(?:\$|\{\{\s*ENV\.([A-Za-z_]\w*)\s*\}\}|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
+_VARIABLE = re.compile(r"\$(?:\$|\{\{\s*ENV\.([A-Za-z_]\w*)\s*\}\}|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|(\{))")
 _STAND_IN = "\ue000"  # of the private use area; YAML takes it for a letter, where it would stumble over the braces
 _MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
@@ -58,6 +58,11 @@ class ConfigFile:
             path = path[:-1]
         return self._error(self._places.get(path), reason)
 
+    def place(self, path: Path) -> str:
+        """Where *path* stands: file, line and column."""
+        line, column = self._places[path]
+        return f"{self.name}:{line + 1}:{column + 1}"
+
     def _error(self, place: tuple[int, int] | None, reason: str) -> ConfigurationError:
         where = self.name if place is None else f"{self.name}:{place[0] + 1}:{place[1] + 1}"
         return ConfigurationError(f"{where}: {reason}")
@@ -85,7 +90,7 @@ class ConfigFile:
         return self.error(path, f"there is no key {path[-1]!r}{nearest(str(path[-1]), list(known))}")
 
     def _stand_in(self, found: re.Match[str]) -> str:
-        name = found[1] or found[2] or found[3]
+        name = found[1] or found[2] or found[3] or found[4]
         stand_in = _STAND_IN * (len(found[0]) - 1) + chr(0xE001 + len(self._variables) % 0x1000)
         self._variables[stand_in] = name or ""
         return stand_in
@@ -126,6 +131,8 @@ class ConfigFile:
         for stand_in, name in self._variables.items():
             if stand_in not in text:
                 continue
+            if name == "{":
+                raise self.error(path, "after a dollar stands {NAME} or {{ ENV.NAME }}; $$ is a dollar")
             value = "$" if not name else os.environ.get(name)
             if value is None:
                 near = nearest(name, list(os.environ))

@@ -15,6 +15,7 @@ from .client.client import Client
 from .client.verbs import verb
 from .errors import ConfigurationError
 from .gateway.http.routes import HTTPSettings, Route, check_route
+from .graph.graph import NodeConfig
 from .graph.topology import Topology
 from .limits import Limits, checked
 from .listener import listeners
@@ -95,6 +96,14 @@ class Flow(Topology):
         self._client: Client | None = None
         self._closed = threading.Event()
 
+    def _append(self, node: NodeConfig) -> None:
+        self._must_not_run()
+        super()._append(node)
+
+    def _must_not_run(self) -> None:
+        if self._service is not None:
+            raise RuntimeError("the flow has started, and stays as it is: close it first")
+
     def expose_endpoint(
         self,
         exec_endpoint: str,
@@ -135,6 +144,7 @@ class Flow(Topology):
             name=name,
         )
         check_route(route)
+        self._must_not_run()
         self._exposed.append(route)
         return self
 
@@ -188,6 +198,7 @@ class Flow(Topology):
             nodes=tuple(self._nodes),
             http=msgspec.structs.replace(self._http, exposed=tuple(self._exposed)),
             limits=self._limits,
+            workspace=self.workspace,
         )
 
     @classmethod
@@ -208,29 +219,11 @@ class Flow(Topology):
         """
         from .flow_file import written
 
-        text = written(self._settings(), tuple(self._nodes), tuple(self._exposed))
+        listening = {"protocol": self.protocol, "port": self._ports, "listen": self._listen}
+        text = written(self.config, listening)
         if path is not None:
             pathlib.Path(path).write_text(text, encoding="utf-8")
         return text
-
-    def _settings(self) -> dict[str, Any]:
-        http = self._http
-        return {
-            "protocol": self.protocol,
-            "port": self._ports,
-            "listen": self._listen,
-            "host": self.host,
-            "name": self.name,
-            "cors": http.cors,
-            "title": http.title,
-            "description": http.description,
-            "no_debug_endpoints": not http.debug_endpoints,
-            "no_crud_endpoints": not http.crud_endpoints,
-            "docs": http.docs,
-            "workspace": self.workspace,
-            "limits": self._limits,
-            "debug": http.debug,
-        }
 
     def __conform__(self, interface: Any) -> Any:
         """``IService(flow)``: the flow as a service, for a ``.tac`` file or another plugin."""
@@ -282,6 +275,8 @@ class Flow(Topology):
         """Call the flow, which is started: see `Client.post`."""
         if self._service is None:
             raise RuntimeError("the flow is not started: use it in a `with`")
+        if not self.port:
+            raise ConfigurationError("the flow listens at an endpoint without a port, which its client cannot reach")
         if self._client is None:
             host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
             self._client = Client(protocol=self._protocols[0], host=host, port=self.port)

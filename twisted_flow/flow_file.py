@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import pathlib
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,12 +12,12 @@ from .config import ConfigFile, dump, read
 from .errors import ConfigurationError
 from .executor.load import absolute
 from .executor.spec import ExecutorSpec
-from .gateway.http.routes import Route
 from .graph.graph import NodeConfig, ordered
 from .limits import Limits
 
 if TYPE_CHECKING:
     from .flow import Flow
+    from .service import FlowConfig
 
 __all__ = ["build", "written"]
 
@@ -86,26 +85,35 @@ class FlowFile(Struct, frozen=True, forbid_unknown_fields=True, rename={"with_":
     expose: list[Exposed] = []
 
 
-def build(make: type[Flow], source: str | pathlib.Path, settings: dict[str, Any]) -> Flow:
+def build(
+    make: type[Flow], source: str | pathlib.Path, settings: dict[str, Any], defaults: dict[str, Any] | None = None
+) -> Flow:
     """The flow that the file called *source* describes; *settings*, arguments of *make*, win over what it says.
 
+    :param defaults: arguments of *make*, where neither says them.
     :raises ConfigurationError: one line, with the place in the file.
     """
     file = read(source)
     said = file.convert(FlowFile)
     path: tuple[str | int, ...] = ("with",)
     try:
-        flow = make(**(_given(file, path, said.with_) | settings))
+        given = _given(file, path, said.with_)
+        flow = make(**((defaults or {}) | given | settings))
         for key in ("executors", "pods"):
             for position, entry in enumerate(getattr(said, key)):
                 path = (key, position)
-                _add(flow, entry, file)
+                _add(flow, entry, file, file.place(path))
         _check(flow, file)
         for position, exposed in enumerate(said.expose):
             path = ("expose", position)
             flow.expose_endpoint(**_given(file, path, exposed))
     except ConfigurationError as wrong:
-        raise (wrong if str(wrong).startswith(f"{file.name}:") else file.error(path, str(wrong))) from None
+        if str(wrong).startswith(f"{file.name}:"):
+            raise
+        argument = str(wrong).partition("=")[0]
+        if path == ("with",) and argument in settings:
+            raise  # not the file's mistake
+        raise file.error((*path, argument) if argument in given else path, str(wrong)) from None
     return flow
 
 
@@ -129,7 +137,7 @@ def _given(file: ConfigFile, path: tuple[str | int, ...], said: Struct) -> dict[
     return {name: getattr(said, name) for name in raw}
 
 
-def _add(flow: Flow, entry: Entry, file: ConfigFile) -> None:
+def _add(flow: Flow, entry: Entry, file: ConfigFile, place: str) -> None:
     modules = [entry.py_modules] if isinstance(entry.py_modules, str) else entry.py_modules
     add = flow.inspect if entry.floating else flow.add
     add(
@@ -142,25 +150,44 @@ def _add(flow: Flow, entry: Entry, file: ConfigFile) -> None:
         uses_requests=entry.uses_requests,
         engine=entry.engine,
     )
+    flow.placed(place)
 
 
-def written(settings: dict[str, Any], nodes: tuple[NodeConfig, ...], exposed: tuple[Route, ...]) -> str:
-    """The YAML that `build` makes the same flow of.
+def written(config: FlowConfig, listening: dict[str, Any]) -> str:
+    """The YAML that `build` makes the flow of *config* of.
 
+    :param listening: protocol, port and listen, as they were given.
     :raises ConfigurationError: where something in it cannot be said in a file.
     """
-    routes = [{**msgspec.to_builtins(route), "exec_endpoint": route.endpoint} for route in exposed]
+    routes = [{**msgspec.to_builtins(route), "exec_endpoint": route.endpoint} for route in config.http.exposed]
     for route in routes:
         del route["endpoint"], route["parameters"]  # the latter is the executor's to say
     return dump(
         {
             "jtype": "Flow",
             "version": "1",
-            "with": msgspec.to_builtins(_unusual(settings, Settings)),
-            "executors": [_entry(node) for node in nodes],
+            "with": msgspec.to_builtins(_unusual(listening | _settings(config), Settings)),
+            "executors": [_entry(node) for node in config.nodes],
             **({"expose": [_unusual(route, Exposed) for route in routes]} if routes else {}),
         }
     )
+
+
+def _settings(config: FlowConfig) -> dict[str, Any]:
+    http = config.http
+    return {
+        "host": config.host,
+        "name": config.name,
+        "cors": http.cors,
+        "title": http.title,
+        "description": http.description,
+        "no_debug_endpoints": not http.debug_endpoints,
+        "no_crud_endpoints": not http.crud_endpoints,
+        "docs": http.docs,
+        "workspace": config.workspace,
+        "limits": config.limits,
+        "debug": http.debug,
+    }
 
 
 def _unusual(values: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
@@ -174,7 +201,7 @@ def _entry(node: NodeConfig) -> dict[str, Any]:
     said = {
         "name": node.name,
         "uses": None if spec.uses is None else _named(spec.uses, node.name),
-        "py_modules": list(spec.py_modules),
+        "py_modules": [absolute(module, pathlib.Path.cwd()) for module in spec.py_modules],
         "uses_with": spec.uses_with,
         "uses_metas": spec.uses_metas,
         "uses_requests": spec.uses_requests,
@@ -188,13 +215,10 @@ def _entry(node: NodeConfig) -> dict[str, Any]:
 def _named(uses: Any, name: str) -> str:
     """What a file calls *uses*."""
     if isinstance(uses, str):
-        return uses
+        return absolute(uses, pathlib.Path.cwd())
     module, qualified = getattr(uses, "__module__", None), getattr(uses, "__qualname__", "")
     if module is None or not qualified or "<" in qualified:
         raise ConfigurationError(f"{name}: a file cannot name {uses!r}: use a class or function of a module")
-    if module != "__main__":
-        return f"{module}:{qualified}"
-    try:
-        return f"{inspect.getfile(uses)}:{qualified}"
-    except (OSError, TypeError):
-        raise ConfigurationError(f"{name}: {qualified} was written at a prompt: put it into a file") from None
+    if module == "__main__":
+        raise ConfigurationError(f"{name}: {qualified} is of the script that runs: put it into a module of its own")
+    return f"{module}:{qualified}"

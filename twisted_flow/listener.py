@@ -72,6 +72,8 @@ def _described(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[
     rest = [protocol for protocol in protocols if protocol not in _TOGETHER]
     if not described:
         raise ConfigurationError("gRPC listens on a port of its own: give it one, in place of an endpoint")
+    if len(ports) == len(protocols) > len(rest) > 0:  # paired by position: those of HTTP and WebSocket say nothing
+        ports = [port for protocol, port in zip(protocols, ports, strict=True) if protocol in rest]
     if ports and not rest:
         raise ConfigurationError("HTTP and WebSocket listen on a port or at an endpoint: give one of them")
     here = tuple(Listener(described, 0, endpoint) for endpoint in listen)

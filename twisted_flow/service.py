@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from traceback import format_exception
 from typing import Any, cast
 
 from msgspec import Struct
@@ -57,6 +58,8 @@ class FlowConfig(Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeConfig, ...] = ()
     http: HTTPSettings = HTTPSettings()
     limits: Limits = Limits()
+    workspace: str | None = None
+    """The folder for the executors' own folders."""
 
 
 def make_service(config: FlowConfig) -> FlowService:
@@ -87,6 +90,9 @@ def checked(config: FlowConfig) -> list[str]:
         made = None if node.spec is None else make_engine(component(node.spec), node.engine)
         what = "joins" if made is None else " ".join(sorted(made.endpoints))
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
+    for listener in config.listeners:
+        if listener.endpoint:
+            described_place(listener.endpoint).close()
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
     return [*lines, f"{config.name} can be served over {served}"]
 
@@ -171,7 +177,7 @@ class FlowService(Service):
         try:
             for engine in self.engines:
                 self._running.append(engine)
-                await engine.start()
+                await self._started(engine)
             await self._listen(self.listeners, self.places)
             self._checking.start(self.config.limits.health_interval, now=False)
         except BaseException:
@@ -184,6 +190,13 @@ class FlowService(Service):
             notify("READY=1")
         for line in banner(self.config, self.places):
             log.info("{line}", line=line)
+
+    async def _started(self, engine: IEngine) -> None:
+        try:
+            await engine.start()
+        except Exception as wrong:
+            wrong.add_note(f"of executor {engine.name!r}")
+            raise
 
     async def _listen(self, listeners: Sequence[Listener], places: Sequence[IPlace]) -> None:
         for listener, each in zip(listeners, places, strict=True):
@@ -245,8 +258,12 @@ class FlowService(Service):
             self._checking.stop()
         await self._stop_gateways()
         while self._running:
-            with log.failuresHandled("an executor did not stop cleanly"):
-                await self._running.pop().stop()
+            engine = self._running.pop()
+            try:
+                await engine.stop()
+            except Exception as wrong:
+                log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=one_line(wrong))
+                log.debug("executor {name}: {stacks}", name=engine.name, stacks="".join(format_exception(wrong)))
         for each in self.places:
             each.close()
 
@@ -258,8 +275,7 @@ class FlowService(Service):
                 await stopping
 
     def _cannot_start(self, failure: Failure) -> None:
-        reason = " ".join(str(failure.value).split())
-        log.error("the flow cannot start: {kind}: {reason}", kind=type(failure.value).__name__, reason=reason)
+        log.error("the flow cannot start: {wrong}", wrong=one_line(failure.value or Exception()))
         if self.config.http.debug:
             log.failure("the flow cannot start", failure)
         if self.owns_process:
@@ -267,6 +283,12 @@ class FlowService(Service):
 
             atexit.register(_exit_with_failure)
             reactor.stop()
+
+
+def one_line(wrong: BaseException) -> str:
+    """*wrong* and what was noted of it, in one line."""
+    notes = "".join(f" {note}" for note in getattr(wrong, "__notes__", ()))
+    return f"{type(wrong).__name__}{notes}: {' '.join(str(wrong).split())}"
 
 
 def _exit_with_failure() -> None:

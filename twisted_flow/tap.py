@@ -153,9 +153,9 @@ class Options(usage.Options):
         return flow
 
     def _configured(self, settings: dict[str, Any]) -> Flow:
-        if "listen" in settings:
-            settings.setdefault("port", None)
-        return Flow.load_config(pathlib.Path(self["config"]), **settings)
+        from .flow_file import build  # YAML only for those who use it
+
+        return build(Flow, pathlib.Path(self["config"]), settings, {"protocol": "http"})
 
     def _settings(self) -> dict[str, Any]:
         """What was said of the flow; what was not said is none, empty or 0."""

@@ -23,7 +23,7 @@ def joined(before: list[Document], *changes: Any) -> tuple[DocumentArray, list[t
         result = change(branch)
         branches.append(branch if result is None else result)
     conflicts: list[tuple[str, str]] = []
-    return merge(before, branches, lambda name, field: conflicts.append((name, field))), conflicts
+    return merge(before, branches, conflicts), conflicts
 
 
 def test_the_example() -> None:

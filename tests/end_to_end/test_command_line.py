@@ -324,7 +324,7 @@ executors:
             assert (done.stdout.splitlines(), done.stderr, done.returncode) == (said, "", 0)
         for old, new, wrong in (
             ("title", "titel", "twistd flow: flow.yml:3:41: there is no key 'titel'; did you mean 'title'?\n"),
-            (":Mark", ":Mrk", "twistd flow: mine.py has no 'Mrk'; did you mean 'Mark'?\n"),
+            (":Mark", ":Mrk", "twistd flow: flow.yml:6:5: mine.py has no 'Mrk'; did you mean 'Mark'?\n"),
         ):
             (folder / "flow.yml").write_text(self.FLOW.replace(old, new))
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
@@ -527,7 +527,7 @@ def test_cannot_start(folder: pathlib.Path) -> None:
     """An executor whose constructor raises: one line, status 1."""
     server = Server("--uses=mine.py:Broken", cwd=folder)
     assert server.wait() == 1
-    assert len([line for line in server.lines if "ValueError: no model here" in line]) == 1
+    assert len([line for line in server.lines if "ValueError of executor 'executor0': no model here" in line]) == 1
     assert not any("Traceback" in line for line in server.lines)
 
 

@@ -51,6 +51,11 @@ class Typed(Executor):
     async def weigh(self, docs: DocumentArray, parameters: Weigh) -> None:
         docs[0].tags["found"] = parameters["weights"]
 
+    @requests(on="/maybe")
+    async def maybe(self, docs: DocumentArray, parameters: Ask | None = None) -> None:
+        assert parameters is not None
+        docs[0].tags["found"] = parameters.question
+
     @requests(on="/any")
     async def anything(self, docs: DocumentArray, parameters: dict[str, Any]) -> None:
         docs[0].tags["found"] = parameters
@@ -70,6 +75,7 @@ def flow(request: pytest.FixtureRequest) -> Iterator[Flow]:
         ("/search", {"limit": 3, "fields": ["a"], "more": 1}, [3, ["a"]]),
         ("/ask", {"question": "why"}, "why"),
         ("/weigh", {"weights": {"a": 1, "b": 0.5}}, {"a": 1, "b": 0.5}),
+        ("/maybe", {"question": "why"}, "why"),
         ("/any", {"a": {"b": 1}}, {"a": {"b": 1}}),
     ],
 )

@@ -103,6 +103,22 @@ def test_renamed() -> None:
         endpoints_of(Base, {"/x": "anythin"})
 
 
+def test_two_for_one() -> None:
+    """Two methods of one class cannot answer one endpoint."""
+
+    class Twice(Executor):
+        @requests(on="/a")
+        def a(self) -> None:
+            pass
+
+        @requests(on=["/a", "/b"])
+        def b(self) -> None:
+            pass
+
+    with pytest.raises(ConfigurationError, match="Twice has two methods for '/a': a and b"):
+        endpoints_of(Twice)
+
+
 def test_mistakes() -> None:
     """What cannot work is told in one line when the class is read."""
 

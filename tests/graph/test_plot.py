@@ -82,6 +82,12 @@ def test_any_graph(made: Any) -> None:
     assert arrows == mermaid(nodes).count("-->")
 
 
+def test_other_pictures() -> None:
+    """No other kind of picture is made under its name."""
+    with pytest.raises(ConfigurationError, match=r"ends with .svg, or .mmd"):
+        flow().plot("flow.png")
+
+
 def test_no_graph() -> None:
     """What makes no graph makes no picture."""
     with pytest.raises(ConfigurationError, match="there is no such executor"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,6 +64,41 @@ def test_needs_all() -> None:
     built = mark(mark(diamond(), "e", needs="gateway").needs_all(name="all"), "d")
     assert built["all"].needs == ("b", "c", "e")
     assert tags(built) == {"a": [], "b": ["a"], "c": ["a"], "e": [], "d": ["a", "b", "c", "e"]}
+
+
+def test_names() -> None:
+    """Joins that nobody named have names of their own."""
+    built = mark(mark(flow(), "a"), "b", needs="gateway").needs_all().inspect(Add, uses_with={"mark": "x"}).gather()
+    mark(built, "c", needs="gateway").needs_all().inspect(Add, uses_with={"mark": "y"}).gather()
+    names = [built[n].name for n in range(built.num_executors)]
+    assert names == ["a", "b", "joiner", "inspect3", "gather", "c", "joiner1", "inspect7", "gather1"]
+
+
+def test_running() -> None:
+    """A flow that runs stays as it is, and says so."""
+    with mark(flow(), "a") as built:
+        for change in (lambda: mark(built, "b"), lambda: built.expose_endpoint("/foo")):
+            with pytest.raises(RuntimeError, match="stays as it is: close it first"):
+                change()
+    mark(built, "b").expose_endpoint("/foo")
+    assert tags(built) == {"a": [], "b": ["a"]}
+
+
+def test_log() -> None:
+    """In a Python program what the log has to say goes to ``logging``, which shows warnings."""
+    code = """
+from twisted_flow import Flow
+def one(docs): docs[0].text = "one"
+def two(docs): docs[0].text = "two"
+def aside(docs): raise ValueError("aside")
+flow = Flow(protocol="http", host="127.0.0.1")
+with flow.add(one, name="a").inspect(aside, name="i", engine="inline").add(two, name="b", needs="gateway") as f:
+    assert f.post("/", ["x"], return_results=True)[0].docs.texts == ["one"]
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+    assert "content of document" in done.stderr
+    assert "i, which nobody waits for: executor 'i' raised ValueError" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_inspect() -> None:

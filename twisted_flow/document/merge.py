@@ -6,7 +6,7 @@ branch that is named first wins, and that is told. So the result does not depend
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,8 +18,8 @@ from .fields import CONTENTS
 
 __all__ = ["merge"]
 
-Conflict = Callable[[str, str], None]
-"""Told the id of a document, and the field (or field and key) that was changed in two ways."""
+Conflicts = list[tuple[str, str]]
+"""Ids of documents, each with the field (or field and key) that was changed in two ways."""
 
 _FIELDS = Document.__struct_fields__
 _CONTENT = tuple(f"_{name}" for name in CONTENTS)
@@ -30,29 +30,27 @@ _WHOLE = {*_FIELDS} - _OF_CONTENT - _BY_ID - _BY_KEY - {"id"}
 _MISSING = object()
 
 
-def merge(
-    before: Sequence[Document], branches: Sequence[Sequence[Document]], conflict: Conflict = lambda name, field: None
-) -> DocumentArray:
+def merge(before: Sequence[Document], branches: Sequence[Sequence[Document]], conflicts: Conflicts) -> DocumentArray:
     """What *branches* made of *before*, together. Their documents are used up; *before* is not touched.
 
     Documents are the same if their ids are (and the second of one id is the second). One that a branch dropped is
     dropped, if no other changed it; those that a branch added follow, in the order of *branches*; the first branch that
     sorted the documents anew has its order.
 
-    :param conflict: told what was changed in two ways.
+    :param conflicts: what was changed in two ways is added to it.
     """
     ids = [document.id for document in before]
     if len(set(ids)) == len(ids) and all([document.id for document in branch] == ids for branch in branches):
-        return DocumentArray(_merged(base, its, conflict) for base, *its in zip(before, *branches, strict=True))
+        return DocumentArray(_merged(base, its, conflicts) for base, *its in zip(before, *branches, strict=True))
     base, sides = _by_id(before), [_by_id(branch) for branch in branches]
     merged = DocumentArray()
     for key in _order(base, sides):
         versions = [side[key] for side in sides if key in side]
         if len(versions) == len(sides) or not all(_same(version, base[key]) for version in versions):
-            merged.append(_merged(base[key], versions, conflict))
+            merged.append(_merged(base[key], versions, conflicts))
     for key in dict.fromkeys(key for side in sides for key in side if key not in base):
         versions = [side[key] for side in sides if key in side]
-        merged.append(versions[0] if len(versions) == 1 else _merged(_blank(versions[0].id), versions, conflict))
+        merged.append(versions[0] if len(versions) == 1 else _merged(_blank(versions[0].id), versions, conflicts))
     return merged
 
 
@@ -82,51 +80,51 @@ def _blank(id: str) -> Document:
     return document
 
 
-def _merged(base: Document, versions: Sequence[Document], conflict: Conflict) -> Document:
+def _merged(base: Document, versions: Sequence[Document], conflicts: Conflicts) -> Document:
     """*versions* of one document, which was *base*: the first of them, changed."""
     merged = versions[0]
     changed = _changed(list(zip(astuple(base), *map(astuple, versions), strict=True)))
     for name, (before, *values) in changed.items():
         if name in _WHOLE:
-            setattr(merged, name, _settled(before, values, base.id, name, conflict))
+            setattr(merged, name, _settled(before, values, base.id, name, conflicts))
         elif name in _BY_KEY:
-            setattr(merged, name, _merged_by_key(before, values, base.id, name, conflict))
+            setattr(merged, name, _merged_by_key(before, values, base.id, name, conflicts))
         elif name in _BY_ID:
-            setattr(merged, name, list(merge(before, values, conflict)))
+            setattr(merged, name, list(merge(before, values, conflicts)))
     if not changed.keys().isdisjoint(_OF_CONTENT):
-        _merge_content(merged, base, versions, conflict)
+        _merge_content(merged, base, versions, conflicts)
     return merged
 
 
-def _merge_content(merged: Document, base: Document, versions: Sequence[Document], conflict: Conflict) -> None:
+def _merge_content(merged: Document, base: Document, versions: Sequence[Document], conflicts: Conflicts) -> None:
     """Of what documents have at most one, one stands; and the type goes with it."""
     before, *contents = (tuple(getattr(each, name) for name in _CONTENT) for each in (base, *versions))
-    content = _settled(before, contents, base.id, "content", conflict)
+    content = _settled(before, contents, base.id, "content", conflicts)
     types = [version.mime_type for version, its in zip(versions, contents, strict=True) if its in (content, before)]
-    merged.mime_type = _settled(base.mime_type, types, base.id, "mime_type", conflict)
+    merged.mime_type = _settled(base.mime_type, types, base.id, "mime_type", conflicts)
     for name, value in zip(_CONTENT, content, strict=True):
         setattr(merged, name, value)
 
 
 def _merged_by_key(
-    base: Mapping[str, Any], versions: Sequence[Mapping[str, Any]], id: str, name: str, conflict: Conflict
+    base: Mapping[str, Any], versions: Sequence[Mapping[str, Any]], id: str, name: str, conflicts: Conflicts
 ) -> dict[str, Any]:
     merged = {}
     for key in dict.fromkeys((*base, *(key for version in versions for key in version))):
         values = [version.get(key, _MISSING) for version in versions]
-        value = _settled(base.get(key, _MISSING), values, id, f"{name.lstrip('_')}.{key}", conflict)
+        value = _settled(base.get(key, _MISSING), values, id, f"{name.lstrip('_')}.{key}", conflicts)
         if value is not _MISSING:
             merged[key] = value
     return merged
 
 
-def _settled(base: Any, values: Sequence[Any], id: str, name: str, conflict: Conflict) -> Any:
+def _settled(base: Any, values: Sequence[Any], id: str, name: str, conflicts: Conflicts) -> Any:
     """The value that stands: the first of those that differ from *base*, if any does."""
     changed = [value for value in values if not _equal(value, base)]
     if not changed:
         return values[0]
     if not all(_equal(value, changed[0]) for value in changed[1:]):
-        conflict(id, name.lstrip("_"))
+        conflicts.append((id, name.lstrip("_")))
     return changed[0]
 
 

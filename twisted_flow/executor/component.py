@@ -29,6 +29,13 @@ def component(spec: ExecutorSpec) -> IExecutor:
 
     :raises ConfigurationError: if there is no such executor.
     """
+    try:
+        return _component(spec)
+    except ConfigurationError as wrong:
+        raise (ConfigurationError(f"{spec.place}: {wrong}") if spec.place else wrong) from wrong.__cause__
+
+
+def _component(spec: ExecutorSpec) -> IExecutor:
     if isinstance(spec.uses, str) and spec.uses.endswith((".yml", ".yaml")):
         from .file import from_file  # YAML only for those who use it
 

@@ -26,3 +26,5 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     uses_requests: dict[str, str] = {}
     """Endpoints to methods' names, in place of what the marks say."""
     workspace: str | None = None
+    place: str = ""
+    """Where a file says this: file, line and column."""

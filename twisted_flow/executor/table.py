@@ -53,9 +53,14 @@ def endpoints_of(owner: type, renamed: Mapping[str, str] | None = None) -> dict[
     """
     table: dict[str, str] = {}
     for base in reversed(owner.__mro__):
+        here: dict[str, str] = {}
         for attribute, method in vars(base).items():
             for name in endpoints_marked(inspect.unwrap(method) if inspect.isfunction(method) else method):
-                table[name] = attribute
+                if name in here:
+                    both = f"{here[name]} and {attribute}"
+                    raise ConfigurationError(f"{base.__name__} has two methods for {name!r}: {both}")
+                here[name] = attribute
+        table |= here
     for name, attribute in (renamed or {}).items():
         if not callable(getattr(owner, attribute, None)):
             near = nearest(attribute, dir(owner))
@@ -119,6 +124,8 @@ def _typed(method: Callable[..., Any]) -> Any:
         annotation = typing.get_type_hints(method, include_extras=True).get("parameters")
     except Exception:  # names that are only there for a type checker
         return None
+    if set(typing.get_args(annotation)) > {type(None)}:  # ``Asked | None``: a request always has some
+        annotation = next(each for each in typing.get_args(annotation) if each is not type(None))
     fields = isinstance(annotation, type) and (
         issubclass(annotation, Struct) or dataclasses.is_dataclass(annotation) or typing.is_typeddict(annotation)
     )

@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from ..errors import ConfigurationError
 from ..executor.spec import ExecutorSpec
 from ..suggestion import nearest
@@ -74,11 +76,11 @@ class Topology:
         self._last = name
         return self
 
-    def needs(self, needs: Sequence[str], *, name: str = "joiner") -> Self:
+    def needs(self, needs: Sequence[str], *, name: str | None = None) -> Self:
         """Join the documents of the executors named in *needs*; what is added next takes what comes of it."""
-        return self.add(name=name, needs=needs)
+        return self.add(name=name or self._free("joiner"), needs=needs)
 
-    def needs_all(self, *, name: str = "joiner") -> Self:
+    def needs_all(self, *, name: str | None = None) -> Self:
         """Join the documents of all executors whose documents no other takes yet."""
         return self.needs(ends(self._nodes), name=name)
 
@@ -90,13 +92,25 @@ class Topology:
         before = self._last
         self.add(uses, name=name or f"inspect{len(self._nodes)}", **options)
         node = self._nodes[-1]
-        self._nodes[-1] = NodeConfig(node.name, node.spec, node.engine, node.needs, floating=True)
+        self._nodes[-1] = replace(node, floating=True)
         self._last = before
         return self
 
-    def gather(self, *, name: str = "gather") -> Self:
+    def gather(self, *, name: str | None = None) -> Self:
         """Join what the executors of `inspect` have made so far with what the last one made."""
-        return self.needs([self._last, *(node.name for node in self._nodes if node.floating)], name=name)
+        aside = [node.name for node in self._nodes if node.floating]
+        return self.needs([self._last, *aside], name=name or self._free("gather"))
+
+    def _free(self, name: str) -> str:
+        """*name*, with a number if it is taken."""
+        taken = {node.name for node in self._nodes}
+        return next(each for each in (name, *(f"{name}{n}" for n in range(1, len(taken) + 2))) if each not in taken)
+
+    def placed(self, place: str) -> None:
+        """Say where a file tells of the executor that was added last."""
+        node = self._nodes[-1]
+        if node.spec is not None:
+            self._nodes[-1] = replace(node, spec=replace(node.spec, place=place))
 
     def _append(self, node: NodeConfig) -> None:
         if any(each.name == node.name for each in self._nodes):
@@ -116,6 +130,8 @@ class Topology:
         :raises ConfigurationError: if the executors make no graph.
         """
         path = None if output is None else pathlib.Path(output)
+        if path is not None and path.suffix not in (".svg", ".mmd"):
+            raise ConfigurationError(f"plot({str(output)!r}): a picture's name ends with .svg, or .mmd for Mermaid")
         picture = self.to_mermaid() if path is not None and path.suffix == ".mmd" else svg(self._nodes)
         if path is not None:
             path.write_text(picture, encoding="utf-8")

@@ -135,15 +135,18 @@ class _Walk:
         base = self.bases[source.base]
         branches = [self._joined(branch, inbox, stop) for branch in source.branches]
 
-        def conflict(document: str, field: str) -> None:
-            log.warn(
-                "request {id}: {field} of document {document} was changed in two ways before {node}",
-                id=self.request.request_id, field=field, document=document, node=stop.node or "the end",
-            )  # fmt: skip
-
+        conflicts: list[tuple[str, str]] = []
         documents, groundtruths = zip(*branches, strict=True)
-        truths = merge(base[1], groundtruths, conflict) if any(groundtruths) else DocumentArray()
-        return merge(base[0], documents, conflict), truths
+        truths = merge(base[1], groundtruths, conflicts) if any(groundtruths) else DocumentArray()
+        joined = merge(base[0], documents, conflicts)
+        if conflicts:
+            log.warn(
+                "request {id}: {field} of document {document} and {more} more were changed in two ways before {node}: "
+                "what the first of those has made that it needs stands",
+                id=self.request.request_id, field=conflicts[0][1], document=conflicts[0][0],
+                more=len(conflicts) - 1, node=stop.node or "the end",
+            )  # fmt: skip
+        return joined, truths
 
     def _visited(self, response: Response, place: int, request: Request) -> None:
         self.under_way.pop(place, None)
