@@ -91,7 +91,16 @@ def test_executor_file(folder: pathlib.Path) -> None:
     (folder / "other.yml").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WHERE", str(folder))
-        assert tags(Flow.load_config(folder / "other.yml")) == {"encoded": [8, "executor0", True]}
+        assert tags(Flow.load_config(folder / "other.yml")) == {"encoded": [8, "mine", True]}
+
+
+def test_modules_of_both(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class that an executor's file names is looked for in the flow's modules too."""
+    monkeypatch.chdir(folder)
+    (folder / "encoder.yml").write_text("jtype: Encoder\n")
+    flow = Flow(protocol="http", host="127.0.0.1")
+    flow.add("encoder.yml", py_modules="encoder.py", uses_with={"dimensions": 2})
+    assert tags(flow) == {"encoded": [2, "executor0", False]}
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def _succeeded(response: Response, codec: ICodec, origin: Origin, started: datet
     response.routes.insert(0, Route("gateway", origin.gateway, started, _now(_UTC)))
     try:
         return Answer(codec.encode_response(response), codec.content_type)
-    except (TypeError, ValueError, NotImplementedError, RecursionError) as wrong:
+    except Exception as wrong:  # whatever an executor put into its documents
         error = ExecutorError("the answer cannot be encoded")
         error.__cause__ = wrong
         return refusal(error, response.request.request_id, origin, response.request)
@@ -122,4 +122,8 @@ def refusal(error: FlowError, request_id: str, origin: Origin, request: Request 
         error.detail += because
         error.stacks = tuple(traceback.format_exception(cause))
         log.debug("request {id}: {stacks}", id=request_id, stacks="".join(error.stacks))
-    return origin.write_error(error, request_id, request)
+    try:
+        return origin.write_error(error, request_id, request)
+    except Exception:  # something of the request cannot be written either
+        log.failure("request {id}: its error cannot be written as it is", id=request_id)
+        return origin.write_error(error, request_id, None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .interfaces import IPlace
 
 if TYPE_CHECKING:
-    from .service import FlowConfig
+    from .wiring import FlowConfig
 
 __all__ = ["banner"]
 

@@ -24,7 +24,6 @@ T = TypeVar("T")
 Path = tuple[str | int, ...]
 
 _VARIABLE = re.compile(r"\$(?:\$|\{\{\s*ENV\.([A-Za-z_]\w*)\s*\}\}|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|(\{))")
-_STAND_IN = "\ue000"  # of the private use area; YAML takes it for a letter, where it would stumble over the braces
 _MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
@@ -39,6 +38,8 @@ class ConfigFile:
 
     def __init__(self, name: str, folder: pathlib.Path, text: str) -> None:
         self.name, self.folder = name, folder
+        # Of the private use area: YAML takes it for a letter, where it would stumble over the braces.
+        self._mark = next(letter for letter in map(chr, range(0xE000, 0xF8FF)) if letter not in text)
         self._variables: dict[str, str] = {}  # by what stands in for them, as long as they are: places stay right
         self._places: dict[Path, tuple[int, int]] = {}
         try:
@@ -91,7 +92,7 @@ class ConfigFile:
 
     def _stand_in(self, found: re.Match[str]) -> str:
         name = found[1] or found[2] or found[3] or found[4]
-        stand_in = _STAND_IN * (len(found[0]) - 1) + chr(0xE001 + len(self._variables) % 0x1000)
+        stand_in = self._mark * (len(found[0]) - 1) + chr(0x100 + len(self._variables))
         self._variables[stand_in] = name or ""
         return stand_in
 
@@ -120,11 +121,16 @@ class ConfigFile:
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         yaml_rules: Any = yaml.SafeLoader("")
-        if _STAND_IN in node.value:
+        if self._mark in node.value:
             node.value, whole = self._expanded(node.value, path)
             if whole and node.style is None:
                 node.tag = yaml_rules.resolve(yaml.ScalarNode, node.value, (True, False))
-        return yaml_rules.construct_object(node)
+        if node.tag in ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"):
+            node.tag = "tag:yaml.org,2002:str"
+        try:
+            return yaml_rules.construct_object(node)
+        except (ValueError, KeyError, AttributeError, TypeError):
+            raise self.error(path, f"{node.value!r} is no {node.tag.rpartition(':')[2]}") from None
 
     def _expanded(self, text: str, path: Path) -> tuple[str, bool]:
         whole = bool(self._variables.get(text))

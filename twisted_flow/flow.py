@@ -19,8 +19,9 @@ from .graph.graph import NodeConfig
 from .graph.topology import Topology
 from .limits import Limits, checked
 from .listener import listeners
-from .service import FlowConfig, FlowService, make_service
+from .service import FlowService
 from .signals import wait_for_stop
+from .wiring import FlowConfig, make_service
 
 if TYPE_CHECKING:
     from typing import Self
@@ -205,7 +206,7 @@ class Flow(Topology):
     def load_config(cls, source: str | pathlib.Path, **settings: Any) -> Self:
         """The flow that a YAML file describes (a text of several lines is taken for what a file says).
 
-        :param settings: arguments of the constructor, in place of what the file says.
+        :param settings: arguments of the constructor, in place of what the file says; of ``limits`` a dict will do.
         :raises ConfigurationError: one line, with the place in the file.
         """
         from .flow_file import build  # YAML only for those who use it

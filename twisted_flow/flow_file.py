@@ -17,7 +17,7 @@ from .limits import Limits
 
 if TYPE_CHECKING:
     from .flow import Flow
-    from .service import FlowConfig
+    from .wiring import FlowConfig
 
 __all__ = ["build", "written"]
 
@@ -73,6 +73,9 @@ class Exposed(Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
 
 
+_LISTENING = {"port", "port_expose", "listen"}
+
+
 class FlowFile(Struct, frozen=True, forbid_unknown_fields=True, rename={"with_": "with"}):
     """The whole file."""
 
@@ -90,6 +93,7 @@ def build(
 ) -> Flow:
     """The flow that the file called *source* describes; *settings*, arguments of *make*, win over what it says.
 
+    :param settings: ``limits`` among them is a dict of those that are meant.
     :param defaults: arguments of *make*, where neither says them.
     :raises ConfigurationError: one line, with the place in the file.
     """
@@ -98,6 +102,13 @@ def build(
     path: tuple[str | int, ...] = ("with",)
     try:
         given = _given(file, path, said.with_)
+        if _LISTENING & settings.keys():  # one of them takes the place of all
+            given = {name: value for name, value in given.items() if name not in _LISTENING}
+        if "limits" in settings:
+            meant = settings["limits"]
+            meant = msgspec.structs.asdict(meant) if isinstance(meant, Limits) else meant
+            limits = msgspec.structs.replace(given.get("limits", Limits()), **meant)
+            settings = settings | {"limits": limits}
         flow = make(**((defaults or {}) | given | settings))
         for key in ("executors", "pods"):
             for position, entry in enumerate(getattr(said, key)):

@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-__all__ = ["result_of"]
+__all__ = ["result_of", "settled"]
 
 T = TypeVar("T")
 
@@ -17,3 +17,8 @@ def result_of(deferred: Deferred[T]) -> T | None:
     if not deferred.called or deferred.paused or type(deferred.result) is Failure:
         return None
     return cast(T, deferred.result)
+
+
+def settled(deferred: Deferred[T]) -> bool:
+    """Whether *deferred* has fired and waits for nothing more."""
+    return deferred.called and not deferred.paused

@@ -1,4 +1,4 @@
-"""The wiring page: every part of a flow is named here once, and joined; and the service that starts and stops them."""
+"""The service that starts a flow's parts, and stops them: one at a time, in order."""
 
 from __future__ import annotations
 
@@ -8,34 +8,26 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from traceback import format_exception
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from msgspec import Struct
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred, maybeDeferred, succeed
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.reflect import namedAny
 from zope.interface import implementer
 
 from .banner import banner
 from .bridge import when_running
-from .engine.choose import make_engine
 from .errors import ConfigurationError
-from .executor.component import component
-from .gateway.http.routes import HTTPSettings, without_routes
-from .graph.dispatch import FlowDispatcher, Node
-from .graph.graph import NodeConfig, ordered
-from .interfaces import IDispatcher, IEngine, IGateway, IPlace
-from .limits import Limits
+from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
-from .place import described_place, port_place
-from .policy.admission import Admission
-from .policy.deadline import Deadline
 from .systemd import notify
 
-__all__ = ["FlowConfig", "FlowService", "checked", "make_service"]
+if TYPE_CHECKING:
+    from .wiring import FlowConfig
+
+__all__ = ["FlowService", "one_line"]
 
 log = Logger()
 
@@ -43,90 +35,12 @@ _ATTEMPTS = 100  # to bind a port that is about to be free
 
 _GARBAGE = 20_000  # objects that may be made before the collector looks at them; with 700 it took 7 % of the time
 
-# Named, not imported: Klein brings the reactor along, and who serves HTTP alone does without the others.
-_HTTP = "twisted_flow.gateway.http.gateway.HTTPGateway"
-_UPGRADE = "twisted_flow.gateway.websocket.gateway.Upgrade"
-_GRPC = "twisted_flow.gateway.grpc.gateway.GRPCGateway"
-
-
-class FlowConfig(Struct, frozen=True, kw_only=True):
-    """All that there is to say of a flow."""
-
-    name: str = "flow"
-    listeners: tuple[Listener, ...] = (Listener(("grpc",), 0),)
-    host: str = "0.0.0.0"
-    nodes: tuple[NodeConfig, ...] = ()
-    http: HTTPSettings = HTTPSettings()
-    limits: Limits = Limits()
-    workspace: str | None = None
-    """The folder for the executors' own folders."""
-
-
-def make_service(config: FlowConfig) -> FlowService:
-    """Name the parts and join them. Executors' classes are imported and ports bound; nothing runs yet.
-
-    :raises ConfigurationError: one line, where *config* cannot be served.
-    """
-    graph = ordered(config.nodes)
-    engines = [make_engine(component(node.spec), node.engine) for node in graph if node.spec is not None]
-    nodes = [Node(engine.name, engine.endpoints, Admission(engine, config.limits.max_queue)) for engine in engines]
-    flow = FlowDispatcher(nodes, graph)
-
-    def gateway(listener: Listener, place: IPlace) -> IGateway:
-        from twisted.internet import reactor  # chosen by now
-
-        return _gateway(config, listener, Deadline(flow, config.limits.timeout, reactor), place, engines)
-
-    return FlowService(config, engines, _places(config.host, config.listeners), gateway)
-
-
-def checked(config: FlowConfig) -> list[str]:
-    """What *config* would serve, in a few lines. Classes are imported, nothing is made, no port is taken.
-
-    :raises ConfigurationError: one line, where it cannot be served.
-    """
-    lines = []
-    for node in ordered(config.nodes):
-        made = None if node.spec is None else make_engine(component(node.spec), node.engine)
-        what = "joins" if made is None else " ".join(sorted(made.endpoints))
-        lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
-    for listener in config.listeners:
-        if listener.endpoint:
-            described_place(listener.endpoint).close()
-    served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
-    return [*lines, f"{config.name} can be served over {served}"]
-
-
-def _places(host: str, listeners: Sequence[Listener]) -> list[IPlace]:
-    return [
-        described_place(each.endpoint)
-        if each.endpoint
-        else port_place(host, each.port, listen="grpc" not in each.protocols)
-        for each in listeners
-    ]
-
-
-def _gateway(
-    config: FlowConfig, listener: Listener, dispatcher: IDispatcher, place: IPlace, engines: Sequence[IEngine]
-) -> IGateway:
-    """The gateway that serves *dispatcher* at *place*."""
-    from twisted.internet import reactor
-
-    debug = config.http.debug
-    if "grpc" in listener.protocols:
-        return cast(IGateway, namedAny(_GRPC)(dispatcher, config.limits, debug, place, engines))
-    upgrade = None
-    if "websocket" in listener.protocols:
-        upgrade = namedAny(_UPGRADE)(dispatcher, config.limits, debug, reactor)
-    settings = config.http if "http" in listener.protocols else without_routes(config.http)
-    return cast(IGateway, namedAny(_HTTP)(dispatcher, settings, place, engines, upgrade))
-
 
 @implementer(IService)
 class FlowService(Service):
     """A flow as a service: executors start before gateways, and stop after those have drained; one at a time.
 
-    :param places: where the listeners listen.
+    :param find_places: finds the places of listeners, and takes them.
     :param make_gateway: makes the gateway of a listener, when the reactor runs.
     """
 
@@ -138,15 +52,18 @@ class FlowService(Service):
         self,
         config: FlowConfig,
         engines: Sequence[IEngine],
-        places: Sequence[IPlace],
+        find_places: Callable[[Sequence[Listener]], list[IPlace]],
         make_gateway: Callable[[Listener, IPlace], IGateway],
     ) -> None:
         self.setName(config.name)
-        self.config, self.engines, self.places, self.make_gateway = config, engines, places, make_gateway
+        self.config, self.engines, self.find_places, self.make_gateway = config, engines, find_places, make_gateway
         self.listeners = config.listeners
+        self.places = find_places(config.listeners)
         self.gateways: list[IGateway] = []
         self._running: list[IEngine] = []
-        self._checking = LoopingCall(lambda: gatherResults([engine.check() for engine in self._running]))
+        self._one_at_a_time = DeferredLock()
+        self._stopping = False
+        self._checking = LoopingCall(self._check)
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -171,13 +88,16 @@ class FlowService(Service):
         :return: fires when every executor is made and every port listens; fails as the first part that could not
             start, after those before it were stopped again.
         """
-        return when_running(lambda: ensureDeferred(self._start()))
+        self._stopping = False
+        return when_running(lambda: self._one_at_a_time.run(lambda: ensureDeferred(self._start())))
 
     async def _start(self) -> None:
         try:
             for engine in self.engines:
+                self._go_on()
                 self._running.append(engine)
                 await self._started(engine)
+            self._go_on()
             await self._listen(self.listeners, self.places)
             self._checking.start(self.config.limits.health_interval, now=False)
         except BaseException:
@@ -190,6 +110,14 @@ class FlowService(Service):
             notify("READY=1")
         for line in banner(self.config, self.places):
             log.info("{line}", line=line)
+
+    def _check(self) -> None:
+        for engine in self._running:
+            engine.check()
+
+    def _go_on(self) -> None:
+        if self._stopping:
+            raise RuntimeError("stopped before it had started")
 
     async def _started(self, engine: IEngine) -> None:
         try:
@@ -234,7 +162,7 @@ class FlowService(Service):
 
         for attempt in range(_ATTEMPTS):
             try:
-                self.places = _places(self.config.host, listeners)
+                self.places = self.find_places(listeners)
                 break
             except ConfigurationError:
                 if attempt == _ATTEMPTS - 1:
@@ -251,7 +179,8 @@ class FlowService(Service):
             delay: Deferred[Any] = deferLater(reactor, self.config.limits.drain_delay)
         else:
             delay = succeed(None)
-        return delay.addCallback(lambda _: ensureDeferred(self._stop()))
+        self._stopping = True
+        return delay.addCallback(lambda _: self._one_at_a_time.run(lambda: ensureDeferred(self._stop())))
 
     async def _stop(self) -> None:
         if self._checking.running:
@@ -275,6 +204,8 @@ class FlowService(Service):
                 await stopping
 
     def _cannot_start(self, failure: Failure) -> None:
+        if self._stopping:
+            return
         log.error("the flow cannot start: {wrong}", wrong=one_line(failure.value or Exception()))
         if self.config.http.debug:
             log.failure("the flow cannot start", failure)

@@ -16,8 +16,9 @@ from .errors import ConfigurationError
 from .executor.load import plugins
 from .flow import Flow
 from .limits import Limits
-from .service import FlowService, checked
+from .service import FlowService
 from .suggestion import nearest
+from .wiring import checked
 
 __all__ = ["Options", "makeService"]
 
@@ -145,7 +146,7 @@ class Options(usage.Options):
             settings["docs"] = False
         if limits := self._limits():
             settings["limits"] = limits
-        flow = Flow(**{"protocol": "http"} | settings) if self["config"] is None else self._configured(settings)
+        flow = self._configured(settings)
         for uses in self["uses"]:
             flow.add(uses)
         for endpoint in self["expose"]:
@@ -153,6 +154,8 @@ class Options(usage.Options):
         return flow
 
     def _configured(self, settings: dict[str, Any]) -> Flow:
+        if self["config"] is None:
+            return Flow(**{"protocol": "http"} | settings | {"limits": Limits(**settings.get("limits", {}))})
         from .flow_file import build  # YAML only for those who use it
 
         return build(Flow, pathlib.Path(self["config"]), settings, {"protocol": "http"})
@@ -170,7 +173,7 @@ class Options(usage.Options):
             **{flag.replace("-", "_"): bool(self[flag]) for flag in flags},
         }
 
-    def _limits(self) -> Limits | None:
+    def _limits(self) -> dict[str, Any]:
         given = {name: self[name.replace("_", "-")] for name in Limits.__struct_fields__}
         values = {name: value for name, value in given.items() if value is not None}
         for name, value in values.items():
@@ -179,7 +182,8 @@ class Options(usage.Options):
             except msgspec.ValidationError as wrong:
                 reason = str(wrong).partition(" - at ")[0]
                 raise ConfigurationError(f"--{name.replace('_', '-')}={value}: {reason}") from None
-        return msgspec.convert(values, Limits, strict=False) if values else None
+        limits = msgspec.convert(values, Limits, strict=False)
+        return {name: getattr(limits, name) for name in values}
 
 
 def makeService(options: Options) -> IService:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,39 @@ def test_conflicts(left: Any, right: Any, expected: dict[str, Any], conflict: st
     merged, conflicts = joined([Document(id="a")], setting(*left), setting(*right))
     assert merged == [Document({"id": "a", **expected})]
     assert conflicts == ([] if conflict is None else [("a", conflict)])
+
+
+class Odd:
+    """Cannot be compared."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (np.array([1, 2]), np.array([3, 4])),
+        (np.array([1, 2]), np.array([1.0, 2.0])),
+        ([np.array([1]), {"a": np.array([2])}], [np.array([1]), {"a": np.array([3])}]),
+        (1, True),
+        (0, False),
+        (1, 1.0),
+        ([1], [True]),
+        (Odd(), Odd()),
+    ],
+)
+def test_whatever_stands_in_tags(before: Any, after: Any) -> None:
+    """What is of another type is changed; what nobody touched is not, even if it cannot be compared."""
+    document = Document(id="a", tags={"k": before})
+    merged = merge([document], [[copy.copy(document)], [copy.copy(document)]], conflicts := [])
+    assert (merged[0].tags["k"] is before, conflicts) == (True, [])
+    changed = copy.copy(document)
+    changed.tags = {"k": after}
+    merged = merge([document], [[copy.copy(document)], [changed]], conflicts)
+    assert (merged[0].tags["k"] is after, conflicts) == (True, [])
 
 
 def test_embeddings() -> None:

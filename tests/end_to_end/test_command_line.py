@@ -312,6 +312,22 @@ executors:
             assert answer["data"]["docs"][0]["text"] == "A!"
             assert ask(server.port, "/openapi.json")["info"]["title"] == "Other"  # type: ignore[attr-defined]
 
+    def test_options_win(self, folder: pathlib.Path) -> None:
+        """An option takes the place of what the file says, and of no more."""
+        text = "with: {protocol: [http, grpc], port_expose: [1, 2], limits: {max_queue: 5, timeout: 9}}\n\n"
+        (folder / "flow.yml").write_text(text)
+        options = Options()
+        options.parseOptions([f"--config={folder}/flow.yml", "--timeout=3", "--port=7", "--port=8"])
+        limits = options["flow"].config.limits
+        assert (limits.max_queue, limits.timeout) == (5, 3)
+        assert options["flow"].ports == {"http": 7, "grpc": 8}
+        options = Options()
+        options.parseOptions([f"--config={folder}/flow.yml", "--listen=unix:x", "--port=8"])
+        assert [(each.protocols, each.port) for each in options["flow"].config.listeners] == [
+            (("http",), 0),
+            (("grpc",), 8),
+        ]
+
     def test_check(self, folder: pathlib.Path) -> None:
         """``--check`` tells what would be served, or what is wrong, and takes no port."""
         (folder / "flow.yml").write_text(self.FLOW)

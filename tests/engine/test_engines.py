@@ -294,6 +294,19 @@ class TestHooks:
         wait_for(engine.check)
         assert engine.health == "stopped"
 
+    def test_hung(self, word: str, kind: str) -> None:
+        """While a question is not answered, no other is asked."""
+        engine: Any = make_engine(component(ExecutorSpec(uses=Hooked, uses_with={"kind": kind})), word)
+        wait_for(engine.start)
+
+        def twice() -> Deferred[Any]:
+            return DeferredList([engine.check(), engine.check()])
+
+        wait_for(twice)
+        asked = [what for what, _ in engine.executor.executor.log if what == "check"]
+        assert len(asked) == (1 if kind == "async" or word == "thread" else 2)
+        wait_for(engine.stop)
+
     def test_warm_up_that_raises(self, word: str, kind: str) -> None:
         """An executor that cannot warm up has not started; it is closed all the same."""
 

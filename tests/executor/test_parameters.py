@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator
 from typing import Annotated, Any, TypedDict
 
 import httpx
+import msgspec
 import pytest
 from msgspec import Meta, Struct
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.support import TIMEOUT
 from twisted_flow import Document, DocumentArray, Executor, Flow, requests
@@ -114,6 +117,36 @@ def test_described() -> None:
     assert search["properties"]["parameters"] == {"$ref": "#/components/schemas/Search"}
     assert (search["required"], ask["required"]) == ([], ["parameters"])
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/parameters/limit")
+
+
+def test_names() -> None:
+    """Types of one name are told apart, and one that no schema can describe is left out."""
+
+    def executor(kind: Any, on: str) -> Any:
+        class Takes(Executor):
+            @requests(on=on)
+            async def f(self, parameters: Any) -> None:
+                pass
+
+        Takes.f.__annotations__["parameters"] = kind
+        return Takes
+
+    one = msgspec.defstruct("Search", [("a", int)], module="one")
+    two = msgspec.defstruct("Search", [("b", int)], module="two")
+    odd = dataclasses.make_dataclass("Odd", [("c", threading.Lock().__class__)])
+    flow = Flow(protocol="http", host="127.0.0.1").add(executor(one, "/one")).add(executor(two, "/two"))
+    flow.add(executor(odd, "/odd"))
+    for on in ("/one", "/two", "/odd"):
+        flow.expose_endpoint(on)
+    with flow, httpx.Client(base_url=f"http://127.0.0.1:{flow.port}", timeout=TIMEOUT) as client:
+        document = client.get("/openapi.json").json()
+    OpenAPIV31SpecValidator(document).validate()
+    found = {}
+    for on in ("/one", "/two"):
+        schema = document["paths"][on]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        name = schema["properties"]["parameters"]["$ref"].rpartition("/")[2]
+        found[on] = list(document["components"]["schemas"][name]["properties"])
+    assert found == {"/one": ["a"], "/two": ["b"]}
 
 
 def test_outside_a_flow() -> None:

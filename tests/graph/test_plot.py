@@ -34,7 +34,7 @@ def test_mermaid() -> None:
         "    start([gateway])\n"
         '    n0["encode"]\n'
         '    n1["index"]\n'
-        '    n2["a #quot;#lt;#amp;#gt;#quot; b"]\n'
+        '    n2["a #34;#60;#38;#62;#34; b"]\n'
         '    n3["look"]\n'
         '    n4{{"join"}}\n'
         '    n5["rank"]\n'

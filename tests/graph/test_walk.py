@@ -118,6 +118,18 @@ class TestApart:
         nobody = answered(flow(DIAMOND, {"d": APART}, d=Dispatcher(work)), Document(id="x"))
         assert nobody.docs["x"].tags == {"d0": 0, "d1": 1}
 
+    def test_nested(self) -> None:
+        """Branches that part later are joined first, also if they came apart: what nobody changed is no change."""
+
+        def saying(text: str) -> Dispatcher:
+            return Dispatcher(lambda asked: setattr(asked.docs[0], "text", text))
+
+        nodes = graph(a="gateway", b="a", c="a", d="gateway", j="c b d")
+        parts = {"a": saying("a"), "b": saying("ab"), "c": Dispatcher(), "d": Dispatcher()}
+        for endpoint in (ANY, APART, BOTH):
+            made = answered(flow(nodes, {"j": endpoint}, **parts, j=Dispatcher()), Document(id="x"))
+            assert made.docs["x"].text == "ab"
+
     def test_both(self) -> None:
         """Who asks for docs too gets them joined, and their own."""
 
@@ -167,6 +179,35 @@ class TestFailure:
         answer.cancel()
         answer.addErrback(lambda failure: failure.trap(CancelledError))
         assert (left.cancelled, right.cancelled) == (1, 1)
+
+    def test_cancelled(self) -> None:
+        """Nothing goes on behind a request that was cancelled, whatever its executor makes of that."""
+        after = Dispatcher()
+
+        class Stubborn(Dispatcher):
+            def dispatch(self, request: Request) -> Deferred[Response]:
+                response = Response(request, request.docs, request.groundtruths, [])
+                return Deferred(lambda deferred: deferred.callback(response))
+
+        answer = flow(graph(a="gateway", b="a", c="a"), a=Stubborn(), b=after, c=after).dispatch(request(Document()))
+        answer.cancel()
+        answer.addErrback(lambda failure: failure.trap(CancelledError))
+        assert after.requests == []
+
+    def test_floating_copies(self) -> None:
+        """What cannot be copied at the side is no failure of the request."""
+
+        def work(asked: Request) -> None:
+            asked.docs[0].tags["lock"] = threading.Lock()
+
+        side = {"needs": ("a",), "floating": True}
+        nodes = [NodeConfig("a", None), NodeConfig("b", None, **side)]
+        nodes += [NodeConfig(name, None, needs=("b",), floating=True) for name in "cd"]
+        after = Dispatcher()
+        with Log() as lines:
+            made = answered(flow(nodes, a=tagging("a"), b=Dispatcher(work), c=after, d=after), Document(id="x"))
+        assert (made.docs["x"].tags, after.requests) == ({"a": []}, [])
+        assert "b, which nobody waits for" in lines[0]
 
     def test_floating(self) -> None:
         """Nobody waits for what stands at the side, and its failure is only told in the log."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec.structs import astuple
 
 from .array import DocumentArray
@@ -26,6 +27,7 @@ _CONTENT = tuple(f"_{name}" for name in CONTENTS)
 _OF_CONTENT = {*_CONTENT, "mime_type"}
 _BY_ID = {"_chunks", "_matches"}
 _BY_KEY = {"tags", "_scores", "_evaluations"}
+_LOOKED_INTO = _BY_ID | _BY_KEY
 _WHOLE = {*_FIELDS} - _OF_CONTENT - _BY_ID - _BY_KEY - {"id"}
 _MISSING = object()
 
@@ -129,27 +131,31 @@ def _settled(base: Any, values: Sequence[Any], id: str, name: str, conflicts: Co
 
 
 def _changed(columns: list[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-    """The fields that are not the same in all versions, with their values; relatives too, wherever there are any."""
+    """The fields that differ, with their values in all versions; what is joined by key or id, wherever there is any."""
     count = len(columns[0])
-    try:  # at once, in C
-        found = {
-            name: column
-            for name, column in zip(_FIELDS, columns, strict=True)
-            if name not in _BY_ID and column.count(column[0]) != count
-        }
-    except ValueError:  # numpy's arrays do not say
-        found = {
-            name: column
-            for name, column in zip(_FIELDS, columns, strict=True)
-            if name not in _BY_ID and not all(_equal(value, column[0]) for value in column)
-        }
-    return found | {name: columns[_FIELDS.index(name)] for name in _BY_ID if any(columns[_FIELDS.index(name)])}
+    return {
+        name: column
+        for name, column in zip(_FIELDS, columns, strict=True)
+        if (any(column) if name in _LOOKED_INTO else column.count(column[0]) != count)
+    }
 
 
 def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same, and of one type: True is not 1. What users put into tags may be anything."""
+    if one is other:
+        return True
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is dict:
+        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
+    if kind is list or kind is tuple:
+        return len(one) == len(other) and all(map(_equal, one, other))
     try:
-        return one is other or bool(one == other)
-    except ValueError:  # numpy's arrays do not say
+        if kind is np.ndarray:
+            return one.dtype == other.dtype and np.array_equal(one, other)
+        return bool(one == other)
+    except Exception:  # it cannot tell
         return False
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -13,11 +15,16 @@ __all__ = ["checkup"]
 log = Logger()
 
 
-def checkup(engine: Any, asking: Deferred[Any]) -> Deferred[None]:
-    """Have *engine*'s health say what comes of *asking*; a change is one line in the log.
+def checkup(engine: Any, ask: Callable[[], Deferred[Any]]) -> Deferred[None]:
+    """Have *engine*'s health say what comes of *ask*; a change is one line in the log.
+
+    Where the last question is not answered yet, no other is asked.
 
     :return: never fails.
     """
+    if engine.health not in ("ready", "unhealthy") or engine in _asked:
+        return succeed(None)
+    _asked.add(engine)
 
     def well(_: Any) -> None:
         if engine.health == "unhealthy":
@@ -31,4 +38,8 @@ def checkup(engine: Any, asking: Deferred[Any]) -> Deferred[None]:
             kind = getattr(failure.type, "__name__", "")
             log.error("executor {name} is unhealthy: {kind}: {reason}", name=engine.name, kind=kind, reason=reason)
 
-    return asking.addCallbacks(well, unwell)
+    return ask().addCallbacks(well, unwell).addBoth(lambda _: _asked.discard(engine))
+
+
+_asked: WeakSet[Any] = WeakSet()
+"""The engines whose answer is still to come."""

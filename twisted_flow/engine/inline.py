@@ -46,16 +46,15 @@ class InlineEngine:
             return maybeDeferred(waited_for, self.executor.warm_up).addCallback(warm)
 
         def warm(_: Any) -> None:
-            self.health = "ready"
+            if self.health == "starting":  # not stopped meanwhile
+                self.health = "ready"
 
         self.health = "starting"
         return maybeDeferred(self.executor.open).addCallback(opened)
 
     def check(self) -> Deferred[None]:
         """See `IEngine`."""
-        if self.health not in ("ready", "unhealthy"):
-            return succeed(None)
-        return checkup(self, maybeDeferred(waited_for, self.executor.check_health))
+        return checkup(self, lambda: maybeDeferred(waited_for, self.executor.check_health))
 
     def stop(self) -> Deferred[None]:
         """See `IEngine`."""

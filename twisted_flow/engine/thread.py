@@ -90,7 +90,8 @@ class ThreadEngine:
             return self._hook(self.executor.warm_up).addCallback(warm)
 
         def warm(_: Any) -> None:
-            self.health = "ready"
+            if self.health == "starting":  # not stopped meanwhile
+                self.health = "ready"
 
         def not_made(failure: Failure) -> Failure:
             self._inbox.put(None)
@@ -105,9 +106,7 @@ class ThreadEngine:
 
     def check(self) -> Deferred[None]:
         """See `IEngine`."""
-        if self.health not in ("ready", "unhealthy"):
-            return succeed(None)
-        return checkup(self, self._hook(self.executor.check_health))
+        return checkup(self, lambda: self._hook(self.executor.check_health))
 
     def stop(self) -> Deferred[None]:
         """See `IEngine`."""

@@ -60,7 +60,8 @@ def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
 def _with_arguments(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request, Context], Any]:
     if endpoint.wants == ("docs",):
         return lambda request, context: method(docs=request.docs)
-    if endpoint.wants == ALWAYS and endpoint.parameters is None:  # ``docs, **kwargs``, as most say: without a loop
+    plain = endpoint.parameters is None and endpoint.branches == "joined"
+    if endpoint.wants == ALWAYS and plain:  # ``docs, **kwargs``, as most say: without a loop
         return lambda request, context: method(
             docs=request.docs,
             parameters=request.parameters,
@@ -103,7 +104,12 @@ def response_to(request: Request, result: Any) -> Response:
         docs = result
     else:
         raise ExecutorError(f"returned {type(result).__name__}, where None or documents are asked for")
+    if not _ONLY_DOCUMENTS.issuperset(map(type, docs)):
+        _documents(docs)  # which says what is wrong
     return Response(request, docs, request.groundtruths, [])
+
+
+_ONLY_DOCUMENTS = frozenset([Document])
 
 
 def _documents(items: Iterable[Any]) -> DocumentArray:

@@ -42,9 +42,10 @@ def from_file(spec: ExecutorSpec) -> ExecutorSpec:
     return replace(
         spec,
         uses=absolute(said.jtype, file.folder),
-        py_modules=tuple(absolute(module, file.folder) for module in modules),
+        py_modules=(*spec.py_modules, *(absolute(module, file.folder) for module in modules)),
         name=spec.name or said.metas.name,
         uses_with=said.with_ | spec.uses_with,
+        uses_metas=({"name": said.metas.name} if said.metas.name else {}) | spec.uses_metas,
         uses_requests=said.requests | spec.uses_requests,
         workspace=spec.workspace or said.metas.workspace,
     )

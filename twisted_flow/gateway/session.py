@@ -14,7 +14,7 @@ from ..document.identity import new_id
 from ..errors import Unavailable
 from ..interfaces import ICodec, IDispatcher
 from ..message import Request, Response
-from ..ready import result_of
+from ..ready import result_of, settled
 from .failure import error_writer
 
 __all__ = ["Session"]
@@ -83,7 +83,7 @@ class Session:
     def dispatch(self, request: Request) -> Deferred[Response]:
         """See `IDispatcher`; what is under way can be cancelled by its id."""
         response: Deferred[Response] = self.dispatcher.dispatch(request)
-        if not response.called:
+        if not settled(response):
             self._latest = response
             self._under_way[response] = request.request_id
         return response

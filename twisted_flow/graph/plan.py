@@ -38,6 +38,8 @@ class Stop(Struct, frozen=True):
     """The stops that it takes documents of, one by one."""
     branches: Branches = "joined"
     """How it takes them: joined, apart (one for each node that it needs), or both."""
+    order: tuple[int, ...] = ()
+    """The positions among `sources` of what `source` joins, as that names them."""
 
 
 class Plan(Struct, frozen=True):
@@ -83,8 +85,7 @@ def plan(nodes: Sequence[NodeConfig], visited: Mapping[str, Branches]) -> Plan:
     for node in ordered(nodes):
         needed = [source[name] for name in node.needs]
         if node.name in visited and len(needed) > 1 and visited[node.name] != "joined":
-            each = Join(way.base(needed), tuple(needed))
-            source[node.name] = way.stop(node.name, each, visited[node.name])
+            source[node.name] = way.apart(node.name, needed, visited[node.name])
             continue
         here = way.joined(needed)
         if node.name in visited:
@@ -116,9 +117,24 @@ class _Way:
         self.stops: list[Stop] = [Stop(None, REQUEST)]
         self._above: list[int] = [REQUEST]
 
-    def stop(self, node: str | None, source: int | Join, branches: Branches = "joined") -> int:
-        self.stops.append(Stop(node, source, _leaves(source), branches))
-        self._above.append(source if isinstance(source, int) else source.base)
+    def stop(self, node: str | None, source: int | Join) -> int:
+        taken = _leaves(source)
+        return self._add(Stop(node, source, taken, "joined", tuple(range(len(taken)))))
+
+    def apart(self, node: str, needed: Sequence[int], branches: Branches) -> int:
+        """A stop that takes each of *needed* by itself."""
+        source = self.joined(needed, each=True)
+        free = list(enumerate(needed))
+        order = []
+        for leaf in _leaves(source):
+            position = next(position for position, place in free if place == leaf)
+            free.remove((position, leaf))
+            order.append(position)
+        return self._add(Stop(node, source, tuple(needed), branches, tuple(order)))
+
+    def _add(self, stop: Stop) -> int:
+        self.stops.append(stop)
+        self._above.append(stop.source if isinstance(stop.source, int) else stop.source.base)
         return len(self.stops) - 1
 
     def _line(self, place: int) -> list[int]:
@@ -133,19 +149,23 @@ class _Way:
         common = set.intersection(*(set(self._line(place)) for place in places))
         return max(common, key=lambda place: len(self._line(place)))
 
-    def joined(self, places: Sequence[int]) -> int | Join:
-        """What stands for *places* together: one of them, or a join. A branch on which nothing happens is none.
+    def joined(self, places: Sequence[int], each: bool = False) -> int | Join:
+        """What stands for *places* together: one of them, or a join.
 
         Branches that part later are joined first, so that what they have in common is no change of either.
+
+        :param each: whether each place counts, also one named twice, and one on whose branch nothing happens.
         """
-        places = list(dict.fromkeys(places))
+        places = list(places if each else dict.fromkeys(places))
         if len(places) == 1:
             return places[0]
         base = self.base(places)
         groups: dict[int, list[int]] = {}
-        for place in places:
+        for position, place in enumerate(places):
             line = self._line(place)
             if place != base:
                 groups.setdefault(line[line.index(base) - 1], []).append(place)
-        branches = tuple(self.joined(group) for group in groups.values())
+            elif each:
+                groups[-1 - position] = [place]
+        branches = tuple(self.joined(group, each) for group in groups.values())
         return branches[0] if len(branches) == 1 else Join(base, branches)

@@ -12,6 +12,7 @@ from .graph import GATEWAY, NodeConfig, ends, ordered
 __all__ = ["mermaid", "svg"]
 
 _HEIGHT, _GAP, _STEP, _LETTER, _MARGIN = 40, 24, 64, 8, 16  # pixels
+_SPECIAL = "#&<>\"'`"
 _ANSWER = ""
 """Where the documents of the ends go; no executor has this name."""
 
@@ -48,11 +49,16 @@ def mermaid(nodes: Sequence[NodeConfig]) -> str:
     marks = {GATEWAY: "start", _ANSWER: "answer"} | {node.name: f"n{place}" for place, node in enumerate(nodes)}
     lines = ["flowchart LR", "    start([gateway])"]
     for node in nodes:
-        name = escape(node.name).replace("&", "#").replace("##", "#35;")
+        name = _mermaid_text(node.name)
         lines.append(f'    {marks[node.name]}["{name}"]' if node.spec else f'    {marks[node.name]}{{{{"{name}"}}}}')
     lines.append("    answer([gateway])")
     lines += [f"    {marks[one]} {'-.->' if aside else '-->'} {marks[other]}" for one, other, aside in _edges(nodes)]
     return "\n".join(lines) + "\n"
+
+
+def _mermaid_text(name: str) -> str:
+    """*name*, with what Mermaid would read otherwise as its number."""
+    return "".join(f"#{ord(letter)};" if letter in _SPECIAL else letter for letter in name)
 
 
 def _layers(nodes: Sequence[NodeConfig]) -> tuple[list[list[str]], dict[tuple[str, str], list[str]]]:

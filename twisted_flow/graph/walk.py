@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -50,7 +50,7 @@ class _Walk:
 
     def __init__(self, plan: Plan, request: Request, visits: Mapping[str, Visit]) -> None:
         self.plan, self.request, self.visits = plan, request, visits
-        self.answer: Deferred[Response] = Deferred(lambda _: self._cancel())
+        self.answer: Deferred[Response] = Deferred(self._cancelled)
         self.inboxes: list[dict[int, Documents]] = [{} for _ in plan.stops]
         self.bases: dict[int, Documents] = {}
         self.visited: dict[int, Response] = {}
@@ -58,14 +58,14 @@ class _Walk:
         self.over = False
         """Whether it has failed."""
 
-    def go_on(self, step: Callable[..., None], *arguments: Any) -> None:
-        """Take *step*, unless all is over; what it raises (documents that cannot be copied, say) is the answer."""
+    def go_on(self, step: Callable[..., None], place: int, *arguments: Any) -> None:
+        """Take *step* at *place*, unless all is over; what it raises (documents cannot be copied, say) fails it."""
         if self.over:
             return
         try:
-            step(*arguments)
+            step(place, *arguments)
         except Exception:
-            self._fail(Failure())
+            self._failed(Failure(), place)
 
     def deliver(self, place: int, documents: Documents) -> None:
         """Hand on what a stop has made; all copies are made before the first of them is changed."""
@@ -92,7 +92,7 @@ class _Walk:
         if stop.branches != "joined":
             request = self._apart(stop, place)
         else:
-            documents = self._joined(stop.source, self._inbox(place), stop)
+            documents = self._joined(stop.source, self._inbox(place, stop.order), stop)
             if stop.node is None:
                 self.deliver(place, documents)
                 return
@@ -100,17 +100,17 @@ class _Walk:
         response = self.visits[stop.node or ""](request)
         done = result_of(response)
         if done is not None:
-            self._visited(done, place, request)
+            self._visited(place, done, request)
             return
         self.under_way[place] = response
         response.addCallbacks(
-            lambda response: self.go_on(self._visited, response, place, request), self._failed, errbackArgs=(place,)
+            lambda response: self.go_on(self._visited, place, response, request), self._failed, errbackArgs=(place,)
         )
 
-    def _inbox(self, place: int) -> Iterator[Documents]:
-        """What a stop takes, in its order."""
+    def _inbox(self, place: int, order: Iterable[int]) -> Iterator[Documents]:
+        """What a stop takes, in *order*."""
         inbox = self.inboxes[place]
-        return (inbox[position] for position in range(len(inbox)))
+        return (inbox[position] for position in order)
 
     def _request(self, documents: Documents) -> Request:
         parameters = copy.deepcopy(self.request.parameters) if self.request.parameters else {}
@@ -118,10 +118,10 @@ class _Walk:
 
     def _apart(self, stop: Stop, place: int) -> Request:
         """A request with the branches one by one; and joined, from copies, where both are wanted."""
-        branches = list(self._inbox(place))
+        branches = list(self._inbox(place, range(len(stop.sources))))
         documents: Documents = DocumentArray(), DocumentArray()
         if stop.branches == "both":
-            documents = self._joined(stop.source, map(_copied, branches), stop)
+            documents = self._joined(stop.source, map(_copied, self._inbox(place, stop.order)), stop)
         return replace(
             self._request(documents),
             docs_matrix=[each for each, _ in branches],
@@ -148,13 +148,13 @@ class _Walk:
             )  # fmt: skip
         return joined, truths
 
-    def _visited(self, response: Response, place: int, request: Request) -> None:
+    def _visited(self, place: int, response: Response, request: Request) -> None:
         self.under_way.pop(place, None)
         self.visited[place] = response
         stop = self.plan.stops[place]
         documents = (response.docs, response.groundtruths)
         if stop.branches == "apart" and response.docs is request.docs:  # it changed the branches in place
-            documents = self._joined(stop.source, self._inbox(place), stop)
+            documents = self._joined(stop.source, self._inbox(place, stop.order), stop)
         self.deliver(place, documents)
 
     def _failed(self, failure: Failure, place: int) -> None:
@@ -171,14 +171,11 @@ class _Walk:
         """The first failure is the answer, if there is none yet."""
         if self.over:
             return
-        self.over = True
-        self._cancel()
-        if self.answer.called:
-            log.failure("request {id}: after its answer", failure, id=self.request.request_id)
-        else:
-            self.answer.errback(failure)
+        self._cancelled(self.answer)
+        self.answer.errback(failure)
 
-    def _cancel(self) -> None:
+    def _cancelled(self, _: Deferred[Response]) -> None:
+        self.over = True
         for response in list(self.under_way.values()):
             response.cancel()
 

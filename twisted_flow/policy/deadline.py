@@ -14,6 +14,7 @@ from zope.interface import implementer
 from ..errors import DeadlineExceeded
 from ..interfaces import IDispatcher
 from ..message import Request, Response
+from ..ready import settled
 
 __all__ = ["Deadline"]
 
@@ -37,7 +38,7 @@ class Deadline:
             return self.inner.dispatch(request)
         request = replace(request, deadline=time.monotonic() + seconds)
         response: Deferred[Response] = self.inner.dispatch(request)
-        if response.called:
+        if settled(response):
             return response
         alarm = self.clock.callLater(seconds, response.cancel)
         return response.addBoth(_ended, alarm, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,17 +29,18 @@ _ERRORS = {
 
 def openapi(settings: HTTPSettings, routes: tuple[Route, ...]) -> dict[str, Any]:
     """The OpenAPI 3.1 document of a gateway with *settings* and *routes*."""
+    references, schemas = _schemas([route.parameters for route in routes if route.parameters is not None])
     paths: dict[str, Any] = {}
     for route in routes:
         if route.include_in_schema:
-            paths[route.path] = {method.lower(): _operation(route, method) for method in route.methods}
+            paths[route.path] = {method.lower(): _operation(route, method, references) for method in route.methods}
     if settings.debug_endpoints:
         paths["/status"] = {"get": _STATUS}
     return {
         "openapi": "3.1.0",
         "info": {"title": settings.title, "description": settings.description, "version": __version__},
         "paths": paths,
-        "components": {"schemas": _schemas([route.parameters for route in routes if route.parameters is not None])},
+        "components": {"schemas": schemas},
     }
 
 
@@ -55,7 +57,7 @@ _STATUS = {
 }
 
 
-def _operation(route: Route, method: str) -> dict[str, Any]:
+def _operation(route: Route, method: str, references: Mapping[Any, Any]) -> dict[str, Any]:
     name = route.name or route.path.strip("/").replace("/", "_") or "root"
     first = method == route.methods[0]
     operation: dict[str, Any] = {
@@ -64,7 +66,7 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
         "parameters": _PARAMETERS,
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _body_schema(route), "example": _example(route)}},
+            "content": {"application/json": {"schema": _body_schema(route, references), "example": _example(route)}},
         },
         "responses": {
             str(route.status_code): {
@@ -105,12 +107,11 @@ _PARAMETERS = [
 ]
 
 
-def _body_schema(route: Route) -> dict[str, Any]:
+def _body_schema(route: Route, references: Mapping[Any, Any]) -> dict[str, Any]:
     reference: dict[str, Any] = {"$ref": _REF.format(name="PostBody")}
-    if route.parameters is not None:
-        (parameters,), _ = msgspec.json.schema_components([route.parameters], ref_template=_REF)
+    if route.parameters in references:
         required = ["parameters"] if any(field.required for field in _fields(route.parameters)) else []
-        return {**reference, "properties": {"parameters": parameters}, "required": required}
+        return {**reference, "properties": {"parameters": references[route.parameters]}, "required": required}
     return reference if route.endpoint is not None else {**reference, "required": ["execEndpoint"]}
 
 
@@ -124,9 +125,14 @@ def _fields(kind: Any) -> Any:
     return info.fields
 
 
-def _schemas(parameters: list[Any]) -> dict[str, Any]:
-    """The schemas of all messages, and of *parameters*' types, by their names."""
-    _, schemas = msgspec.json.schema_components([PostBody, PostAnswer, Problem, *parameters], ref_template=_REF)
+def _schemas(parameters: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """How to refer to each of *parameters*' types, and the schemas of them and of all messages, by their names.
+
+    A type with fields of which there is no schema is left out.
+    """
+    described = [kind for kind in dict.fromkeys(parameters) if _describable(kind)]
+    kinds = [PostBody, PostAnswer, Problem, *described]
+    references, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
     document = {"$ref": _REF.format(name="Document")}
     item = {"anyOf": [document, {"type": "string", "description": "A document with this text"}]}
     schemas["Document"]["additionalProperties"] = {"description": "What is no field of a document becomes a tag"}
@@ -135,4 +141,12 @@ def _schemas(parameters: list[Any]) -> dict[str, Any]:
         "anyOf": [{"type": "array", "items": item}, item, {"$ref": _REF.format(name="Data")}, {"type": "null"}],
         "default": None,
     }
-    return schemas
+    return dict(zip(kinds, references, strict=True)), schemas
+
+
+def _describable(kind: Any) -> bool:
+    try:
+        msgspec.json.schema(kind)
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""The wiring page: every part of a flow is named here once, and joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+from msgspec import Struct
+from twisted.python.reflect import namedAny
+
+from .engine.choose import make_engine
+from .executor.component import component
+from .gateway.http.routes import HTTPSettings, without_routes
+from .graph.dispatch import FlowDispatcher, Node
+from .graph.graph import NodeConfig, ordered
+from .interfaces import IDispatcher, IEngine, IGateway, IPlace
+from .limits import Limits
+from .listener import Listener
+from .place import described_place, port_place
+from .policy.admission import Admission
+from .policy.deadline import Deadline
+from .service import FlowService
+
+__all__ = ["FlowConfig", "checked", "make_service"]
+
+# Named, not imported: Klein brings the reactor along, and who serves HTTP alone does without the others.
+_HTTP = "twisted_flow.gateway.http.gateway.HTTPGateway"
+_UPGRADE = "twisted_flow.gateway.websocket.gateway.Upgrade"
+_GRPC = "twisted_flow.gateway.grpc.gateway.GRPCGateway"
+
+
+class FlowConfig(Struct, frozen=True, kw_only=True):
+    """All that there is to say of a flow."""
+
+    name: str = "flow"
+    listeners: tuple[Listener, ...] = (Listener(("grpc",), 0),)
+    host: str = "0.0.0.0"
+    nodes: tuple[NodeConfig, ...] = ()
+    http: HTTPSettings = HTTPSettings()
+    limits: Limits = Limits()
+    workspace: str | None = None
+    """The folder for the executors' own folders."""
+
+
+def make_service(config: FlowConfig) -> FlowService:
+    """Name the parts and join them. Executors' classes are imported and ports bound; nothing runs yet.
+
+    :raises ConfigurationError: one line, where *config* cannot be served.
+    """
+    graph = ordered(config.nodes)
+    engines = {node.name: make_engine(component(node.spec), node.engine) for node in graph if node.spec is not None}
+    nodes = [
+        Node(name, engine.endpoints, Admission(engine, config.limits.max_queue)) for name, engine in engines.items()
+    ]
+    flow = FlowDispatcher(nodes, graph)
+
+    def gateway(listener: Listener, place: IPlace) -> IGateway:
+        from twisted.internet import reactor  # chosen by now
+
+        return _gateway(config, listener, Deadline(flow, config.limits.timeout, reactor), place, list(engines.values()))
+
+    return FlowService(config, list(engines.values()), partial(_places, config.host), gateway)
+
+
+def checked(config: FlowConfig) -> list[str]:
+    """What *config* would serve, in a few lines. Classes are imported, nothing is made, no port is taken.
+
+    :raises ConfigurationError: one line, where it cannot be served.
+    """
+    lines = []
+    for node in ordered(config.nodes):
+        made = None if node.spec is None else make_engine(component(node.spec), node.engine)
+        what = "joins" if made is None else " ".join(sorted(made.endpoints))
+        lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
+    for listener in config.listeners:
+        if listener.endpoint:
+            described_place(listener.endpoint).close()
+    served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
+    return [*lines, f"{config.name} can be served over {served}"]
+
+
+def _places(host: str, listeners: Sequence[Listener]) -> list[IPlace]:
+    return [
+        described_place(each.endpoint)
+        if each.endpoint
+        else port_place(host, each.port, listen="grpc" not in each.protocols)
+        for each in listeners
+    ]
+
+
+def _gateway(
+    config: FlowConfig, listener: Listener, dispatcher: IDispatcher, place: IPlace, engines: Sequence[IEngine]
+) -> IGateway:
+    """The gateway that serves *dispatcher* at *place*."""
+    from twisted.internet import reactor
+
+    debug = config.http.debug
+    if "grpc" in listener.protocols:
+        return cast(IGateway, namedAny(_GRPC)(dispatcher, config.limits, debug, place, engines))
+    upgrade = None
+    if "websocket" in listener.protocols:
+        upgrade = namedAny(_UPGRADE)(dispatcher, config.limits, debug, reactor)
+    settings = config.http if "http" in listener.protocols else without_routes(config.http)
+    return cast(IGateway, namedAny(_HTTP)(dispatcher, settings, place, engines, upgrade))
