@@ -29,7 +29,7 @@ ROOMS = [
     ["graph"],
     ["gateway"],
     ["client"],
-    ["banner", "flow", "flow_file", "listener", "service", "wiring"],
+    ["banner", "flow", "flow_config", "flow_file", "listener", "service", "wiring"],
     ["tap"],
 ]
 """Ground floor first: a room may import from those before it, and from its own row."""

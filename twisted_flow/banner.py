@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from .flow_config import FlowConfig
 from .interfaces import IPlace
-
-if TYPE_CHECKING:
-    from .wiring import FlowConfig
 
 __all__ = ["banner"]
 

@@ -14,6 +14,7 @@ from .bridge import install_reactor, run_in_reactor
 from .client.client import Client
 from .client.verbs import verb
 from .errors import ConfigurationError
+from .flow_config import FlowConfig
 from .gateway.http.routes import HTTPSettings, Route, check_route
 from .graph.graph import NodeConfig
 from .graph.topology import Topology
@@ -21,7 +22,7 @@ from .limits import Limits, checked
 from .listener import listeners
 from .service import FlowService
 from .signals import wait_for_stop
-from .wiring import FlowConfig, make_service
+from .wiring import make_service
 
 if TYPE_CHECKING:
     from typing import Self

@@ -17,7 +17,7 @@ from .limits import Limits
 
 if TYPE_CHECKING:
     from .flow import Flow
-    from .wiring import FlowConfig
+    from .flow_config import FlowConfig
 
 __all__ = ["build", "written"]
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred, maybeDeferred, succeed
@@ -20,12 +20,10 @@ from zope.interface import implementer
 from .banner import banner
 from .bridge import when_running
 from .errors import ConfigurationError
+from .flow_config import FlowConfig
 from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
 from .systemd import notify
-
-if TYPE_CHECKING:
-    from .wiring import FlowConfig
 
 __all__ = ["FlowService", "one_line"]
 

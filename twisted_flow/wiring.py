@@ -6,41 +6,27 @@ from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
-from msgspec import Struct
 from twisted.python.reflect import namedAny
 
 from .engine.choose import make_engine
 from .executor.component import component
-from .gateway.http.routes import HTTPSettings, without_routes
+from .flow_config import FlowConfig
+from .gateway.http.routes import without_routes
 from .graph.dispatch import FlowDispatcher, Node
-from .graph.graph import NodeConfig, ordered
+from .graph.graph import ordered
 from .interfaces import IDispatcher, IEngine, IGateway, IPlace
-from .limits import Limits
 from .listener import Listener
 from .place import described_place, port_place
 from .policy.admission import Admission
 from .policy.deadline import Deadline
 from .service import FlowService
 
-__all__ = ["FlowConfig", "checked", "make_service"]
+__all__ = ["checked", "make_service"]
 
 # Named, not imported: Klein brings the reactor along, and who serves HTTP alone does without the others.
 _HTTP = "twisted_flow.gateway.http.gateway.HTTPGateway"
 _UPGRADE = "twisted_flow.gateway.websocket.gateway.Upgrade"
 _GRPC = "twisted_flow.gateway.grpc.gateway.GRPCGateway"
-
-
-class FlowConfig(Struct, frozen=True, kw_only=True):
-    """All that there is to say of a flow."""
-
-    name: str = "flow"
-    listeners: tuple[Listener, ...] = (Listener(("grpc",), 0),)
-    host: str = "0.0.0.0"
-    nodes: tuple[NodeConfig, ...] = ()
-    http: HTTPSettings = HTTPSettings()
-    limits: Limits = Limits()
-    workspace: str | None = None
-    """The folder for the executors' own folders."""
 
 
 def make_service(config: FlowConfig) -> FlowService:
