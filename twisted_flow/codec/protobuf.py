@@ -38,7 +38,7 @@ def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request
     """See `ICodec`."""
     proto = _parsed(body)
     try:
-        return _read_request(proto, endpoint or proto.header.exec_endpoint, max_depth)
+        return _read_request(proto, endpoint, max_depth)
     except FlowError as error:
         error.request_id = proto.request_id
         raise
@@ -51,12 +51,13 @@ def _parsed(body: bytes) -> Any:
         raise BadRequest(f"not a RequestProto: {wrong}") from None
 
 
-def _read_request(proto: Any, endpoint: str, max_depth: int) -> Request:
+def _read_request(proto: Any, endpoint: str | None, max_depth: int) -> Request:
     if proto.WhichOneof("body") == "control":
         return _controlling(proto)
+    header, data = proto.header, proto.data
+    endpoint = endpoint or header.exec_endpoint
     if not endpoint:
         raise ValidationError.at("/header/exec_endpoint", "is required")
-    data = proto.data
     docs, groundtruths = DocumentArray(read(data.docs)), DocumentArray(read(data.groundtruths))
     if docs:
         complete(docs, "/data/docs", max_depth)
@@ -71,7 +72,7 @@ def _read_request(proto: Any, endpoint: str, max_depth: int) -> Request:
         raise ValidationError.at("/timeout", "is a number of seconds above 0")
     return Request(
         request_id=proto.request_id or new_id(),
-        header=Header(endpoint, proto.header.target_peapod, proto.header.no_propagate),
+        header=Header(endpoint, header.target_peapod, header.no_propagate),
         docs=docs,
         groundtruths=groundtruths,
         parameters=parameters,

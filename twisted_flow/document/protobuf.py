@@ -138,9 +138,17 @@ def _plain_fields(document: Document) -> dict[str, Any]:
         fields["buffer"] = document._buffer
     elif document._uri is not UNSET:
         fields["uri"] = document._uri
-    for name in _SCALARS:
-        if value := getattr(document, name):
-            fields[name] = value
+    if document.mime_type:
+        fields["mime_type"] = document.mime_type
+    if (
+        document.granularity
+        or document.adjacency
+        or document.parent_id
+        or document.weight
+        or document.offset
+        or document.modality
+    ):
+        fields.update((name, value) for name in _SCALARS if (value := getattr(document, name)))
     return fields
 
 
@@ -159,12 +167,18 @@ def _write_rest(document: Document, proto: Any) -> None:
         write_all(document._chunks, proto.chunks)
     if document._matches:
         write_all(document._matches, proto.matches)
-    for scores, name in ((document._scores, "scores"), (document._evaluations, "evaluations")):
-        for key, score in scores.items():
-            _write_score(score, getattr(proto, name)[key])
+    if document._scores:
+        _write_scores(document._scores, proto.scores)
+    if document._evaluations:
+        _write_scores(document._evaluations, proto.evaluations)
 
 
-_SCALARS = ("granularity", "adjacency", "parent_id", "weight", "mime_type", "offset", "modality")
+def _write_scores(scores: dict[str, NamedScore], protos: Any) -> None:
+    for key, score in scores.items():
+        _write_score(score, protos[key])
+
+
+_SCALARS = ("granularity", "adjacency", "parent_id", "weight", "offset", "modality")
 
 
 def write_struct(values: dict[str, Any], proto: Any) -> None:
