@@ -53,8 +53,9 @@ def masked(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
     if length < _LARGE:
         key = int.from_bytes((mask * (length // 4 + 1))[:length], "little")
         return (int.from_bytes(payload, "little") ^ key).to_bytes(length, "little")
-    padded = np.frombuffer(payload + bytes(-length % 4), "<u4")
-    plain: bytes = (padded ^ np.frombuffer(mask, "<u4")).tobytes()
+    if missing := -length % 8:
+        payload = payload + bytes(missing)  # not in place: it is the caller's
+    plain: bytes = (np.frombuffer(payload, "<u8") ^ np.frombuffer(mask * 2, "<u8")).tobytes()
     return plain[:length]
 
 

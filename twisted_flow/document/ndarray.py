@@ -7,7 +7,6 @@ So nothing is decoded that nobody looks at, and a change in place is a change of
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,13 +87,12 @@ def _check_dense(dense: DenseNdArray) -> None:
     if not dense.buffer and not dense.shape and not dense.dtype:
         return  # a proto3 default: no numbers
     size = _dtype(dense.dtype).itemsize
-    if min(dense.shape, default=0) < 0:
-        raise ValueError(f"shape {dense.shape} has a negative side")
-    if prod(dense.shape) * size != len(dense.buffer):
-        raise ValueError(
-            f"shape {dense.shape} of {dense.dtype} needs {prod(dense.shape) * size} bytes, "
-            f"the buffer has {len(dense.buffer)}"
-        )
+    for side in dense.shape:
+        if side < 0:
+            raise ValueError(f"shape {dense.shape} has a negative side")
+        size *= side
+    if size != len(dense.buffer):
+        raise ValueError(f"shape {dense.shape} of {dense.dtype} needs {size} bytes, the buffer has {len(dense.buffer)}")
     if dense.quantization not in (_NONE, _FP16, _UINT8):
         raise ValueError(f"quantization {dense.quantization} is not 0, 1 or 2")
     if dense.original_dtype:
@@ -130,11 +128,12 @@ def check(array: NdArray) -> None:
 def _dense_to_numpy(dense: DenseNdArray) -> Any:
     if not dense.dtype:
         return np.zeros(0)
-    if not isinstance(dense.buffer, bytearray | memoryview) or (
-        isinstance(dense.buffer, memoryview) and dense.buffer.readonly
-    ):
+    kind = type(dense.buffer)
+    if kind is not bytearray and (kind is not memoryview or dense.buffer.readonly):  # type: ignore[union-attr]
         dense.buffer = bytearray(dense.buffer)  # bytes are not writable: the one copy
-    array = np.frombuffer(dense.buffer, _dtype(dense.dtype)).reshape(dense.shape)
+    array = np.frombuffer(dense.buffer, _dtype(dense.dtype))
+    if len(dense.shape) != 1:
+        array = array.reshape(dense.shape)
     if dense.quantization == _FP16:
         return array.astype(dense.original_dtype or "<f4")
     if dense.quantization == _UINT8:
