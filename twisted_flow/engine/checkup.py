@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -22,9 +21,12 @@ def checkup(engine: Any, ask: Callable[[], Deferred[Any]]) -> Deferred[None]:
 
     :return: never fails.
     """
-    if engine.health not in ("ready", "unhealthy") or engine in _asked:
+    if engine.health not in ("ready", "unhealthy") or engine.asked:
         return succeed(None)
-    _asked.add(engine)
+    engine.asked = True
+
+    def answered(_: Any) -> None:
+        engine.asked = False
 
     def well(_: Any) -> None:
         if engine.health == "unhealthy":
@@ -38,8 +40,4 @@ def checkup(engine: Any, ask: Callable[[], Deferred[Any]]) -> Deferred[None]:
             kind = getattr(failure.type, "__name__", "")
             log.error("executor {name} is unhealthy: {kind}: {reason}", name=engine.name, kind=kind, reason=reason)
 
-    return ask().addCallbacks(well, unwell).addBoth(lambda _: _asked.discard(engine))
-
-
-_asked: WeakSet[Any] = WeakSet()
-"""The engines whose answer is still to come."""
+    return ask().addCallbacks(well, unwell).addBoth(answered)

@@ -35,6 +35,7 @@ class InlineEngine:
         self.name: str = executor.name
         self.endpoints = executor.endpoints
         self.health = "new"
+        self.asked = False  # whether a question for its health is not answered yet
         self._calls: dict[str, Callable[[Request, Context], Any]] = {}
         self._under_way: set[Deferred[Response]] = set()
 

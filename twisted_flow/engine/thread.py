@@ -69,6 +69,7 @@ class ThreadEngine:
         self.name: str = executor.name
         self.endpoints = executor.endpoints
         self.health = "new"
+        self.asked = False  # whether a question for its health is not answered yet
         self._calls: dict[str, Callable[[Request, Context], Any]] = {}
         self._waiting: deque[_Call] = deque()
         self._handed: list[_Call] = []
