@@ -26,13 +26,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_flow.bridge import run_in_reactor
-from twisted_flow.document import DocumentArray
+from twisted_flow.document import Document, DocumentArray
 from twisted_flow.errors import FlowError
+from twisted_flow.executor.table import Endpoint
 from twisted_flow.gateway.http.app import App
 from twisted_flow.gateway.http.gateway import Door
 from twisted_flow.gateway.http.plain import Heads
 from twisted_flow.gateway.http.routes import HTTPSettings, flow_routes
-from twisted_flow.interfaces import IDispatcher
+from twisted_flow.interfaces import IDispatcher, IExecutor
 from twisted_flow.message import Header, Request, Response
 
 TIMEOUT = 30.0
@@ -91,6 +92,26 @@ class Held(Dispatcher):
     def fail(self, error: FlowError, position: int = 0) -> None:
         """Fail it."""
         self.held[position].errback(error)
+
+
+@implementer(IExecutor)
+class Own:
+    """An executor that is no class of ours: it provides the interface by itself."""
+
+    name = "own"
+    endpoints = {"/default": Endpoint("/default", "f", ("docs",), blocking=False)}
+
+    def open(self) -> dict[str, Any]:
+        return {"/default": lambda asked, context: [Document("own")]}
+
+    def warm_up(self) -> None:
+        pass
+
+    def check_health(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 @implementer(ITCPTransport)

@@ -10,13 +10,10 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from twisted.internet.task import deferLater
-from zope.interface import implementer
 
-from tests.support import TIMEOUT, wait_for
+from tests.support import TIMEOUT, Own, wait_for
 from twisted_flow import Document, DocumentArray, Executor, Flow, requests
 from twisted_flow.errors import DeadlineExceeded, ExecutorError
-from twisted_flow.executor.table import Endpoint
-from twisted_flow.interfaces import IExecutor
 from twisted_flow.wiring import make_service
 
 
@@ -75,24 +72,6 @@ def test_deferreds_that_wait_for_others(flow: Flow, endpoint: str) -> None:
 
 def test_executor_of_ones_own() -> None:
     """What provides `IExecutor` is called, whatever its name is."""
-
-    @implementer(IExecutor)
-    class Own:
-        name = "Own"
-        endpoints = {"/default": Endpoint("/default", "f", ("docs",), blocking=False)}
-
-        def open(self) -> dict[str, Any]:
-            return {"/default": lambda asked, context: [Document("own")]}
-
-        def warm_up(self) -> None:
-            pass
-
-        def check_health(self) -> None:
-            pass
-
-        def close(self) -> None:
-            pass
-
     with Flow(protocol="http", host="127.0.0.1").add(Own()).add(Own()) as flow:
         assert flow.post("/", "x", return_results=True)[0].docs.texts == ["own"]
 

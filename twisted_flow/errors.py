@@ -30,7 +30,14 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-__all__ = ["ConfigurationError", "FieldError", "FlowError", "Reject", "error_named"]
+__all__ = [
+    "ConfigurationError",
+    "FieldError",
+    "FlowError",
+    "Reject",
+    "error_named",
+    "one_line",
+]
 
 
 class FieldError(Struct, frozen=True, gc=False):
@@ -219,3 +226,9 @@ class Reject(Exception):
 
 class ConfigurationError(Exception):
     """A flow, or a command line, cannot be served as it is. Its text is one line that says what to do."""
+
+
+def one_line(wrong: BaseException | None) -> str:
+    """*wrong* and what was noted of it, in one line."""
+    notes = "".join(f" {note}" for note in getattr(wrong, "__notes__", ()))
+    return f"{type(wrong).__name__}{notes}: {' '.join(str(wrong).split())}"

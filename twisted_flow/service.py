@@ -19,13 +19,13 @@ from zope.interface import implementer
 
 from .banner import banner
 from .bridge import when_running
-from .errors import ConfigurationError
+from .errors import ConfigurationError, one_line
 from .flow_config import FlowConfig
 from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
 from .systemd import notify
 
-__all__ = ["FlowService", "one_line"]
+__all__ = ["FlowService"]
 
 log = Logger()
 
@@ -204,7 +204,7 @@ class FlowService(Service):
     def _cannot_start(self, failure: Failure) -> None:
         if self._stopping:
             return
-        log.error("the flow cannot start: {wrong}", wrong=one_line(failure.value or Exception()))
+        log.error("the flow cannot start: {wrong}", wrong=one_line(failure.value))
         if self.config.http.debug:
             log.failure("the flow cannot start", failure)
         if self.owns_process:
@@ -212,12 +212,6 @@ class FlowService(Service):
 
             atexit.register(_exit_with_failure)
             reactor.stop()
-
-
-def one_line(wrong: BaseException) -> str:
-    """*wrong* and what was noted of it, in one line."""
-    notes = "".join(f" {note}" for note in getattr(wrong, "__notes__", ()))
-    return f"{type(wrong).__name__}{notes}: {' '.join(str(wrong).split())}"
 
 
 def _exit_with_failure() -> None:

@@ -6,10 +6,9 @@ import pathlib
 from typing import Any
 
 import pytest
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tests.support import request
+from tests.support import Own, request
 from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, requests
 from twisted_flow.executor.call import Context, response_to
 from twisted_flow.executor.component import component
@@ -61,23 +60,6 @@ def test_kinds() -> None:
     assert run(Plain) == "plain"
     assert run(function) == "function"
     assert run(f"{__name__}:Upper") == "A!"
-
-    @implementer(IExecutor)
-    class Own:
-        name = "own"
-        endpoints: dict[str, Any] = {}
-
-        def open(self) -> dict[str, Any]:
-            return {"/default": lambda asked, context: [Document("own")]}
-
-        def warm_up(self) -> None:
-            pass
-
-        def check_health(self) -> None:
-            pass
-
-        def close(self) -> None:
-            pass
 
     assert run(Own()) == "own"
 

@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..errors import one_line
+
 __all__ = ["checkup"]
 
 log = Logger()
@@ -36,8 +38,6 @@ def checkup(engine: Any, ask: Callable[[], Deferred[Any]]) -> Deferred[None]:
     def unwell(failure: Failure) -> None:
         if engine.health == "ready":
             engine.health = "unhealthy"
-            reason = " ".join(failure.getErrorMessage().split())
-            kind = getattr(failure.type, "__name__", "")
-            log.error("executor {name} is unhealthy: {kind}: {reason}", name=engine.name, kind=kind, reason=reason)
+            log.error("executor {name} is unhealthy: {wrong}", name=engine.name, wrong=one_line(failure.value))
 
     return ask().addCallbacks(well, unwell).addBoth(answered)

@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.plugin import getPlugins
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, one_line
 from ..interfaces import IExecutorPlugin
 from ..suggestion import nearest
 
@@ -119,5 +119,4 @@ def _failed(uses: str, wrong: BaseException) -> BaseException:
         if not code.co_filename.startswith("<frozen") and code.co_filename != __file__:
             place = f" ({code.co_filename}, line {trace.tb_lineno})"
         trace = trace.tb_next
-    detail = " ".join(str(wrong).split())
-    return ConfigurationError(f"{uses} cannot be imported: {type(wrong).__name__}: {detail}{place}")
+    return ConfigurationError(f"{uses} cannot be imported: {one_line(wrong)}{place}")
