@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from ...limits import Limits
 from ...message import Request
 from .services import Health, Reflection, handler
 from .stream import Stream
+from .threads import yielding
 
 __all__ = ["GRPCGateway"]
 
@@ -47,7 +49,7 @@ class GRPCGateway(Service):
     def __init__(
         self, dispatcher: IDispatcher, limits: Limits, debug: bool, place: IPlace, engines: Sequence[IEngine]
     ) -> None:
-        self.dispatcher, self.limits, self.place = dispatcher, limits, place
+        self.dispatcher, self.limits, self.place, self.engines = dispatcher, limits, place, engines
         self.origin = Origin(gateway=new_id(), write_error=_write_status, max_depth=limits.max_depth, debug=debug)
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
         self.streams: set[Stream] = set()
@@ -61,20 +63,10 @@ class GRPCGateway(Service):
         return spawn(self._start())
 
     async def _start(self) -> None:
-        most = self.limits.max_body
-        self._server = server = aio.server(
-            options=[
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", most),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_concurrent_streams", self.limits.max_connections),
-                ("grpc.keepalive_time_ms", int(self.limits.ping_interval * 1000)),
-                ("grpc.keepalive_timeout_ms", int(self.limits.ping_timeout * 1000)),
-                ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
-                ("grpc.http2.max_ping_strikes", 0),
-            ]
-        )
+        # Beside executors that keep the cores busy from threads of their own, gRPC's must have their turn.
+        busy = any(endpoint.blocking for engine in self.engines for endpoint in engine.endpoints.values())
+        with nullcontext() if busy else yielding():
+            self._server = server = aio.server(options=_options(self.limits))  # which starts all its threads
         reflected = [*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
         server.add_generic_rpc_handlers(
             (
@@ -122,6 +114,20 @@ class GRPCGateway(Service):
         for stream in list(self.streams):
             stream.drain()
         return spawn(_stopped(server, self.limits.drain_grace))
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", limits.max_body),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", limits.max_connections),
+        ("grpc.keepalive_time_ms", int(limits.ping_interval * 1000)),
+        ("grpc.keepalive_timeout_ms", int(limits.ping_timeout * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+        ("grpc.http2.max_ping_strikes", 0),
+    ]
 
 
 async def _stopped(server: Any, grace: float) -> None:
