@@ -21,7 +21,7 @@ lint: .venv/tools ## ruff and mypy alone
 
 proto: .venv/tools ## compile proto/ to the descriptors that the package carries
 	.venv/bin/python -m grpc_tools.protoc -Iproto --include_imports \
-	  --descriptor_set_out=twisted_flow/document/proto.binpb $$(cd proto && find . -name '*.proto' -printf '%P\n' | sort)
+	  --descriptor_set_out=twisted_flow/document/protobuf/proto.binpb $$(cd proto && find . -name '*.proto' -printf '%P\n' | sort)
 
 debian:
 	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \

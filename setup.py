@@ -21,7 +21,7 @@ setup(
     packages=[*find_packages(include=["twisted_flow", "twisted_flow.*"]), "twisted.plugins"],
     package_data={
         "twisted_flow": ["py.typed"],
-        "twisted_flow.document": ["proto.binpb"],
+        "twisted_flow.document.protobuf": ["proto.binpb"],
         "twisted_flow.gateway.http": ["static/*"],
     },
     install_requires=[

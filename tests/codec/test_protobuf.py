@@ -49,7 +49,7 @@ def test_compiled() -> None:
     sources = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto"))
     command = [sys.executable, "-m", "grpc_tools.protoc", "-Iproto", "--include_imports", f"--descriptor_set_out={out}"]
     subprocess.run([*command, *sources], cwd=ROOT, check=True, timeout=60)
-    carried = (ROOT / "twisted_flow/document/proto.binpb").read_bytes()
+    carried = (ROOT / "twisted_flow/document/protobuf/proto.binpb").read_bytes()
     fresh, old = (descriptor_pb2.FileDescriptorSet.FromString(each) for each in (out.read_bytes(), carried))
     assert {file.name: file for file in fresh.file} == {file.name: file for file in old.file}
 
@@ -159,9 +159,12 @@ class TestAgreement:
 def test_files(tmp_path: pathlib.Path, file_format: str) -> None:
     """A binary file of documents is a DocumentArrayProto."""
     from twisted_flow import DocumentArray
-    from twisted_flow.document.protobuf import DocumentArrayProto
+    from twisted_flow.document.protobuf.descriptor import message
 
     docs = DocumentArray([Document("a"), Document("b")])
     docs.save(tmp_path / "x", file_format)
-    assert [doc.text for doc in DocumentArrayProto.FromString((tmp_path / "x").read_bytes()).docs] == ["a", "b"]
+    assert [doc.text for doc in message("jina.DocumentArrayProto").FromString((tmp_path / "x").read_bytes()).docs] == [
+        "a",
+        "b",
+    ]
     assert Document.from_protobuf(docs[0].to_protobuf()) == docs[0]

@@ -16,7 +16,7 @@ import websockets.sync.client
 from google.protobuf import json_format
 
 from tests.support import TIMEOUT, Server, free_port
-from twisted_flow.document.descriptor import message
+from twisted_flow.document.protobuf.descriptor import message
 
 EXECUTORS = """
 from twisted_flow import Executor, requests

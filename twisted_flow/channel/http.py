@@ -7,7 +7,7 @@ from typing import Any
 
 import httptools
 import msgspec
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -34,15 +34,22 @@ class _Connection(Protocol):
     def __init__(self, channel: HTTPChannel) -> None:
         self.channel = channel
         self.answer: Deferred[tuple[int, bytes]] | None = None
+        self.over: str | None = None
+        """Why nothing more can be asked on it, if so."""
 
     def ask(self, raw: bytes) -> Deferred[tuple[int, bytes]]:
         """Send a request: its answer's status and body."""
+        if self.over is not None:
+            return fail(Unavailable(self.over))
         self.answer = Deferred(lambda _: self.transport.abortConnection())  # type: ignore[union-attr]
         self.parser, self.body = httptools.HttpResponseParser(self), bytearray()
         self.transport.write(raw)  # type: ignore[union-attr]
         return self.answer
 
     def dataReceived(self, data: bytes) -> None:
+        if self.answer is None:
+            self.fail(f"the server at {self.channel.address} spoke before it was asked: it does not speak HTTP/1.1")
+            return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError as wrong:
@@ -68,7 +75,7 @@ class _Connection(Protocol):
 
     def fail(self, why: str) -> None:
         """There will be no answer."""
-        answer, self.answer = self.answer, None
+        answer, self.answer, self.over = self.answer, None, why
         self.transport.abortConnection()  # type: ignore[union-attr]
         if answer is not None and not answer.called:
             answer.errback(Unavailable(why))
@@ -76,8 +83,9 @@ class _Connection(Protocol):
     def connectionLost(self, reason: Any = None) -> None:
         self.channel.lost(self)
         answer, self.answer = self.answer, None
+        self.over = self.over or f"the connection to {self.channel.address} was lost"
         if answer is not None and not answer.called:
-            answer.errback(Unavailable(f"the connection to {self.channel.address} was lost"))
+            answer.errback(Unavailable(self.over))
 
 
 @implementer(IChannel, IExchange)
@@ -120,8 +128,10 @@ class HTTPChannel:
         return self._ask(raw).addCallback(_response)
 
     def _ask(self, raw: bytes) -> Deferred[tuple[int, bytes]]:
-        if self.idle:
-            return self.idle.pop().ask(raw)
+        while self.idle:
+            connection = self.idle.pop()
+            if connection.over is None:
+                return connection.ask(raw)
         if self._connections < _MOST:
             return self._connect().addCallback(lambda connection: connection.ask(raw))
         waiting: Deferred[None] = Deferred()

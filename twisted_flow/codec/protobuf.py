@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from google.protobuf.message import DecodeError
 from zope.interface import moduleProvides
 
-from ..document import DocumentArray
 from ..document.check import complete
-from ..document.descriptor import message
 from ..document.identity import new_id
 from ..document.numbers import settle
-from ..document.protobuf import read, read_struct, write_all, write_struct
-from ..errors import BadRequest, FlowError, ValidationError
+from ..document.protobuf.descriptor import message
+from ..document.protobuf.wire import double, field, number_field, tags_of, text_field, varint
+from ..document.protobuf.write import write_all, write_struct
+from ..errors import FlowError, ValidationError
 from ..interfaces import ICodec
 from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request
+from .envelope import Envelope, RequestProto, taken_apart
 
 __all__ = [
     "RequestProto",
@@ -31,48 +32,41 @@ moduleProvides(ICodec)
 
 content_type = "application/x-protobuf"
 
-RequestProto = message("jina.RequestProto")
+_HeaderProto, _RouteProto, _StatusProto = (message(f"jina.{name}Proto") for name in ("Header", "Route", "Status"))
+_ControlRequestProto = message("jina.RequestProto.ControlRequestProto")
 
 
 def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request:
     """See `ICodec`."""
-    proto = _parsed(body)
+    envelope = taken_apart(body)
     try:
-        return _read_request(proto, endpoint, max_depth)
+        if envelope.control is not None:
+            return _controlling(envelope, envelope.control)
+        return _read_request(envelope, endpoint, max_depth)
     except FlowError as error:
-        error.request_id = proto.request_id
+        error.request_id = envelope.request_id
         raise
 
 
-def _parsed(body: bytes) -> Any:
-    try:
-        return RequestProto.FromString(body)
-    except (DecodeError, RecursionError) as wrong:
-        raise BadRequest(f"not a RequestProto: {wrong}") from None
-
-
-def _read_request(proto: Any, endpoint: str | None, max_depth: int) -> Request:
-    if proto.WhichOneof("body") == "control":
-        return _controlling(proto)
-    header, data = proto.header, proto.data
-    endpoint = endpoint or header.exec_endpoint
-    if not endpoint:
+def _read_request(envelope: Envelope, endpoint: str | None, max_depth: int) -> Request:
+    header = _read_header(envelope.header)
+    if endpoint:
+        header = Header(endpoint, header.target_peapod, header.no_propagate)
+    elif not header.exec_endpoint:
         raise ValidationError.at("/header/exec_endpoint", "is required")
-    docs, groundtruths = DocumentArray(read(data.docs)), DocumentArray(read(data.groundtruths))
+    docs, groundtruths, parameters = envelope.docs, envelope.groundtruths, envelope.parameters
     if docs:
         complete(docs, "/data/docs", max_depth)
     if groundtruths:
         complete(groundtruths, "/data/groundtruths", max_depth)
-    parameters: dict[str, Any] = {}
-    if proto.HasField("parameters"):
-        parameters = read_struct(proto.parameters)
+    if parameters:
         settle(parameters, "/parameters", max_depth)
-    timeout = proto.timeout or None
+    timeout = envelope.timeout or None
     if timeout is not None and not 0 < timeout < float("inf"):
         raise ValidationError.at("/timeout", "is a number of seconds above 0")
     return Request(
-        request_id=proto.request_id or new_id(),
-        header=Header(endpoint, header.target_peapod, header.no_propagate),
+        request_id=envelope.request_id or new_id(),
+        header=header,
         docs=docs,
         groundtruths=groundtruths,
         parameters=parameters,
@@ -80,85 +74,38 @@ def _read_request(proto: Any, endpoint: str | None, max_depth: int) -> Request:
     )
 
 
-def _controlling(proto: Any) -> Request:
-    if proto.control.command != RequestProto.ControlRequestProto.CANCEL:
+def _controlling(envelope: Envelope, control: bytes) -> Request:
+    if _ControlRequestProto.FromString(control).command != _ControlRequestProto.CANCEL:
         raise ValidationError.at("/control/command", "of the commands only CANCEL is known here")
-    return bare_request(proto.request_id, cancels=True)
+    return bare_request(envelope.request_id, cancels=True)
 
 
-def encode_request(request: Request) -> bytes:
-    """See `ICodec`."""
-    proto = RequestProto()
-    _write_request(request, request.docs, request.groundtruths, proto)
-    if request.timeout is not None:
-        proto.timeout = request.timeout
-    encoded: bytes = proto.SerializeToString()
-    return encoded
+def _read_header(encoded: bytes | None) -> Header:
+    return _short_header(encoded) if encoded is not None and len(encoded) < _SHORT else _header(encoded or b"")
 
 
-def _write_request(request: Request, docs: DocumentArray, groundtruths: DocumentArray, proto: Any) -> None:
-    proto.request_id = request.request_id
-    header = request.header
-    proto.header.exec_endpoint = header.exec_endpoint
-    if header.target_peapod:
-        proto.header.target_peapod = header.target_peapod
-    if header.no_propagate:
-        proto.header.no_propagate = True
-    data = proto.data
-    data.SetInParent()
-    write_all(docs, data.docs)
-    if groundtruths:
-        write_all(groundtruths, data.groundtruths)
-    if request.parameters:
-        write_struct(request.parameters, proto.parameters)
+def _header(encoded: bytes) -> Header:
+    proto = _HeaderProto.FromString(encoded)
+    return Header(proto.exec_endpoint, proto.target_peapod, proto.no_propagate)
 
 
-def encode_response(response: Response) -> bytes:
-    """See `ICodec`."""
-    proto = RequestProto()
-    _write_request(response.request, response.docs, response.groundtruths, proto)
-    for route in response.routes:
-        entry = proto.routes.add(pod=route.pod, pod_id=route.pod_id)
-        _write_time(route.start_time, entry.start_time)
-        _write_time(route.end_time, entry.end_time)
-        if route.status is not None:
-            _write_status(route.status, entry.status)
-    _write_status(response.status, proto.status)
-    encoded: bytes = proto.SerializeToString()
-    return encoded
-
-
-def _write_time(time: datetime, proto: Any) -> None:
-    proto.seconds = int(time.timestamp())
-    proto.nanos = time.microsecond * 1000
-
-
-def _write_status(status: Status, proto: Any) -> None:
-    proto.SetInParent()
-    if status.code:
-        proto.code = int(status.code)
-    if status.description:
-        proto.description = status.description
-    if status.exception is not None:
-        told = proto.exception
-        told.name, told.executor = status.exception.name, status.exception.executor
-        told.args.extend(status.exception.args)
-        told.stacks.extend(status.exception.stacks)
+_SHORT = 128  # bytes: what is kept of what callers send is bounded
+_short_header = lru_cache(maxsize=256)(_header)
 
 
 def decode_response(body: bytes) -> Response:
     """See `ICodec`."""
-    proto = _parsed(body)
-    docs, groundtruths = DocumentArray(read(proto.data.docs)), DocumentArray(read(proto.data.groundtruths))
+    envelope = taken_apart(body)
+    docs, groundtruths = envelope.docs, envelope.groundtruths
     request = Request(
-        request_id=proto.request_id,
-        header=Header(proto.header.exec_endpoint, proto.header.target_peapod, proto.header.no_propagate),
+        request_id=envelope.request_id,
+        header=_read_header(envelope.header),
         docs=docs,
         groundtruths=groundtruths,
-        parameters=read_struct(proto.parameters),
+        parameters=envelope.parameters,
     )
-    routes = [_read_route(route) for route in proto.routes]
-    return Response(request, docs, groundtruths, routes, _read_status(proto.status))
+    routes = [_read_route(_RouteProto.FromString(route)) for route in envelope.routes]
+    return Response(request, docs, groundtruths, routes, _read_status(_StatusProto.FromString(envelope.status or b"")))
 
 
 def _read_route(proto: Any) -> Route:
@@ -176,3 +123,107 @@ def _read_status(proto: Any) -> Status:
         exception = proto.exception
         told = ExceptionInfo(exception.name, list(exception.args), list(exception.stacks), exception.executor)
     return Status(proto.code, proto.description, told)
+
+
+# -- writing
+
+_REQUEST, _DATA = tags_of("jina.RequestProto"), tags_of("jina.RequestProto.DataRequestProto")
+_HEADER, _ROUTE, _TIMESTAMP = (
+    tags_of("jina.HeaderProto"),
+    tags_of("jina.RouteProto"),
+    tags_of("google.protobuf.Timestamp"),
+)
+_STATUS, _EXCEPTION = tags_of("jina.StatusProto"), tags_of("jina.StatusProto.ExceptionProto")
+_REQUEST_ID, _ROUTES = _REQUEST["request_id"], _REQUEST["routes"]
+_START_TIME, _END_TIME = _ROUTE["start_time"], _ROUTE["end_time"]
+_SUCCESS = Status()
+_SUCCEEDED = field(_REQUEST["status"], b"")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def encode_request(request: Request) -> bytes:
+    """See `ICodec`."""
+    out = _write_request(request, request)
+    if request.timeout is not None:
+        out.append(_REQUEST["timeout"] + double(request.timeout))
+    return b"".join(out)
+
+
+def encode_response(response: Response) -> bytes:
+    """See `ICodec`."""
+    out = _write_request(response.request, response)
+    out += map(_write_route, response.routes)
+    status = response.status
+    out.append(_SUCCEEDED if status == _SUCCESS else field(_REQUEST["status"], _write_status(status)))
+    return b"".join(out)
+
+
+def _write_request(request: Request, answered: Request | Response) -> list[bytes]:
+    """The parts of *request*, with the documents of what it is *answered* with."""
+    documents = write_all(_DATA["docs"], answered.docs)
+    if answered.groundtruths:
+        documents += write_all(_DATA["groundtruths"], answered.groundtruths)
+    out = [
+        text_field(_REQUEST_ID, request.request_id),
+        _REQUEST["data"] + varint(len(documents)),
+        documents,
+        _write_header(request.header),
+    ]
+    if request.parameters:
+        out.append(field(_REQUEST["parameters"], write_struct(request.parameters)))
+    return out
+
+
+def _write_header(header: Header) -> bytes:
+    encoded = text_field(_HEADER["exec_endpoint"], header.exec_endpoint) if header.exec_endpoint else b""
+    if header.target_peapod:
+        encoded += text_field(_HEADER["target_peapod"], header.target_peapod)
+    if header.no_propagate:
+        encoded += _HEADER["no_propagate"] + b"\1"
+    return field(_REQUEST["header"], encoded)
+
+
+def _write_route(route: Route) -> bytes:
+    encoded = (
+        _write_pod(route.pod, route.pod_id)
+        + field(_START_TIME, _write_time(route.start_time))
+        + field(_END_TIME, _write_time(route.end_time))
+    )
+    if route.status is not None:
+        encoded += field(_ROUTE["status"], _write_status(route.status))
+    return field(_ROUTES, encoded)
+
+
+@lru_cache(maxsize=256)
+def _write_pod(pod: str, pod_id: str) -> bytes:
+    return text_field(_ROUTE["pod"], pod) + text_field(_ROUTE["pod_id"], pod_id)
+
+
+def _write_time(time: datetime) -> bytes:
+    since = time - _EPOCH
+    nanos = since.microseconds * 1000
+    return _write_seconds(since.days * 86400 + since.seconds) + bytes(
+        (nanos & 127 | 128, nanos >> 7 & 127 | 128, nanos >> 14 & 127 | 128, nanos >> 21 & 127 | 128, nanos >> 28)
+    )
+
+
+@lru_cache(maxsize=16)
+def _write_seconds(seconds: int) -> bytes:
+    """The field of the seconds, and the tag of the nanoseconds behind it."""
+    return _TIMESTAMP["seconds"] + varint(seconds & (1 << 64) - 1) + _TIMESTAMP["nanos"]
+
+
+def _write_status(status: Status) -> bytes:
+    encoded = number_field(_STATUS["code"], int(status.code)) if status.code else b""
+    if status.description:
+        encoded += text_field(_STATUS["description"], status.description)
+    if status.exception is not None:
+        encoded += field(_STATUS["exception"], _write_exception(status.exception))
+    return encoded
+
+
+def _write_exception(told: ExceptionInfo) -> bytes:
+    out = [text_field(_EXCEPTION["name"], told.name)]
+    out += [text_field(_EXCEPTION["args"], each) for each in told.args]
+    out += [text_field(_EXCEPTION["stacks"], each) for each in told.stacks]
+    return b"".join([*out, text_field(_EXCEPTION["executor"], told.executor)])

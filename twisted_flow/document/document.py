@@ -228,7 +228,7 @@ class Document(
 
     def to_protobuf(self) -> Any:
         """The document as a ``jina.DocumentProto``."""
-        return protobuf().write(self)
+        return protobuf().to_message(self)
 
     @classmethod
     def from_protobuf(cls, proto: Any) -> Document:
@@ -236,9 +236,9 @@ class Document(
 
         :raises ValidationError: naming the field that is wrong.
         """
-        (document,) = protobuf().read([proto])
+        document = cast(Document, protobuf().from_message(proto))
         complete_one(document, "")
-        return cast(Document, document)
+        return document
 
     convert_uri_to_buffer = conversion.uri_to_buffer
     convert_uri_to_text = conversion.uri_to_text

@@ -9,5 +9,5 @@ __all__ = ["protobuf"]
 
 
 def protobuf() -> Any:
-    """The module `twisted_flow.document.protobuf`."""
+    """The package `twisted_flow.document.protobuf`."""
     return import_module("twisted_flow.document.protobuf")

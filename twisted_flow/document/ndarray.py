@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 else:
     Buffer = bytearray  # what decoding makes: writable, so that no copy follows
 
+_MOST_SIDES = 64  # numpy's own bound
 _NONE, _FP16, _UINT8 = 0, 1, 2  # DenseNdArrayProto.quantization
 
 
@@ -87,6 +88,8 @@ def _check_dense(dense: DenseNdArray) -> None:
     if not dense.buffer and not dense.shape and not dense.dtype:
         return  # a proto3 default: no numbers
     size = _dtype(dense.dtype).itemsize
+    if len(dense.shape) > _MOST_SIDES:
+        raise ValueError(f"{len(dense.shape)} sides, where numpy takes {_MOST_SIDES}")
     for side in dense.shape:
         if side < 0:
             raise ValueError(f"shape {dense.shape} has a negative side")

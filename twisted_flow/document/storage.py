@@ -25,9 +25,7 @@ def save(documents: Iterable[Document], file: pathlib.Path, file_format: str) ->
     """Write *documents*: as JSON, one a line, or binary."""
     _known(file_format)
     if file_format == "binary":
-        array = protobuf().DocumentArrayProto()
-        protobuf().write_all(documents, array.docs)
-        file.write_bytes(array.SerializeToString())
+        file.write_bytes(protobuf().to_bytes(documents))
         return
     with file.open("wb") as out:
         for document in documents:
@@ -38,7 +36,7 @@ def load(document_type: type[Document], file: pathlib.Path, file_format: str) ->
     """Read what `save` wrote."""
     _known(file_format)
     if file_format == "binary":
-        yield from protobuf().read(protobuf().DocumentArrayProto.FromString(file.read_bytes()).docs)
+        yield from protobuf().from_bytes(file.read_bytes())
         return
     with file.open("rb") as lines:
         for line in lines:

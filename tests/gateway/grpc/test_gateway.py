@@ -188,7 +188,7 @@ class TestPost:
 
     def test_retry(self, channel: grpc.Channel) -> None:
         """When to try again is told the way gRPC tells it."""
-        from twisted_flow.document.descriptor import message
+        from twisted_flow.document.protobuf.descriptor import message
 
         with pytest.raises(grpc.RpcError) as wrong:
             post(channel, proto("/full"))

@@ -17,8 +17,8 @@ from zope.interface import implementer
 from ...answer import Answer, Origin, answer
 from ...bridge import asyncio_loop, spawn, to_future
 from ...codec import protobuf
-from ...document.descriptor import message
 from ...document.identity import new_id
+from ...document.protobuf.descriptor import message
 from ...errors import ConfigurationError, FlowError
 from ...interfaces import ICodec, IDispatcher, IEngine, IGateway, IPlace
 from ...limits import Limits

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from ...bridge import Signal, wait_a_while
-from ...document.descriptor import FILES, message
+from ...document.protobuf.descriptor import FILES, message
 
 __all__ = ["Health", "Reflection", "handler"]
 

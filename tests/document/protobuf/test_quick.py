@@ -1,0 +1,163 @@
+"""Documents read by hand are what protobuf's own reader reads, whatever the bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.documents import TAGS, TEXT, arrays, documents
+from twisted_flow import Document
+from twisted_flow.document.protobuf.quick import read_document, read_struct
+from twisted_flow.document.protobuf.read import DocumentProto, read
+from twisted_flow.document.protobuf.write import write, write_struct
+
+PLAIN = st.recursive(
+    st.builds(
+        Document,
+        st.none() | TEXT | st.binary(max_size=3),
+        id=TEXT.filter(bool),
+        tags=st.just({}) | TAGS,
+        embedding=st.none() | arrays(),
+        granularity=st.sampled_from([0, 1, 300, 2**32 - 1]),
+        parent_id=st.just("") | TEXT,
+    ),
+    lambda inner: st.builds(Document, st.none() | TEXT, chunks=st.lists(inner, max_size=2)),
+    max_leaves=3,
+)
+"""Documents that are read by hand."""
+
+
+def by_protobuf(body: bytes) -> Document | None:
+    try:
+        return read([DocumentProto.FromString(body)])[0]
+    except DecodeError:
+        return None
+
+
+def by_hand(body: bytes) -> Document | None:
+    try:
+        return read_document(body, 0, len(body))
+    except DecodeError:
+        return None
+
+
+def told(document: Document | None) -> Any:
+    """All of *document*, also what is no rule of documents, such as an id that is missing."""
+    if document is None:
+        return None
+    array = document._embedding
+    return (
+        json.dumps(document.to_dict(), sort_keys=True, default=repr),
+        None if array is None else (repr(array.dense), repr(array.sparse)),  # type: ignore[union-attr]
+    )
+
+
+def alike(body: bytes) -> None:
+    assert told(by_hand(body)) == told(by_protobuf(body))
+
+
+@given(documents())
+def test_documents(document: Document) -> None:
+    """Any document."""
+    alike(write(document))
+    assert by_hand(write(document)) == document
+
+
+@settings(max_examples=500)
+@given(PLAIN, st.data())
+def test_broken(document: Document, data: st.DataObject) -> None:
+    """Any document, with a byte that is another, that is missing, or one too many."""
+    body = write(document)
+    at = data.draw(st.integers(0, len(body) - 1))
+    other = data.draw(
+        st.binary(max_size=2) | st.sampled_from([b"\0", b"\1", bytes([body[at] ^ 1]), bytes([body[at] + 1 & 255])])
+    )
+    alike(body[:at] + other + body[at + 1 :])
+
+
+@settings(max_examples=200)
+@given(PLAIN, PLAIN)
+def test_twice(document: Document, other: Document) -> None:
+    """Two documents in one: protobuf merges them, of the contents the last one counts."""
+    alike(write(document) + write(other))
+
+
+@given(st.binary(max_size=60))
+def test_garbage(body: bytes) -> None:
+    """Any bytes."""
+    alike(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x8a\x00\x02d1",  # a tag with a byte too many
+        b"\x0a\x82\x00d1",  # a size with a byte too many
+        b"\x0a\x02\xc3\x28",  # not UTF-8
+        b"\x70\xff\xff\xff\xff\x0f",  # granularity, as large as it may be
+        b"\x70\xff\xff\xff\xff\x7f",  # and larger: cut off
+        b"\x70\x81\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+        b"\x0a\x02d1\xc2\x06\x01x",  # a field that nobody knows
+        b"\x5a\x04\x0a\x02\x0a\x00",  # a tag without a value
+        b"\x5a\x06\x0a\x04\x12\x02\x08\x00",  # without a name
+        b"\x5a\x08\x0a\x06\x12\x02\x08\x00\x0a\x00",  # the other way round
+        b"\x5a\x09\x0a\x07\x0a\x01a\x12\x02\x08\x00" * 2,  # the same one twice
+        b"\x5a\x09\x0a\x07\x0a\x01a\x12\x02\x08\x00\x5a\x09\x0a\x07\x0a\x01b\x12\x02\x08\x00",  # tags in two fields
+        b"\x5a\x12\x0a\x10\x0a\x01a\x12\x0b\x11\0\0\0\0\0\0\xf0\x3f\x08\x00",  # a number that is null after all
+        b"\x5a\x0c\x0a\x0a\x0a\x01a\x12\x02\x08\x00\x0a\x01b",  # a name after the value
+        b"\x5a\x0d\x0a\x0b\x0a\x01a\x12\x06\x1a\x01x\x1a\x01y",  # a string that is another after all
+        b"\x9a\x01\x06\x0a\x02\x0a\x00\x12\x00",  # a dense array that is a sparse one after all
+        b"\x9a\x01\x00",  # no array at all
+        b"\x9a\x01\x02\x0a\x00",  # an empty one
+        b"\x9a\x01\x0b\x0a\x09\x0a\x04abcd\x10\x02\x10\x02",  # its shape in two fields, not packed
+    ],
+)
+def test_odd(body: bytes) -> None:
+    """What nobody writes, but may."""
+    alike(body)
+
+
+def test_size_of_more_than_two_bytes() -> None:
+    """Texts, arrays and chunks of any length."""
+    for length in (127, 128, 16383, 16384, 2_100_000):
+        document = Document("x" * length, embedding=np.arange(length % 10_000), chunks=[Document(b"y" * length)])
+        body = write(document)
+        assert by_hand(body) == document
+        alike(body)
+
+
+def test_arrays_of_one_size() -> None:
+    """Arrays of as many bytes, but other kinds and shapes, are not taken for each other."""
+    arrays = [np.arange(6, dtype="<f4"), np.arange(6, dtype="<i4"), np.arange(6, dtype="<f4").reshape(2, 3)]
+    for array in (*arrays, *arrays):
+        again = by_hand(write(Document(embedding=array)))
+        assert again is not None
+        assert (again.embedding.dtype, again.embedding.shape) == (array.dtype, array.shape)
+        again.embedding[...] = 0  # each has numbers of its own
+
+
+@pytest.mark.parametrize("levels", [60, 90, 5000])
+def test_deep(levels: int) -> None:
+    """Nesting is bounded, as it is by protobuf."""
+    body = b""
+    for _ in range(levels):
+        size, varint = len(body), bytearray()
+        while size > 127:
+            varint.append(size & 127 | 128)
+            size >>= 7
+        body = b"\x22" + bytes([*varint, size]) + body
+    hand, protobuf = by_hand(body), by_protobuf(body)
+    assert (hand is None, protobuf is None) == (levels > 100, levels > 100)
+
+
+@given(TAGS)
+def test_struct(values: dict[str, Any]) -> None:
+    """Tags."""
+    body = write_struct(values)
+    assert read_struct(body, 0, len(body)) == values

@@ -1,0 +1,43 @@
+"""Documents as protobuf: written by hand (`write`), read by hand where they are plain (`quick`), or else by protobuf.
+
+What is here is what `Document` and `DocumentArray` themselves offer of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..document import Document
+from .descriptor import message
+from .read import DocumentProto, read
+from .wire import tags_of
+from .write import write, write_all
+
+__all__ = ["from_bytes", "from_message", "to_bytes", "to_message"]
+
+_DocumentArrayProto = message("jina.DocumentArrayProto")
+_DOCS = tags_of("jina.DocumentArrayProto")["docs"]
+
+
+def to_message(document: Document) -> Any:
+    """*document* as a ``jina.DocumentProto``. See `write.write`."""
+    return DocumentProto.FromString(write(document))
+
+
+def from_message(proto: Any) -> Document:
+    """The document that *proto*, a ``jina.DocumentProto``, describes; not yet held to the rules."""
+    return read([proto])[0]
+
+
+def to_bytes(documents: Iterable[Document]) -> bytes:
+    """*documents* as a ``jina.DocumentArrayProto``. See `write.write`."""
+    return write_all(_DOCS, documents)
+
+
+def from_bytes(body: bytes) -> list[Document]:
+    """The documents of a ``jina.DocumentArrayProto``; not yet held to the rules.
+
+    :raises DecodeError: if *body* is none.
+    """
+    return read(_DocumentArrayProto.FromString(body).docs)

@@ -1,0 +1,240 @@
+"""Documents as protobuf bytes: by hand, in a third of the time that filling in messages takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from math import copysign, inf
+from struct import Struct, error
+from typing import Any
+
+from msgspec import UNSET
+
+from ..document import Document, Graph
+from ..fields import NamedScore
+from ..ndarray import DenseNdArray, NdArray, SparseNdArray
+from .wire import double, field, number_field, tags_of, text_field, uint32, varint
+
+__all__ = ["write", "write_all", "write_struct"]
+
+_DOCUMENT = tags_of("jina.DocumentProto")
+_ID, _TEXT, _MIME_TYPE, _TAGS, _EMBEDDING = (
+    _DOCUMENT[name] for name in ("id", "text", "mime_type", "tags", "embedding")
+)
+_NDARRAY, _DENSE, _SPARSE = (tags_of(f"jina.{name}NdArrayProto") for name in ("", "Dense", "Sparse"))
+_GRAPH, _SCORE = tags_of("jina.GraphProto"), tags_of("jina.NamedScoreProto")
+_VALUE = tags_of("google.protobuf.Value")
+_ENTRIES, _KEY, _ENTRY_VALUE = (varint(number << 3 | 2) for number in (1, 1, 2))  # as of any map
+_float = Struct("<f").pack
+
+
+def write(document: Document) -> bytes:
+    """The ``DocumentProto`` that describes *document*.
+
+    :raises TypeError: if there is something in it that cannot travel.
+    :raises ValueError: if a number does not fit its field, or a text cannot be UTF-8.
+    """
+    return b"".join(_parts(document))
+
+
+def write_all(tag: bytes, documents: Iterable[Document]) -> bytes:
+    """*documents* as a repeated field. See `write`."""
+    out: list[Any] = []
+    for document in documents:
+        parts = _parts(document)
+        out += tag, varint(sum(map(len, parts)))
+        out += parts
+    return b"".join(out)
+
+
+def _parts(document: Document) -> list[Any]:
+    """What `write` joins, in the order of the fields' numbers; arrays as they are, uncopied."""
+    out: list[Any] = [text_field(_ID, document.id)]
+    if document._buffer is not UNSET:
+        out.append(field(_DOCUMENT["buffer"], _bytes(document._buffer)))
+    if document._chunks:
+        out.append(write_all(_DOCUMENT["chunks"], document._chunks))
+    if document.weight:
+        out.append(_DOCUMENT["weight"] + _float32(document.weight))
+    if document._matches:
+        out.append(write_all(_DOCUMENT["matches"], document._matches))
+    if document._uri is not UNSET:
+        out.append(text_field(_DOCUMENT["uri"], document._uri))
+    if document.mime_type:
+        out.append(text_field(_MIME_TYPE, document.mime_type))
+    if document.tags:
+        out.append(field(_TAGS, write_struct(document.tags)))
+    if document._blob is not UNSET:
+        out += _array(_DOCUMENT["blob"], document._blob)
+    if document._text is not UNSET:
+        out.append(text_field(_TEXT, document._text))
+    if document.granularity:
+        out.append(number_field(_DOCUMENT["granularity"], document.granularity))
+    if document.parent_id:
+        out.append(text_field(_DOCUMENT["parent_id"], document.parent_id))
+    if document.location:
+        out.append(field(_DOCUMENT["location"], _uint32s(document.location)))
+    if document.offset:
+        out.append(number_field(_DOCUMENT["offset"], document.offset))
+    if document._embedding is not None:
+        out += _array(_EMBEDDING, document._embedding)
+    if document.modality:
+        out.append(text_field(_DOCUMENT["modality"], document.modality))
+    if document.adjacency:
+        out.append(number_field(_DOCUMENT["adjacency"], document.adjacency))
+    if document._graph is not UNSET:
+        out.append(field(_DOCUMENT["graph"], _graph(document._graph)))
+    if document._scores:
+        out.append(_scores(_DOCUMENT["scores"], document._scores))
+    if document._evaluations:
+        out.append(_scores(_DOCUMENT["evaluations"], document._evaluations))
+    return out
+
+
+def _bytes(value: Any) -> bytes:
+    return value if type(value) is bytes else bytes(memoryview(value))
+
+
+def _float32(value: float) -> bytes:
+    try:
+        return _float(value)
+    except OverflowError:
+        return _float(copysign(inf, value))
+    except error:
+        raise TypeError(f"{value!r} is not a number") from None
+
+
+def _uint32s(numbers: Iterable[int]) -> bytes:
+    return b"".join(map(uint32, numbers))
+
+
+# -- arrays
+
+
+@lru_cache(maxsize=256)
+def _frame(size: int, dtype: str, shape: tuple[int, ...]) -> tuple[bytes, bytes, int]:
+    """What stands before and behind the *size* bytes of a plain dense array in its message, and the size of all."""
+    before = _DENSE["buffer"] + varint(size) if size else b""
+    behind = (field(_DENSE["shape"], _uint32s(shape)) if shape else b"") + (
+        text_field(_DENSE["dtype"], dtype) if dtype else b""
+    )
+    before = _NDARRAY["dense"] + varint(len(before) + size + len(behind)) + before
+    return before, behind, len(before) + size + len(behind)
+
+
+def _array(tag: bytes, array: Any) -> tuple[Any, ...]:
+    """*array* as a field: its parts."""
+    if array.dense is not UNSET:
+        dense = array.dense
+        if not dense.quantization and not dense.original_dtype:
+            buffer = dense.buffer
+            if type(buffer) is not bytearray:
+                buffer = _flat(buffer)
+            before, behind, size = _frame(len(buffer), dense.dtype, tuple(dense.shape))
+            return tag, varint(size), before, buffer, behind
+    return (field(tag, _any_array(array)),)
+
+
+def _flat(buffer: Any) -> Any:
+    """*buffer* as something whose length is its number of bytes."""
+    view = memoryview(buffer)
+    return view if view.ndim == view.itemsize == 1 and view.contiguous else bytes(view)
+
+
+def _any_array(array: NdArray) -> bytes:
+    if array.dense is not UNSET:
+        return field(_NDARRAY["dense"], _dense(array.dense))
+    return field(_NDARRAY["sparse"], _sparse(array.sparse)) if array.sparse is not UNSET else b""
+
+
+def _dense(dense: DenseNdArray) -> bytes:
+    buffer = _bytes(dense.buffer)
+    out = [field(_DENSE["buffer"], buffer)] if buffer else []
+    if dense.shape:
+        out.append(field(_DENSE["shape"], _uint32s(dense.shape)))
+    if dense.dtype:
+        out.append(text_field(_DENSE["dtype"], dense.dtype))
+    if dense.quantization:
+        out.append(number_field(_DENSE["quantization"], dense.quantization))
+        out += [_DENSE[name] + _float32(getattr(dense, name)) for name in ("max_val", "min_val", "scale")]
+    if dense.original_dtype:
+        out.append(text_field(_DENSE["original_dtype"], dense.original_dtype))
+    return b"".join(out)
+
+
+def _sparse(sparse: SparseNdArray) -> bytes:
+    return (
+        field(_SPARSE["indices"], _dense(sparse.indices))
+        + field(_SPARSE["values"], _dense(sparse.values))
+        + (field(_SPARSE["shape"], _uint32s(sparse.shape)) if sparse.shape else b"")
+    )
+
+
+def _graph(graph: Graph) -> bytes:
+    return (
+        (field(_GRAPH["adjacency"], _sparse(graph.adjacency)) if graph.adjacency is not None else b"")
+        + (field(_GRAPH["edge_features"], write_struct(graph.edge_features)) if graph.edge_features else b"")
+        + (_GRAPH["undirected"] + b"\1" if graph.undirected else b"")
+    )
+
+
+# -- scores and tags
+
+
+def _scores(tag: bytes, scores: dict[str, NamedScore]) -> bytes:
+    return b"".join(
+        [field(tag, text_field(_KEY, name) + field(_ENTRY_VALUE, _score(score))) for name, score in scores.items()]
+    )
+
+
+def _score(score: NamedScore) -> bytes:
+    out = [_SCORE["value"] + _float32(score.value)] if score.value else []
+    if score.op_name:
+        out.append(text_field(_SCORE["op_name"], score.op_name))
+    if score.description:
+        out.append(text_field(_SCORE["description"], score.description))
+    out += [field(_SCORE["operands"], _score(operand)) for operand in score.operands]
+    if score.ref_id:
+        out.append(text_field(_SCORE["ref_id"], score.ref_id))
+    return b"".join(out)
+
+
+def write_struct(values: dict[str, Any]) -> bytes:
+    """The ``google.protobuf.Struct`` that says *values*.
+
+    :raises TypeError: if there is something among them that JSON cannot say.
+    :raises OverflowError: if a number is beyond a double.
+    """
+    out = []
+    for name, value in values.items():
+        kind = type(value)
+        if (kind is float or kind is int) and len(name) < 64:
+            out.append(_before_number(name) + double(float(value)))
+        else:
+            out.append(field(_ENTRIES, text_field(_KEY, name) + field(_ENTRY_VALUE, _value(value))))
+    return b"".join(out)
+
+
+@lru_cache(maxsize=256)
+def _before_number(name: str) -> bytes:
+    """What stands before the eight bytes of the number called *name*."""
+    before = text_field(_KEY, name) + _ENTRY_VALUE + varint(9) + _VALUE["number_value"]
+    return _ENTRIES + varint(len(before) + 8) + before
+
+
+def _value(value: Any) -> bytes:
+    if hasattr(value, "tolist"):  # numpy's
+        value = value.tolist()
+    if value is None:
+        return _VALUE["null_value"] + b"\0"
+    if isinstance(value, bool):
+        return _VALUE["bool_value"] + (b"\1" if value else b"\0")
+    if isinstance(value, int | float):
+        return _VALUE["number_value"] + double(float(value))
+    if isinstance(value, str):
+        return text_field(_VALUE["string_value"], value)
+    if isinstance(value, dict):
+        return field(_VALUE["struct_value"], write_struct(value))
+    if isinstance(value, list | tuple):
+        return field(_VALUE["list_value"], b"".join([field(_ENTRIES, _value(item)) for item in value]))
+    raise TypeError(f"objects of type {type(value).__name__} cannot travel")
