@@ -172,6 +172,18 @@ print("ended", flush=True)
             assert process.stdout.read() == "ended\n"
             assert process.wait(TIMEOUT) == 0
 
+    def test_forgotten(self) -> None:
+        """A program that ends with a flow running ends all the same, quietly and with its own status."""
+        code = """
+from twisted_flow import Flow
+flow = Flow(protocol=["http", "grpc"], host="127.0.0.1", port=[0, 0]).start()
+flow.post("/", "a")
+raise SystemExit(3)
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT)
+        assert done.returncode == 3
+        assert done.stderr.splitlines()[1:] == []  # but where it was connected to
+
 
 class TestSwitching:
     def test_before_start(self) -> None:

@@ -6,6 +6,7 @@ Of all other modules only `endpoint` knows both worlds.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import sys
 import threading
@@ -222,6 +223,7 @@ class _Background:
                 cls.thread = threading.Thread(target=cls._run, args=(reactor, ready), name="reactor", daemon=True)
                 cls.thread.start()
                 ready.wait()
+                atexit.register(cls._end, reactor, cls.thread)
             return reactor
 
     @staticmethod
@@ -231,6 +233,13 @@ class _Background:
             asyncio.set_event_loop(loop)
         reactor.callWhenRunning(ready.set)
         cast(IReactorCore, reactor).run(installSignalHandlers=False)  # type: ignore[call-arg]
+
+    @staticmethod
+    def _end(reactor: Any, thread: threading.Thread) -> None:
+        """With the program: a loop that still turns while the interpreter is taken down can crash it."""
+        if reactor.running:
+            reactor.callFromThread(reactor.stop)
+            thread.join(5)
 
 
 class Mailbox(Generic[T]):
