@@ -13,7 +13,7 @@ from ..document.identity import new_id
 from ..document.numbers import settle
 from ..document.protobuf.descriptor import message
 from ..document.protobuf.wire import double, field, number_field, tags_of, text_field, varint
-from ..document.protobuf.write import write_all, write_struct
+from ..document.protobuf.write import write_documents, write_struct
 from ..errors import FlowError, ValidationError
 from ..interfaces import ICodec
 from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request
@@ -160,9 +160,9 @@ def encode_response(response: Response) -> bytes:
 
 def _write_request(request: Request, answered: Request | Response) -> list[bytes]:
     """The parts of *request*, with the documents of what it is *answered* with."""
-    documents = write_all(_DATA["docs"], answered.docs)
+    documents = write_documents(_DATA["docs"], answered.docs)
     if answered.groundtruths:
-        documents += write_all(_DATA["groundtruths"], answered.groundtruths)
+        documents += write_documents(_DATA["groundtruths"], answered.groundtruths)
     out = [
         text_field(_REQUEST_ID, request.request_id),
         _REQUEST["data"] + varint(len(documents)),

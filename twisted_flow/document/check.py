@@ -21,6 +21,9 @@ MAX_DEPTH = 32
 """Levels of nested documents, and of nested tags, unless told otherwise."""
 
 
+_ALL_BUT_ONE = 4  # of the five contents
+
+
 def complete(documents: Sequence[Document], pointer: str, max_depth: int = MAX_DEPTH, level: int = 1) -> None:
     """Fill in the ids, settle the numbers in tags, make arrays of lists, and hold each document to the rules.
 
@@ -40,21 +43,15 @@ def complete_one(document: Document, pointer: str, max_depth: int = MAX_DEPTH, l
     """The same for one document, which stands at *pointer*."""
     if not document.id:
         document.id = new_id()
-    contents = (
-        (document._text is not UNSET)
-        + (document._buffer is not UNSET)
-        + (document._blob is not UNSET)
-        + (document._uri is not UNSET)
-        + (document._graph is not UNSET)
-    )
-    if contents > 1:
+    contents = (document._text, document._buffer, document._blob, document._uri, document._graph)
+    if contents.count(UNSET) < _ALL_BUT_ONE:
         raise ValidationError.at(pointer, "at most one of text, buffer, blob, uri and graph may be set")
     if document.tags:
         settle(document.tags, f"{pointer}/tags", max_depth)
     if document._embedding is not None:
-        document._embedding = _checked(document._embedding, f"{pointer}/embedding")
+        document._embedding = _checked(document._embedding, pointer, "/embedding")
     if document._blob is not UNSET:
-        document._blob = _checked(document._blob, f"{pointer}/blob")
+        document._blob = _checked(document._blob, pointer, "/blob")
     if document._graph is not UNSET:
         _check_graph(document._graph, f"{pointer}/graph", max_depth)
     if document._chunks or document._matches:
@@ -64,17 +61,17 @@ def complete_one(document: Document, pointer: str, max_depth: int = MAX_DEPTH, l
             complete(relatives, f"{pointer}/{name}", max_depth, level + 1)
 
 
-def _checked(array: Any, pointer: str) -> ndarray.NdArray:
+def _checked(array: Any, pointer: str, name: str) -> ndarray.NdArray:
     try:
-        if isinstance(array, list):
+        if type(array) is list:
             return ndarray.to_wire(array)
         ndarray.check(array)
     except ValueError as wrong:
-        raise ValidationError.at(pointer, str(wrong)) from None
+        raise ValidationError.at(pointer + name, str(wrong)) from None
     return array  # type: ignore[no-any-return]
 
 
 def _check_graph(graph: Graph, pointer: str, max_depth: int) -> None:
     settle(graph.edge_features, f"{pointer}/edgeFeatures", max_depth)
     if graph.adjacency is not None:
-        _checked(ndarray.NdArray(sparse=graph.adjacency), f"{pointer}/adjacency")
+        _checked(ndarray.NdArray(sparse=graph.adjacency), pointer, "/adjacency")

@@ -13,10 +13,10 @@ from . import conversion, plain, spelling
 from .array import ChunkArray, DocumentArray, MatchArray
 from .check import complete_one
 from .copies import copied_one
-from .fields import CONTENTS, Array, Blob, Content, NamedScore, Relatives, Scores
+from .fields import CONTENTS, Blob, Content, NamedScore, Relatives, Scores
 from .identity import new_id
 from .late import protobuf
-from .ndarray import NdArray, SparseNdArray
+from .ndarray import NdArray, SparseNdArray, from_wire, to_wire
 
 __all__ = ["Document", "Graph"]
 
@@ -89,12 +89,6 @@ class Document(
     buffer = Content[bytes]("The content as bytes, if that is what it is.")
     graph = Content[Graph]("The content as a graph, if that is what it is.")
     blob = Blob("The content as an ndarray, if that is what it is. See `embedding`.")
-    embedding = Array(
-        """An ndarray (a sparse one as scipy's, or `SparseArray`), writable: a change in place counts.
-
-        Takes whatever numpy makes an array of plain numbers of, scipy's sparse matrices, and None.
-        """
-    )
     chunks = Relatives(ChunkArray, "The parts of this document. What is added learns its parent and granularity.")
     matches = Relatives(MatchArray, "What was found for this document. What is added learns its adjacency.")
     scores = Scores("Scores by name; a plain number put in becomes a `NamedScore`.")
@@ -153,6 +147,19 @@ class Document(
         self._uri = UNSET if value is None else value
         if value is not None and not self.mime_type:
             self.mime_type = mimetypes.guess_type(value)[0] or ""
+
+    @property
+    def embedding(self) -> Any:
+        """An ndarray (a sparse one as scipy's, or `SparseArray`), writable: a change in place counts.
+
+        Takes whatever numpy makes an array of plain numbers of, scipy's sparse matrices, and None.
+        """
+        array: Any = self._embedding
+        return None if array is None else from_wire(array)
+
+    @embedding.setter
+    def embedding(self, value: Any) -> None:
+        self._embedding = None if value is None else to_wire(value)
 
     @property
     def content_type(self) -> str | None:

@@ -12,7 +12,7 @@ from .array import ChunkArray, DocumentArray, MatchArray
 if TYPE_CHECKING:
     from .document import Document
 
-__all__ = ["CONTENTS", "Array", "Blob", "Content", "NamedScore", "NamedScores", "Relatives", "Scores"]
+__all__ = ["CONTENTS", "Blob", "Content", "NamedScore", "NamedScores", "Relatives", "Scores"]
 
 CONTENTS = ("text", "buffer", "blob", "uri", "graph")
 """The fields of which a document has at most one (protobuf's oneof ``content``)."""
@@ -86,17 +86,6 @@ class Blob(Content[Any]):
 
     def wire(self, value: Any) -> ndarray.NdArray:
         return ndarray.to_wire(value)
-
-
-class Array(_Field[Any]):
-    """An array beside the content, or None."""
-
-    def read(self, document: Document) -> Any:
-        value = getattr(document, self.slot)
-        return None if value is None else ndarray.from_wire(value)
-
-    def __set__(self, document: Document, value: Any) -> None:
-        setattr(document, self.slot, None if value is None else ndarray.to_wire(value))
 
 
 class Relatives(_Field[DocumentArray]):

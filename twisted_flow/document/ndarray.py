@@ -85,14 +85,15 @@ def _dtype(name: str) -> np.dtype[Any]:
 
 
 def _check_dense(dense: DenseNdArray) -> None:
-    if not dense.buffer and not dense.shape and not dense.dtype:
+    shape = dense.shape
+    if not shape and not dense.buffer and not dense.dtype:
         return  # a proto3 default: no numbers
     size = _dtype(dense.dtype).itemsize
-    if len(dense.shape) > _MOST_SIDES:
-        raise ValueError(f"{len(dense.shape)} sides, where numpy takes {_MOST_SIDES}")
-    for side in dense.shape:
+    if len(shape) > _MOST_SIDES:
+        raise ValueError(f"{len(shape)} sides, where numpy takes {_MOST_SIDES}")
+    for side in shape:
         if side < 0:
-            raise ValueError(f"shape {dense.shape} has a negative side")
+            raise ValueError(f"shape {shape} has a negative side")
         size *= side
     if size != len(dense.buffer):
         raise ValueError(f"shape {dense.shape} of {dense.dtype} needs {size} bytes, the buffer has {len(dense.buffer)}")
@@ -107,6 +108,8 @@ def check(array: NdArray) -> None:
 
     :raises ValueError: if shape, dtype and bytes disagree, or if it is no array at all.
     """
+    if (array.dense is UNSET) == (array.sparse is UNSET):
+        raise ValueError("exactly one of dense and sparse is needed")
     if array.dense is not UNSET:
         _check_dense(array.dense)
     if array.sparse is not UNSET:
@@ -124,30 +127,28 @@ def check(array: NdArray) -> None:
             or (indices.max(axis=0) >= sparse.shape).any()
         ):
             raise ValueError(f"indices of shape {list(indices.shape)} do not fit the values, or leave {sparse.shape}")
-    if (array.dense is UNSET) == (array.sparse is UNSET):
-        raise ValueError("exactly one of dense and sparse is needed")
 
 
 def _dense_to_numpy(dense: DenseNdArray) -> Any:
     if not dense.dtype:
         return np.zeros(0)
-    kind = type(dense.buffer)
-    if kind is not bytearray and (kind is not memoryview or dense.buffer.readonly):  # type: ignore[union-attr]
-        dense.buffer = bytearray(dense.buffer)  # bytes are not writable: the one copy
-    array = np.frombuffer(dense.buffer, _dtype(dense.dtype))
+    buffer = dense.buffer
+    if type(buffer) is not bytearray and (type(buffer) is not memoryview or buffer.readonly):
+        buffer = dense.buffer = bytearray(buffer)  # bytes are not writable: the one copy
+    array = np.frombuffer(buffer, _dtype(dense.dtype))
     if len(dense.shape) != 1:
         array = array.reshape(dense.shape)
-    if dense.quantization == _FP16:
-        return array.astype(dense.original_dtype or "<f4")
-    if dense.quantization == _UINT8:
-        return array.astype(dense.original_dtype or "<f4") * dense.scale + dense.min_val
+    if dense.quantization:
+        array = array.astype(dense.original_dtype or "<f4")
+        return array * dense.scale + dense.min_val if dense.quantization == _UINT8 else array
     return array
 
 
 def from_wire(array: NdArray) -> Any:
     """*array* as an ndarray, writable, on the same memory; a sparse one as scipy's ``coo_matrix`` or `SparseArray`."""
-    if array.dense is not UNSET:
-        return _dense_to_numpy(array.dense)
+    dense = array.dense
+    if dense is not UNSET:
+        return _dense_to_numpy(dense)
     sparse = array.sparse
     if sparse is UNSET:
         return None

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.documents import TAGS, TEXT, arrays, documents
 from twisted_flow import Document
 from twisted_flow.document.protobuf.quick import read_document, read_struct
-from twisted_flow.document.protobuf.read import DocumentProto, read
-from twisted_flow.document.protobuf.write import write, write_struct
+from twisted_flow.document.protobuf.read import DocumentProto, read_messages
+from twisted_flow.document.protobuf.write import write_document, write_struct
 
 PLAIN = st.recursive(
     st.builds(
@@ -35,7 +35,7 @@ PLAIN = st.recursive(
 
 def by_protobuf(body: bytes) -> Document | None:
     try:
-        return read([DocumentProto.FromString(body)])[0]
+        return read_messages([DocumentProto.FromString(body)])[0]
     except DecodeError:
         return None
 
@@ -65,15 +65,15 @@ def alike(body: bytes) -> None:
 @given(documents())
 def test_documents(document: Document) -> None:
     """Any document."""
-    alike(write(document))
-    assert by_hand(write(document)) == document
+    alike(write_document(document))
+    assert by_hand(write_document(document)) == document
 
 
 @settings(max_examples=500)
 @given(PLAIN, st.data())
 def test_broken(document: Document, data: st.DataObject) -> None:
     """Any document, with a byte that is another, that is missing, or one too many."""
-    body = write(document)
+    body = write_document(document)
     at = data.draw(st.integers(0, len(body) - 1))
     other = data.draw(
         st.binary(max_size=2) | st.sampled_from([b"\0", b"\1", bytes([body[at] ^ 1]), bytes([body[at] + 1 & 255])])
@@ -85,7 +85,7 @@ def test_broken(document: Document, data: st.DataObject) -> None:
 @given(PLAIN, PLAIN)
 def test_twice(document: Document, other: Document) -> None:
     """Two documents in one: protobuf merges them, of the contents the last one counts."""
-    alike(write(document) + write(other))
+    alike(write_document(document) + write_document(other))
 
 
 @given(st.binary(max_size=60))
@@ -127,7 +127,7 @@ def test_size_of_more_than_two_bytes() -> None:
     """Texts, arrays and chunks of any length."""
     for length in (127, 128, 16383, 16384, 2_100_000):
         document = Document("x" * length, embedding=np.arange(length % 10_000), chunks=[Document(b"y" * length)])
-        body = write(document)
+        body = write_document(document)
         assert by_hand(body) == document
         alike(body)
 
@@ -136,7 +136,7 @@ def test_arrays_of_one_size() -> None:
     """Arrays of as many bytes, but other kinds and shapes, are not taken for each other."""
     arrays = [np.arange(6, dtype="<f4"), np.arange(6, dtype="<i4"), np.arange(6, dtype="<f4").reshape(2, 3)]
     for array in (*arrays, *arrays):
-        again = by_hand(write(Document(embedding=array)))
+        again = by_hand(write_document(Document(embedding=array)))
         assert again is not None
         assert (again.embedding.dtype, again.embedding.shape) == (array.dtype, array.shape)
         again.embedding[...] = 0  # each has numbers of its own

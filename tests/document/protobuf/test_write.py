@@ -13,16 +13,16 @@ from twisted_flow import Document
 from twisted_flow.document import Graph, NamedScore
 from twisted_flow.document.ndarray import DenseNdArray, NdArray
 from twisted_flow.document.protobuf.descriptor import message
-from twisted_flow.document.protobuf.read import DocumentProto, read, read_struct
-from twisted_flow.document.protobuf.write import write, write_struct
+from twisted_flow.document.protobuf.read import DocumentProto, read_messages, read_struct
+from twisted_flow.document.protobuf.write import write_document, write_struct
 
 
 @given(documents())
 def test_documents(document: Document) -> None:
     """Any document; in the order of the numbers, nothing too much: as long as what protobuf writes."""
-    body = write(document)
+    body = write_document(document)
     proto = DocumentProto.FromString(body)
-    assert read([proto]) == [document]
+    assert read_messages([proto]) == [document]
     assert len(proto.SerializeToString()) == len(body)
 
 
@@ -35,7 +35,7 @@ def test_struct(values: dict[str, Any]) -> None:
 def test_quantized() -> None:
     """An array with all that there is to say of one."""
     dense = DenseNdArray(b"\0\x80\xff", [3], "|u1", 2, 1.5, -1.5, 0.25, "<f8")
-    (again,) = read([DocumentProto.FromString(write(Document(embedding=NdArray(dense=dense))))])
+    (again,) = read_messages([DocumentProto.FromString(write_document(Document(embedding=NdArray(dense=dense))))])
     assert again._embedding == NdArray(dense=dense)
 
 
@@ -45,14 +45,14 @@ def test_quantized() -> None:
 )
 def test_arrays(array: Any) -> None:
     """Whatever numpy makes an array of: transposed, with steps, a single number, empty."""
-    (again,) = read([DocumentProto.FromString(write(Document(embedding=array)))])
+    (again,) = read_messages([DocumentProto.FromString(write_document(Document(embedding=array)))])
     np.testing.assert_array_equal(again.embedding, np.asarray(array))
 
 
 def test_scores() -> None:
     """A score beyond 32 bits is infinite, as protobuf has it."""
     document = Document(scores={"a": NamedScore(1e300, "x", "d", [NamedScore(-1e300)], "r")}, weight=-1e300)
-    proto = DocumentProto.FromString(write(document))
+    proto = DocumentProto.FromString(write_document(document))
     assert (proto.scores["a"].value, proto.scores["a"].operands[0].value) == (float("inf"), float("-inf"))
     assert proto.weight == float("-inf")
 
@@ -78,11 +78,11 @@ def test_scores() -> None:
 def test_cannot_travel(fields: dict[str, Any], error: type[Exception]) -> None:
     """What protobuf has no room for is refused."""
     with pytest.raises(error):
-        write(Document(**fields))
+        write_document(Document(**fields))
 
 
 def test_numpy_among_tags() -> None:
     """Numpy's numbers and arrays in tags are numbers and lists."""
     tags = {"a": np.float32(0.5), "b": np.arange(3), "c": [np.int64(4)], "d": True, "e": None}
-    again = read_struct(DocumentProto.FromString(write(Document(tags=tags))).tags)
+    again = read_struct(DocumentProto.FromString(write_document(Document(tags=tags))).tags)
     assert again == {"a": 0.5, "b": [0, 1, 2], "c": [4], "d": True, "e": None}

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..document import Document
 from .descriptor import message
-from .read import DocumentProto, read
+from .read import DocumentProto, read_messages
 from .wire import tags_of
-from .write import write, write_all
+from .write import write_document, write_documents
 
 __all__ = ["from_bytes", "from_message", "to_bytes", "to_message"]
 
@@ -21,18 +21,18 @@ _DOCS = tags_of("jina.DocumentArrayProto")["docs"]
 
 
 def to_message(document: Document) -> Any:
-    """*document* as a ``jina.DocumentProto``. See `write.write`."""
-    return DocumentProto.FromString(write(document))
+    """*document* as a ``jina.DocumentProto``. See `write.write_document`."""
+    return DocumentProto.FromString(write_document(document))
 
 
 def from_message(proto: Any) -> Document:
     """The document that *proto*, a ``jina.DocumentProto``, describes; not yet held to the rules."""
-    return read([proto])[0]
+    return read_messages([proto])[0]
 
 
 def to_bytes(documents: Iterable[Document]) -> bytes:
-    """*documents* as a ``jina.DocumentArrayProto``. See `write.write`."""
-    return write_all(_DOCS, documents)
+    """*documents* as a ``jina.DocumentArrayProto``. See `write.write_document`."""
+    return write_documents(_DOCS, documents)
 
 
 def from_bytes(body: bytes) -> list[Document]:
@@ -40,4 +40,4 @@ def from_bytes(body: bytes) -> list[Document]:
 
     :raises DecodeError: if *body* is none.
     """
-    return read(_DocumentArrayProto.FromString(body).docs)
+    return read_messages(_DocumentArrayProto.FromString(body).docs)

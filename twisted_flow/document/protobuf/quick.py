@@ -11,7 +11,7 @@ from typing import Any
 from ..document import Document
 from ..ndarray import DenseNdArray, NdArray
 from .descriptor import message
-from .read import DocumentProto, blank, read, read_dense, whole
+from .read import DocumentProto, blank, read_dense, read_messages, whole
 from .wire import Unusual, key_of, long_size, tags_of
 
 __all__ = ["ODD", "read_document", "read_struct"]
@@ -42,7 +42,7 @@ def read_document(body: bytes, at: int, end: int, level: int = 0) -> Document:
     try:
         return _document(body, at, end, level)
     except ODD:
-        return read([DocumentProto.FromString(body[at:end])])[0]
+        return read_messages([DocumentProto.FromString(body[at:end])])[0]
 
 
 def _document(body: bytes, at: int, end: int, level: int) -> Document:
@@ -58,12 +58,7 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
         if size > 127:
             size, at = long_size(body, at - 1)
         stop = at + size
-        if key in _NUMBERS:  # then there is no size: this was the number
-            if size >> 32:
-                raise Unusual
-            setattr(document, _NUMBERS[key], size)
-            continue
-        if stop > end:
+        if stop > end and key not in _NUMBERS:
             raise Unusual
         if key == _ID:
             document.id = body[at:stop].decode()
@@ -90,6 +85,9 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
         elif key == _URI:
             document._uri = body[at:stop].decode()
             contents += 1
+        elif key in _NUMBERS and size < 1 << 32:  # then there is no size: this is the number
+            setattr(document, _NUMBERS[key], size)
+            continue
         else:
             raise Unusual
         at = stop

@@ -14,7 +14,7 @@ from ..fields import NamedScore
 from ..ndarray import DenseNdArray, NdArray, SparseNdArray
 from .descriptor import message
 
-__all__ = ["DocumentProto", "blank", "read", "read_dense", "read_struct", "whole"]
+__all__ = ["DocumentProto", "blank", "read_dense", "read_messages", "read_struct", "whole"]
 
 DocumentProto = message("jina.DocumentProto")
 
@@ -23,7 +23,7 @@ blank = partial(msgspec.StructMeta.__call__, Document)
 _MOST = 2.0**53
 
 
-def read(protos: Iterable[Any]) -> list[Document]:
+def read_messages(protos: Iterable[Any]) -> list[Document]:
     """The documents that *protos* describe; not yet held to the rules (see `check.complete`)."""
     return [_read(proto) for proto in protos]
 
@@ -102,12 +102,12 @@ def _read_scores(protos: Any) -> dict[str, NamedScore]:
 
 _CONVERTED: dict[str, Callable[[Any], Any]] = {
     "blob": _read_blob,
-    "chunks": read,
+    "chunks": read_messages,
     "embedding": _read_array,
     "evaluations": _read_scores,
     "graph": _read_graph,
     "location": list,
-    "matches": read,
+    "matches": read_messages,
     "scores": _read_scores,
     "tags": read_struct,
 }

@@ -15,7 +15,7 @@ from ..fields import NamedScore
 from ..ndarray import DenseNdArray, NdArray, SparseNdArray
 from .wire import double, field, number_field, tags_of, text_field, uint32, varint
 
-__all__ = ["write", "write_all", "write_struct"]
+__all__ = ["write_document", "write_documents", "write_struct"]
 
 _DOCUMENT = tags_of("jina.DocumentProto")
 _ID, _TEXT, _MIME_TYPE, _TAGS, _EMBEDDING = (
@@ -28,36 +28,21 @@ _ENTRIES, _KEY, _ENTRY_VALUE = (varint(number << 3 | 2) for number in (1, 1, 2))
 _float = Struct("<f").pack
 
 
-def write(document: Document) -> bytes:
+def write_document(document: Document) -> bytes:
     """The ``DocumentProto`` that describes *document*.
 
     :raises TypeError: if there is something in it that cannot travel.
     :raises ValueError: if a number does not fit its field, or a text cannot be UTF-8.
     """
-    return b"".join(_parts(document))
-
-
-def write_all(tag: bytes, documents: Iterable[Document]) -> bytes:
-    """*documents* as a repeated field. See `write`."""
-    out: list[Any] = []
-    for document in documents:
-        parts = _parts(document)
-        out += tag, varint(sum(map(len, parts)))
-        out += parts
-    return b"".join(out)
-
-
-def _parts(document: Document) -> list[Any]:
-    """What `write` joins, in the order of the fields' numbers; arrays as they are, uncopied."""
     out: list[Any] = [text_field(_ID, document.id)]
     if document._buffer is not UNSET:
         out.append(field(_DOCUMENT["buffer"], _bytes(document._buffer)))
     if document._chunks:
-        out.append(write_all(_DOCUMENT["chunks"], document._chunks))
+        out.append(write_documents(_DOCUMENT["chunks"], document._chunks))
     if document.weight:
         out.append(_DOCUMENT["weight"] + _float32(document.weight))
     if document._matches:
-        out.append(write_all(_DOCUMENT["matches"], document._matches))
+        out.append(write_documents(_DOCUMENT["matches"], document._matches))
     if document._uri is not UNSET:
         out.append(text_field(_DOCUMENT["uri"], document._uri))
     if document.mime_type:
@@ -88,7 +73,16 @@ def _parts(document: Document) -> list[Any]:
         out.append(_scores(_DOCUMENT["scores"], document._scores))
     if document._evaluations:
         out.append(_scores(_DOCUMENT["evaluations"], document._evaluations))
-    return out
+    return b"".join(out)
+
+
+def write_documents(tag: bytes, documents: Iterable[Document]) -> bytes:
+    """*documents* as a repeated field. See `write_document`."""
+    out: list[bytes] = []
+    for document in documents:
+        encoded = write_document(document)
+        out += tag, varint(len(encoded)), encoded
+    return b"".join(out)
 
 
 def _bytes(value: Any) -> bytes:
@@ -112,27 +106,24 @@ def _uint32s(numbers: Iterable[int]) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _frame(size: int, dtype: str, shape: tuple[int, ...]) -> tuple[bytes, bytes, int]:
-    """What stands before and behind the *size* bytes of a plain dense array in its message, and the size of all."""
-    before = _DENSE["buffer"] + varint(size) if size else b""
+def _frame(tag: bytes, size: int, dtype: str, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
+    """What stands before and behind the *size* bytes of a plain dense array that is the field *tag*."""
     behind = (field(_DENSE["shape"], _uint32s(shape)) if shape else b"") + (
         text_field(_DENSE["dtype"], dtype) if dtype else b""
     )
+    before = _DENSE["buffer"] + varint(size) if size else b""
     before = _NDARRAY["dense"] + varint(len(before) + size + len(behind)) + before
-    return before, behind, len(before) + size + len(behind)
+    return tag + varint(len(before) + size + len(behind)) + before, behind
 
 
 def _array(tag: bytes, array: Any) -> tuple[Any, ...]:
-    """*array* as a field: its parts."""
-    if array.dense is not UNSET:
-        dense = array.dense
-        if not dense.quantization and not dense.original_dtype:
-            buffer = dense.buffer
-            if type(buffer) is not bytearray:
-                buffer = _flat(buffer)
-            before, behind, size = _frame(len(buffer), dense.dtype, tuple(dense.shape))
-            return tag, varint(size), before, buffer, behind
-    return (field(tag, _any_array(array)),)
+    """*array* as a field: its parts, the numbers uncopied."""
+    dense = array.dense
+    if dense is UNSET or dense.quantization or dense.original_dtype:
+        return (field(tag, _any_array(array)),)
+    buffer = dense.buffer if type(dense.buffer) is bytearray else _flat(dense.buffer)
+    before, behind = _frame(tag, len(buffer), dense.dtype, tuple(dense.shape))
+    return before, buffer, behind
 
 
 def _flat(buffer: Any) -> Any:
