@@ -165,8 +165,8 @@ def _write_request(request: Request, answered: Request | Response) -> list[bytes
         documents += write_documents(_DATA["groundtruths"], answered.groundtruths)
     out = [
         text_field(_REQUEST_ID, request.request_id),
-        _REQUEST["data"] + varint(len(documents)),
-        documents,
+        _REQUEST["data"] + varint(sum(map(len, documents))),
+        *documents,
         _write_header(request.header),
     ]
     if request.parameters:

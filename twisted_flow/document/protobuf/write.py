@@ -38,11 +38,11 @@ def write_document(document: Document) -> bytes:
     if document._buffer is not UNSET:
         out.append(field(_DOCUMENT["buffer"], _bytes(document._buffer)))
     if document._chunks:
-        out.append(write_documents(_DOCUMENT["chunks"], document._chunks))
+        out += write_documents(_DOCUMENT["chunks"], document._chunks)
     if document.weight:
         out.append(_DOCUMENT["weight"] + _float32(document.weight))
     if document._matches:
-        out.append(write_documents(_DOCUMENT["matches"], document._matches))
+        out += write_documents(_DOCUMENT["matches"], document._matches)
     if document._uri is not UNSET:
         out.append(text_field(_DOCUMENT["uri"], document._uri))
     if document.mime_type:
@@ -76,13 +76,13 @@ def write_document(document: Document) -> bytes:
     return b"".join(out)
 
 
-def write_documents(tag: bytes, documents: Iterable[Document]) -> bytes:
-    """*documents* as a repeated field. See `write_document`."""
+def write_documents(tag: bytes, documents: Iterable[Document]) -> list[bytes]:
+    """*documents* as a repeated field: its parts, for who joins them with others. See `write_document`."""
     out: list[bytes] = []
     for document in documents:
         encoded = write_document(document)
         out += tag, varint(len(encoded)), encoded
-    return b"".join(out)
+    return out
 
 
 def _bytes(value: Any) -> bytes:
