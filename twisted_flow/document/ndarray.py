@@ -135,9 +135,7 @@ def _dense_to_numpy(dense: DenseNdArray) -> Any:
     buffer = dense.buffer
     if type(buffer) is not bytearray and (type(buffer) is not memoryview or buffer.readonly):
         buffer = dense.buffer = bytearray(buffer)  # bytes are not writable: the one copy
-    array = np.frombuffer(buffer, _dtype(dense.dtype))
-    if len(dense.shape) != 1:
-        array = array.reshape(dense.shape)
+    array: Any = np.ndarray(dense.shape, _dtype(dense.dtype), buffer)
     if dense.quantization:
         array = array.astype(dense.original_dtype or "<f4")
         return array * dense.scale + dense.min_val if dense.quantization == _UINT8 else array

@@ -121,14 +121,15 @@ def _array(tag: bytes, array: Any) -> tuple[Any, ...]:
     dense = array.dense
     if dense is UNSET or dense.quantization or dense.original_dtype:
         return (field(tag, _any_array(array)),)
-    buffer = dense.buffer if type(dense.buffer) is bytearray else _flat(dense.buffer)
+    buffer = dense.buffer
+    if type(buffer) is memoryview:
+        buffer = _flat(buffer)
     before, behind = _frame(tag, len(buffer), dense.dtype, tuple(dense.shape))
     return before, buffer, behind
 
 
-def _flat(buffer: Any) -> Any:
-    """*buffer* as something whose length is its number of bytes."""
-    view = memoryview(buffer)
+def _flat(view: memoryview) -> memoryview | bytes:
+    """*view* as something whose length is its number of bytes."""
     return view if view.ndim == view.itemsize == 1 and view.contiguous else bytes(view)
 
 
