@@ -35,6 +35,7 @@ from twisted_flow.gateway.http.plain import Heads
 from twisted_flow.gateway.http.routes import HTTPSettings, flow_routes
 from twisted_flow.interfaces import IDispatcher, IExecutor
 from twisted_flow.message import Header, Request, Response
+from twisted_flow.ready import MaybeDeferred
 
 TIMEOUT = 30.0
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -62,10 +63,11 @@ class Dispatcher:
         self.function = function
         self.requests: list[Request] = []
 
-    def dispatch(self, request: Request) -> Deferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         self.requests.append(request)
-        outcome = maybeDeferred(self.function, request)
-        return outcome.addCallback(lambda _: Response(request, request.docs, request.groundtruths, []))
+        outcome = self.function(request)
+        response = Response(request, request.docs, request.groundtruths, [])
+        return outcome.addCallback(lambda _: response) if isinstance(outcome, Deferred) else response
 
 
 class Held(Dispatcher):
@@ -92,6 +94,11 @@ class Held(Dispatcher):
     def fail(self, error: FlowError, position: int = 0) -> None:
         """Fail it."""
         self.held[position].errback(error)
+
+
+def asking(dispatcher: Any, request: Request) -> Deferred[Response]:
+    """What *dispatcher* answers, as a Deferred, whether or not it was there at once."""
+    return maybeDeferred(dispatcher.dispatch, request)
 
 
 @implementer(IExecutor)

@@ -23,7 +23,7 @@ BODY = json.dumps(HELLO | {"requestId": "r1"}).encode()
 
 def ask(dispatcher: Any, body: bytes = BODY, **origin: Any) -> Answer:
     asked = answer(body, codec, dispatcher, Origin(gateway="g", write_error=write_problem, max_depth=32, **origin))  # type: ignore[arg-type]
-    return asked.result  # type: ignore[return-value]
+    return asked.result if isinstance(asked, Deferred) else asked  # type: ignore[return-value]
 
 
 class Log:
@@ -131,10 +131,10 @@ def test_answer_that_cannot_travel() -> None:
 def test_cancelling() -> None:
     """Cancelling the answer cancels the work, and does not fail."""
     held = Held()
-    asked: Deferred[Answer] = answer(BODY, codec, held, ORIGIN)  # type: ignore[arg-type]
+    asked: Any = answer(BODY, codec, held, ORIGIN)  # type: ignore[arg-type]
     asked.cancel()
     assert held.cancelled == 1
-    assert asked.result.error.name == "Cancelled"  # type: ignore[union-attr]
+    assert asked.result.error.name == "Cancelled"
 
 
 @pytest.mark.parametrize("instance", ["r1"])

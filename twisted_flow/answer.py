@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -20,7 +20,7 @@ from .document.identity import new_id
 from .errors import Cancelled, ExecutorError, FlowError, ValidationError
 from .interfaces import ICodec, IDispatcher
 from .message import Arrays, Request, Response, Route
-from .ready import result_of
+from .ready import MaybeDeferred
 
 __all__ = ["Answer", "Origin", "answer", "refusal"]
 
@@ -57,28 +57,30 @@ class Origin(Struct, frozen=True, kw_only=True):
     """How to cancel a request by its id, where that can be asked for."""
 
 
-def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) -> Deferred[Answer]:
+def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) -> MaybeDeferred[Answer]:
     """Answer *body*.
 
-    :return: never fails: a failure is an `Answer` too. Cancelling it cancels the work.
+    :return: never fails: a failure is an `Answer` too. Cancelling it, where it is a Deferred, cancels the work.
     """
     started = _now(_UTC)
     try:
         request: Request = codec.decode_request(body, origin.endpoint, origin.max_depth)
     except FlowError as error:
-        return succeed(refusal(error, error.request_id or new_id(), origin))
+        return refusal(error, error.request_id or new_id(), origin)
     if request.cancels:
-        return succeed(_cancelled(request, origin))
+        return _cancelled(request, origin)
     if origin.timeout is not None or origin.arrays is not None:
         timeout = min((each for each in (origin.timeout, request.timeout) if each is not None), default=None)
         request = msgspec.structs.replace(request, timeout=timeout, arrays=origin.arrays or request.arrays)
-    response: Deferred[Response] = dispatcher.dispatch(request)
-    done = result_of(response)
-    if done is not None:
-        return succeed(_succeeded(done, codec, origin, started))
-    return response.addCallbacks(
-        _succeeded, _failed, callbackArgs=(codec, origin, started), errbackArgs=(request, origin)
-    )
+    try:
+        response: MaybeDeferred[Response] = dispatcher.dispatch(request)
+    except Exception:
+        return _failed(Failure(), request, origin)
+    if isinstance(response, Deferred):
+        return response.addCallbacks(
+            _succeeded, _failed, callbackArgs=(codec, origin, started), errbackArgs=(request, origin)
+        )
+    return _succeeded(response, codec, origin, started)
 
 
 def _cancelled(request: Request, origin: Origin) -> Answer:

@@ -12,6 +12,7 @@ from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
 from .message import Request, Response
+from .ready import MaybeDeferred
 
 __all__ = [
     "IChannel",
@@ -29,12 +30,13 @@ __all__ = [
 class IDispatcher(Interface):
     """Answers requests. Knows no protocol. Engines, policies, whole flows and channels all are dispatchers."""
 
-    def dispatch(request: Request) -> Deferred[Response]:
+    def dispatch(request: Request) -> MaybeDeferred[Response]:
         """Answer *request*.
 
         :param request: frozen; its documents are the answerer's to change.
-        :return: fails with a `FlowError` and nothing else (but for Twisted's
-            ``CancelledError`` to who cancelled it). Cancelling it cancels the work.
+        :return: the response, if it is there at once. Else a Deferred, which fails with a `FlowError` and nothing
+            else (but for Twisted's ``CancelledError`` to who cancelled it). Cancelling it cancels the work.
+        :raises FlowError: what else the Deferred would fail with.
         """
 
 

@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
-from tests.support import request, wait_for
+from tests.support import asking, request, wait_for
 from tests.test_answer import Log
 from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, Reject, requests
 from twisted_flow.engine.choose import ENGINES, make_engine
@@ -124,7 +124,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[IEngine]:
 
 def ask(engine: IEngine, endpoint: str, *texts: str) -> list[str | None]:
     asked = request(*map(Document, texts), endpoint=endpoint)
-    return wait_for(lambda: engine.dispatch(asked)).docs.texts  # type: ignore[no-any-return]
+    return wait_for(lambda: asking(engine, asked)).docs.texts  # type: ignore[no-any-return]
 
 
 class TestContract:
@@ -175,7 +175,7 @@ class TestContract:
         executor: Any = engine.executor.executor  # type: ignore[attr-defined]
 
         def cancel() -> Deferred[Any]:
-            response = engine.dispatch(request(endpoint="/forever"))
+            response = asking(engine, request(endpoint="/forever"))
             later = deferLater(reactor, 0.01, response.cancel)  # type: ignore[arg-type]
             return DeferredList([response, later], consumeErrors=True).addCallback(
                 lambda results: deferLater(reactor, 0.01, lambda: results)  # type: ignore[arg-type]
@@ -371,7 +371,7 @@ class TestThread:
         wait_for(engine.start)
         wait_for(
             lambda: DeferredList(
-                [engine.dispatch(request(endpoint="/wait")), engine.dispatch(request(endpoint="/open"))],
+                [asking(engine, request(endpoint="/wait")), asking(engine, request(endpoint="/open"))],
                 fireOnOneErrback=True,
             )
         )
@@ -408,4 +408,4 @@ class TestThread:
 
 def starting(engine: IEngine, text: str) -> Callable[[], list[Any]]:
     """Dispatch, without waiting for the answer."""
-    return lambda: [engine.dispatch(request(Document(text)))]
+    return lambda: [asking(engine, request(Document(text)))]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import Dispatcher, Held, request
+from tests.support import Dispatcher, Held, asking, request
 from twisted_flow import Document
 from twisted_flow.errors import NotFound, ValidationError
 from twisted_flow.executor.table import Endpoint
@@ -30,7 +30,7 @@ def flow(*endpoints: tuple[str, ...]) -> FlowDispatcher:
 
 
 def went(dispatcher: FlowDispatcher, **asked: Any) -> tuple[str | None, list[str]]:
-    response: Any = dispatcher.dispatch(request(Document(""), **asked)).result
+    response: Any = asking(dispatcher, request(Document(""), **asked)).result
     return response.docs[0].text, [route.pod for route in response.routes]
 
 
@@ -57,7 +57,7 @@ def test_target() -> None:
     chain = flow(("/default",), ("/default",), ("/default",))
     assert went(chain, target="e[02]") == ("02", ["e0", "e2"])
     assert went(chain, target="nobody") == ("", [])
-    wrong = chain.dispatch(request(target="("))
+    wrong = asking(chain, request(target="("))
     failure = wrong.result
     wrong.addErrback(lambda _: None)
     assert isinstance(failure.value, ValidationError)  # type: ignore[union-attr]
@@ -67,7 +67,7 @@ def test_target() -> None:
 def test_asked_is_what_was_asked() -> None:
     """The response belongs to the request as it came in."""
     asked = request(Document(""), endpoint="/a")
-    response: Any = flow(("/a",), ("/a",)).dispatch(asked).result
+    response: Any = asking(flow(("/a",), ("/a",)), asked).result
     assert response.request is asked
 
 
@@ -75,7 +75,7 @@ def test_failure_ends_the_way() -> None:
     """What fails at one executor does not reach the next; cancelling reaches where the request is."""
     held, after = Held(), Dispatcher()
     chain = FlowDispatcher([Node("a", {"/default": ANY}, held), Node("b", {"/default": ANY}, after)])  # type: ignore[arg-type]
-    first, second = chain.dispatch(request()), chain.dispatch(request())
+    first, second = asking(chain, request()), asking(chain, request())
     held.fail(NotFound("x"), 0)
     first.addErrback(lambda failure: failure.trap(NotFound))
     second.addErrback(lambda failure: None)
@@ -88,12 +88,12 @@ def test_ways_are_bounded() -> None:
     """Whoever asks for thousands of endpoints does not fill the memory."""
     chain = flow(("/default",))
     for n in range(3000):
-        chain.dispatch(request(endpoint=f"/{n}"))
+        asking(chain, request(endpoint=f"/{n}"))
     assert len(chain._ways) <= 1000
 
 
 @pytest.mark.parametrize("docs", [0, 1, 3])
 def test_any_number_of_documents(docs: int) -> None:
     """A request without documents goes the same way."""
-    response: Any = flow(("/default",)).dispatch(request(*[Document("x") for _ in range(docs)])).result
+    response: Any = asking(flow(("/default",)), request(*[Document("x") for _ in range(docs)])).result
     assert response.docs.texts == ["x0"] * docs

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
 from tests.graph.test_plan import DIAMOND, graph, graphs
-from tests.support import Dispatcher, Held, request
+from tests.support import Dispatcher, Held, asking, request
 from tests.test_answer import Log
 from twisted_flow import Document, DocumentArray
 from twisted_flow.errors import NotFound
@@ -20,7 +20,6 @@ from twisted_flow.executor.table import Endpoint
 from twisted_flow.graph.dispatch import FlowDispatcher, Node
 from twisted_flow.graph.graph import NodeConfig
 from twisted_flow.message import Request, Response
-from twisted_flow.ready import result_of
 
 ANY = Endpoint("/default", "f", ("docs",), blocking=False)
 APART = Endpoint("/default", "f", ("docs_matrix",), blocking=False, branches="apart")
@@ -42,7 +41,7 @@ def tagging(name: str) -> Dispatcher:
 
 
 def answered(dispatcher: FlowDispatcher, *documents: Document, **asked: Any) -> Response:
-    return dispatcher.dispatch(request(*documents, **asked)).result  # type: ignore[return-value]
+    return asking(dispatcher, request(*documents, **asked)).result  # type: ignore[return-value]
 
 
 def test_diamond() -> None:
@@ -56,7 +55,7 @@ def test_side_by_side() -> None:
     """Branches run at the same time; the join waits for both, whichever is first."""
     left, right = Held(), Held()
     dispatcher = flow(graph(b="gateway", c="gateway", d="b c"), b=left, c=right, d=tagging("d"))
-    answer = dispatcher.dispatch(request(Document(id="x")))
+    answer = asking(dispatcher, request(Document(id="x")))
     assert len(left.requests) == len(right.requests) == 1
     right.requests[0].docs[0].text = "right"
     right.release()
@@ -90,11 +89,11 @@ class TestApart:
         seen = []
 
         class Rank(Dispatcher):
-            def dispatch(self, request: Request) -> Deferred[Response]:
+            def dispatch(self, request: Request) -> Response:
                 assert request.docs_matrix is not None
                 seen.extend([list(docs[0].tags) for docs in request.docs_matrix])
                 docs = DocumentArray([Document(id="made")])
-                return super().dispatch(request).addCallback(lambda _: Response(request, docs, docs, []))
+                return Response(request, docs, docs, [])
 
         dispatcher = flow(DIAMOND, {"d": APART}, a=tagging("a"), b=tagging("b"), c=tagging("c"), d=Rank())
         assert [document.id for document in answered(dispatcher, Document(id="x")).docs] == ["made"]
@@ -147,7 +146,7 @@ class TestFailure:
         """Where one branch fails, that is the answer, and the others are cancelled."""
         left, right, after = Held(), Held(), Dispatcher()
         dispatcher = flow(graph(b="gateway", c="gateway", d="b c"), b=left, c=right, d=after)
-        answer = dispatcher.dispatch(request(Document()))
+        answer = asking(dispatcher, request(Document()))
         left.fail(NotFound("x"))
         assert isinstance(answer.result.value, NotFound)  # type: ignore[union-attr]
         answer.addErrback(lambda _: None)
@@ -156,7 +155,7 @@ class TestFailure:
     def test_at_once(self) -> None:
         """Where the first branch fails at once, the others do not begin."""
         failing, other = Dispatcher(lambda asked: (_ for _ in ()).throw(NotFound("x"))), Dispatcher()
-        answer = flow(graph(b="gateway", c="gateway"), b=failing, c=other).dispatch(request(Document()))
+        answer = asking(flow(graph(b="gateway", c="gateway"), b=failing, c=other), request(Document()))
         answer.addErrback(lambda failure: failure.trap(NotFound))
         assert (answer.result, other.requests) == (NotFound, [])
 
@@ -165,7 +164,7 @@ class TestFailure:
         """Documents that cannot be copied are an error of that request, and nothing waits for ever."""
         held = Held()
         dispatcher = flow(DIAMOND, a=held, b=Dispatcher(), c=Dispatcher(), d=Dispatcher())
-        answer = dispatcher.dispatch(request(Document(tags={"lock": threading.Lock()} if early else {})))
+        answer = asking(dispatcher, request(Document(tags={"lock": threading.Lock()} if early else {})))
         if not early:
             held.requests[0].docs[0].tags["lock"] = threading.Lock()
         held.release()
@@ -175,7 +174,7 @@ class TestFailure:
     def test_cancel(self) -> None:
         """Cancelling reaches every branch."""
         left, right = Held(), Held()
-        answer = flow(graph(b="gateway", c="gateway"), b=left, c=right).dispatch(request(Document()))
+        answer = asking(flow(graph(b="gateway", c="gateway"), b=left, c=right), request(Document()))
         answer.cancel()
         answer.addErrback(lambda failure: failure.trap(CancelledError))
         assert (left.cancelled, right.cancelled) == (1, 1)
@@ -189,7 +188,7 @@ class TestFailure:
                 response = Response(request, request.docs, request.groundtruths, [])
                 return Deferred(lambda deferred: deferred.callback(response))
 
-        answer = flow(graph(a="gateway", b="a", c="a"), a=Stubborn(), b=after, c=after).dispatch(request(Document()))
+        answer = asking(flow(graph(a="gateway", b="a", c="a"), a=Stubborn(), b=after, c=after), request(Document()))
         answer.cancel()
         answer.addErrback(lambda failure: failure.trap(CancelledError))
         assert after.requests == []
@@ -226,7 +225,7 @@ def test_nothing_leaks() -> None:
     """Parameters and groundtruths are a branch's own too."""
     left, right = Held(), Held()
     asked = request(Document(id="x"), parameters={"list": [1]}, groundtruths=DocumentArray([Document(id="t")]))
-    answer = flow(graph(b="gateway", c="gateway"), b=left, c=right).dispatch(asked)
+    answer = asking(flow(graph(b="gateway", c="gateway"), b=left, c=right), asked)
     left.requests[0].parameters["list"].append(2)
     left.requests[0].groundtruths[0].text = "left"
     assert (right.requests[0].parameters, right.requests[0].groundtruths[0].text) == ({"list": [1]}, None)
@@ -243,8 +242,8 @@ def test_any_order(made: tuple[list[NodeConfig], set[str]], chance: random.Rando
     results = []
     for _ in range(2):
         held = {name: Held() for name in visited}
-        answer = flow(nodes, **held).dispatch(request(Document(id="x", text="x")))
-        while result_of(answer) is None:
+        answer = asking(flow(nodes, **held), request(Document(id="x", text="x")))
+        while not answer.called or answer.paused:
             name = chance.choice([name for name, each in held.items() if each.held and not each.held[0].called])
             document = held[name].requests[0].docs[0]
             document.tags[name] = sorted(document.tags)

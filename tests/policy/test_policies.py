@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from tests.support import Held, request
+from tests.support import Held, asking, request
 from twisted_flow.errors import DeadlineExceeded, NotFound, QueueFull
 from twisted_flow.policy.admission import Admission
 from twisted_flow.policy.deadline import Deadline
@@ -38,7 +38,7 @@ class TestAdmission:
         """Two are let through, two wait, the fifth is told at once, with a hint when to try again."""
         engine = Engine(2)
         admission: Any = Admission(engine, 2)  # type: ignore[arg-type]
-        answers = [admission.dispatch(request()) for _ in range(5)]
+        answers = [asking(admission, request()) for _ in range(5)]
         assert len(engine.requests) == 2
         refused = failure_of(answers[4])
         assert isinstance(refused, QueueFull)
@@ -53,11 +53,11 @@ class TestAdmission:
         """Who waits may leave, and makes room."""
         engine = Engine(1)
         admission: Any = Admission(engine, 1)  # type: ignore[arg-type]
-        admission.dispatch(request())
-        waiting = admission.dispatch(request())
+        asking(admission, request())
+        waiting = asking(admission, request())
         waiting.cancel()
         assert isinstance(failure_of(waiting), CancelledError)
-        again = admission.dispatch(request())
+        again = asking(admission, request())
         assert not again.called
         engine.release(0)
         assert len(engine.requests) == 2
@@ -66,8 +66,8 @@ class TestAdmission:
         """Who was let through from the queue is cancelled like any other."""
         engine = Engine(1)
         admission: Any = Admission(engine, 1)  # type: ignore[arg-type]
-        admission.dispatch(request())
-        waiting = admission.dispatch(request())
+        asking(admission, request())
+        waiting = asking(admission, request())
         engine.release(0)
         waiting.cancel()
         assert engine.cancelled == 1
@@ -77,7 +77,7 @@ class TestAdmission:
         """A failure frees its place like an answer."""
         engine = Engine(1)
         admission: Any = Admission(engine, 1)  # type: ignore[arg-type]
-        first, second = admission.dispatch(request()), admission.dispatch(request())
+        first, second = asking(admission, request()), asking(admission, request())
         engine.fail(NotFound("x"))
         assert isinstance(failure_of(first), NotFound)
         engine.release(1)
@@ -92,7 +92,7 @@ class TestAdmission:
         for step, number in steps:
             open_ = [n for n, each in enumerate(engine.held) if not each.called]
             if step == "d":
-                answers.append(admission.dispatch(request()).addErrback(lambda failure: None))
+                answers.append(asking(admission, request()).addErrback(lambda failure: None))
             elif step == "c" and answers:
                 answers[number % len(answers)].cancel()
             elif open_ and step == "r":
@@ -112,7 +112,7 @@ class TestDeadline:
     def test_in_time(self) -> None:
         """An answer in time leaves no alarm behind."""
         clock, held = Clock(), Held()
-        answer: Any = Deadline(held, 5, clock).dispatch(request())  # type: ignore[arg-type]
+        answer: Any = asking(Deadline(held, 5, clock), request())  # type: ignore[arg-type]
         assert held.requests[0].deadline == pytest.approx(time.monotonic() + 5, abs=1)
         clock.advance(4.9)
         held.release()
@@ -122,7 +122,7 @@ class TestDeadline:
     def test_too_late(self) -> None:
         """At its deadline, and not before, a request fails, and its work is cancelled."""
         clock, held = Clock(), Held()
-        answer: Any = Deadline(held, None, clock).dispatch(request(timeout=2.0))  # type: ignore[arg-type]
+        answer: Any = asking(Deadline(held, None, clock), request(timeout=2.0))  # type: ignore[arg-type]
         clock.advance(1.9)
         assert not answer.called
         clock.advance(0.2)
@@ -132,14 +132,14 @@ class TestDeadline:
     def test_own_timeout_wins(self) -> None:
         """The request's own timeout wins over the flow's; without either there is none."""
         clock, held = Clock(), Held()
-        Deadline(held, 1, clock).dispatch(request(timeout=9.0))  # type: ignore[arg-type]
-        Deadline(held, None, clock).dispatch(request())  # type: ignore[arg-type]
+        asking(Deadline(held, 1, clock), request(timeout=9.0))  # type: ignore[arg-type]
+        asking(Deadline(held, None, clock), request())  # type: ignore[arg-type]
         assert [call.getTime() for call in clock.getDelayedCalls()] == [9]
 
     def test_cancelled_by_its_caller(self) -> None:
         """That is no deadline."""
         clock, held = Clock(), Held()
-        answer: Any = Deadline(held, 5, clock).dispatch(request())  # type: ignore[arg-type]
+        answer: Any = asking(Deadline(held, 5, clock), request())  # type: ignore[arg-type]
         answer.cancel()
         assert isinstance(failure_of(answer), CancelledError)
         assert clock.getDelayedCalls() == []

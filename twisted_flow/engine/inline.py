@@ -9,7 +9,7 @@ from collections.abc import Callable
 from inspect import isasyncgen, iscoroutine, isgenerator
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -19,6 +19,7 @@ from ..executor.call import Context, awaited, error_of, response_to
 from ..executor.table import find
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
+from ..ready import MaybeDeferred
 from .checkup import checkup
 
 __all__ = ["InlineEngine"]
@@ -69,13 +70,13 @@ class InlineEngine:
 
         return maybeDeferred(waited_for, self.executor.close).addBoth(stopped)
 
-    def dispatch(self, request: Request) -> Deferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
         call = find(self._calls, request.header.exec_endpoint)
         if call is None:
             if not self._calls:
-                return fail(Unavailable(f"executor {self.name!r} is {self.health}"))
-            return succeed(response_to(request, None))
+                raise Unavailable(f"executor {self.name!r} is {self.health}")
+            return response_to(request, None)
         return run_on_loop(self.name, call, request)
 
 
@@ -85,29 +86,35 @@ def waited_for(hook: Callable[[], Any]) -> Any:
     return spawn(result) if iscoroutine(result) else result
 
 
-def run_on_loop(name: str, call: Callable[[Request, Context], Any], request: Request) -> Deferred[Response]:
-    """What *call*, a method of the executor called *name*, answers to *request*, waited for on the event loop."""
+def run_on_loop(name: str, call: Callable[[Request, Context], Any], request: Request) -> MaybeDeferred[Response]:
+    """What *call*, a method of the executor called *name*, answers to *request*, waited for on the event loop.
+
+    :raises FlowError: as *call* does.
+    """
     context = Context(request)
     try:
         result = call(request, context)
         if result is None:  # the most frequent of all
-            return succeed(response_to(request, None))
+            return response_to(request, None)
         if iscoroutine(result):
             result = spawn(result)
         elif isasyncgen(result):
             result = spawn(awaited(result))
         elif not isinstance(result, Deferred):
-            return succeed(response_to(request, result))
+            return response_to(request, result)
     except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
-        return fail(error_of(wrong, name))
-    return result.addCallbacks(_returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context))
+        error = error_of(wrong, name)
+    else:
+        return result.addCallbacks(_returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context))
+    raise error
 
 
 def _returned(result: Any, request: Request, name: str) -> Response:
     try:
         return response_to(request, list(result) if isgenerator(result) else result)
     except Exception as wrong:
-        raise error_of(wrong, name) from wrong.__cause__
+        error = error_of(wrong, name)
+    raise error
 
 
 def _raised(failure: Failure, name: str, context: Context) -> Failure:

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -23,6 +23,7 @@ from ..executor.call import Context, error_of, response_to
 from ..executor.table import find
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
+from ..ready import MaybeDeferred
 from .checkup import checkup
 from .inline import run_on_loop, waited_for
 
@@ -122,14 +123,14 @@ class ThreadEngine:
 
         return self._hook(self.executor.close).addBoth(stopped)
 
-    def dispatch(self, request: Request) -> Deferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
         name = request.header.exec_endpoint
         method = find(self._calls, name)
         if method is None:
             if not self._calls:
-                return fail(Unavailable(f"executor {self.name!r} is {self.health}"))
-            return succeed(response_to(request, None))
+                raise Unavailable(f"executor {self.name!r} is {self.health}")
+            return response_to(request, None)
         if not find(self.endpoints, name).blocking:
             return run_on_loop(self.name, method, request)
         context = Context(request)

@@ -14,7 +14,7 @@ from ..document.identity import new_id
 from ..errors import Unavailable
 from ..interfaces import ICodec, IDispatcher
 from ..message import Request, Response
-from ..ready import result_of, settled
+from ..ready import MaybeDeferred
 from .failure import error_writer
 
 __all__ = ["Session"]
@@ -60,11 +60,10 @@ class Session:
         self.in_flight += 1
         self._latest = None
         answered = answer(payload, codec, self, origin)  # which dispatches before it returns
-        done = result_of(answered)
-        if done is None:
+        if isinstance(answered, Deferred):
             answered.addCallback(self.done, binary, self._latest)
         else:
-            self.done(done, binary, None)
+            self.done(answered, binary, None)
 
     def done(self, done: Answer, binary: bool, response: Deferred[Response] | None) -> None:
         """A request is answered."""
@@ -80,10 +79,10 @@ class Session:
         if done.body:
             self.send(done.body, binary)
 
-    def dispatch(self, request: Request) -> Deferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`; what is under way can be cancelled by its id."""
-        response: Deferred[Response] = self.dispatcher.dispatch(request)
-        if not settled(response):
+        response: MaybeDeferred[Response] = self.dispatcher.dispatch(request)
+        if isinstance(response, Deferred):
             self._latest = response
             self._under_way[response] = request.request_id
         return response

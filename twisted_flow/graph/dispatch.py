@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ..document.identity import new_id
@@ -15,10 +16,10 @@ from ..errors import ValidationError
 from ..executor.table import Endpoint, find
 from ..interfaces import IDispatcher
 from ..message import Request, Response, Route
-from ..ready import result_of
+from ..ready import MaybeDeferred
 from .graph import GATEWAY, NodeConfig
-from .plan import Branches, Plan, plan
-from .walk import walk
+from .plan import Branches, plan
+from .walk import Visit, walk
 
 __all__ = ["FlowDispatcher", "Node"]
 
@@ -38,15 +39,13 @@ class Node:
         self.name, self.endpoints, self.dispatcher = name, endpoints, dispatcher
         self.id = new_id()
 
-    def visit(self, request: Request) -> Deferred[Response]:
-        """The node's response, with its entry in the routes."""
-        started = _now(_UTC)
-        response: Deferred[Response] = self.dispatcher.dispatch(request)
-        done = result_of(response)
-        if done is None:
+    def visit(self, request: Request, started: datetime | None = None) -> MaybeDeferred[Response]:
+        """The node's response, with its entry in the routes; *started* is when, if not now."""
+        started = started or _now(_UTC)
+        response: MaybeDeferred[Response] = self.dispatcher.dispatch(request)
+        if isinstance(response, Deferred):
             return response.addCallback(self._visited, started)
-        self._visited(done, started)
-        return response
+        return self._visited(response, started)
 
     def _visited(self, response: Response, started: datetime) -> Response:
         response.routes.append(Route(self.name, self.id, started, _now(_UTC)))
@@ -65,10 +64,10 @@ class FlowDispatcher:
     def __init__(self, nodes: Sequence[Node], graph: Sequence[NodeConfig] | None = None) -> None:
         self.nodes = {node.name: node for node in nodes}
         self.graph = _chain(nodes) if graph is None else tuple(graph)
-        self._ways: dict[tuple[str, str], tuple[Node, ...] | Plan] = {}
+        self._ways: dict[tuple[str, str], Visit] = {}
         self._visits = {node.name: node.visit for node in nodes}
 
-    def dispatch(self, request: Request) -> Deferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
         header = request.header
         try:
@@ -77,21 +76,10 @@ class FlowDispatcher:
             try:
                 way = self._find_way(header.exec_endpoint, header.target_peapod)
             except re.error as wrong:
-                return fail(ValidationError.at("/targetPeapod", f"is no regular expression: {wrong}"))
-        if isinstance(way, Plan):
-            return walk(way, request, self._visits)
-        if not way:
-            return succeed(Response(request, request.docs, request.groundtruths, []))
-        response = way[0].visit(request)
-        for node in way[1:]:
-            done = result_of(response)
-            if done is None:
-                response.addCallback(_go_on, node)
-            else:
-                response = _go_on(done, node)
-        return response
+                raise ValidationError.at("/targetPeapod", f"is no regular expression: {wrong}") from None
+        return way(request)
 
-    def _find_way(self, endpoint: str, target: str) -> tuple[Node, ...] | Plan:
+    def _find_way(self, endpoint: str, target: str) -> Visit:
         visited: dict[str, Branches] = {}
         for name, node in self.nodes.items():
             found = find(node.endpoints, endpoint)
@@ -99,7 +87,12 @@ class FlowDispatcher:
                 visited[name] = found.branches
         found_plan = plan(self.graph, visited)
         chain = found_plan.chain
-        way = found_plan if chain is None else tuple(self.nodes[name] for name in chain)
+        if chain is None:
+            way: Visit = partial(walk, found_plan, self._visits)
+        elif len(chain) == 1:
+            way = self._visits[chain[0]]
+        else:
+            way = partial(_through, [self.nodes[name] for name in chain])
         if len(self._ways) >= _REMEMBERED:
             self._ways.clear()
         self._ways[endpoint, target] = way
@@ -111,19 +104,30 @@ def _chain(nodes: Sequence[Node]) -> tuple[NodeConfig, ...]:
     return tuple(NodeConfig(node.name, None, needs=(needed,)) for node, needed in zip(nodes, before, strict=False))
 
 
-def _go_on(response: Response, node: Node) -> Deferred[Response]:
+def _through(chain: Sequence[Node], request: Request) -> MaybeDeferred[Response]:
+    """The response of the last one of *chain*, each of which takes what the one before it made."""
+    if not chain:
+        return Response(request, request.docs, request.groundtruths, [])
+    response = chain[0].visit(request)
+    for node in chain[1:]:
+        if isinstance(response, Deferred):
+            response.addCallback(_go_on, node)
+        else:
+            response = _go_on(response, node)
+    return response
+
+
+def _go_on(response: Response, node: Node) -> MaybeDeferred[Response]:
     """From where *response* was made on to *node*; what was asked at first stays what is answered."""
     asked = response.request
     if response.docs is asked.docs and response.groundtruths is asked.groundtruths:  # changed in place
         request = asked
     else:
         request = replace(asked, docs=response.docs, groundtruths=response.groundtruths)
-    later = node.visit(request)
-    done = result_of(later)
-    if done is None:
+    later = node.visit(request, response.routes[-1].end_time)
+    if isinstance(later, Deferred):
         return later.addCallback(_joined, response)
-    joined = _joined(done, response)
-    return later if joined is done else succeed(joined)
+    return _joined(later, response)
 
 
 def _joined(later: Response, response: Response) -> Response:

@@ -15,19 +15,20 @@ from ..document import DocumentArray
 from ..document.copies import copied
 from ..document.merge import merge
 from ..message import Request, Response, Route
-from ..ready import result_of
+from ..ready import MaybeDeferred
 from .plan import REQUEST, Join, Plan, Stop
 
-__all__ = ["walk"]
+__all__ = ["Visit", "walk"]
 
 log = Logger()
 
-Visit = Callable[[Request], Deferred[Response]]
+Visit = Callable[[Request], MaybeDeferred[Response]]
+"""How a node, or a whole way, answers."""
 Documents = tuple[DocumentArray, DocumentArray]
 """Documents, and what they should become."""
 
 
-def walk(plan: Plan, request: Request, visits: Mapping[str, Visit]) -> Deferred[Response]:
+def walk(plan: Plan, visits: Mapping[str, Visit], request: Request) -> Deferred[Response]:
     """Take *request* the way of *plan*.
 
     Branches run side by side, each on documents of its own. Where one fails, the rest is cancelled; what nobody waits
@@ -98,9 +99,8 @@ class _Walk:
                 return
             request = self._request(documents)
         response = self.visits[stop.node or ""](request)
-        done = result_of(response)
-        if done is not None:
-            self._visited(place, done, request)
+        if not isinstance(response, Deferred):
+            self._visited(place, response, request)
             return
         self.under_way[place] = response
         response.addCallbacks(

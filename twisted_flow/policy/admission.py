@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from ..errors import QueueFull
 from ..interfaces import IDispatcher, IEngine
 from ..message import Request, Response
-from ..ready import result_of
+from ..ready import MaybeDeferred
 
 __all__ = ["Admission"]
 
@@ -50,20 +50,24 @@ class Admission:
         self._under_way = 0
         self._admitting = False
 
-    def dispatch(self, request: Request) -> Deferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
         if not self.waiting and self._under_way < self.engine.window:
             return self._admit(request)
         if len(self.waiting) >= self.most:
-            return fail(QueueFull(f"{self.most} requests wait for executor {self.engine.name!r}", retry_after=1))
+            raise QueueFull(f"{self.most} requests wait for executor {self.engine.name!r}", retry_after=1)
         waiter = _Waiter(self, request)
         self.waiting[waiter] = None
         return waiter.answer
 
-    def _admit(self, request: Request) -> Deferred[Response]:
+    def _admit(self, request: Request) -> MaybeDeferred[Response]:
         self._under_way += 1
-        response: Deferred[Response] = self.engine.dispatch(request)
-        if result_of(response) is None:
+        try:
+            response: MaybeDeferred[Response] = self.engine.dispatch(request)
+        except BaseException:
+            self._ended(None)
+            raise
+        if isinstance(response, Deferred):
             return response.addBoth(self._ended)
         self._ended(None)
         return response
@@ -75,6 +79,6 @@ class Admission:
             while self.waiting and self._under_way < self.engine.window:
                 waiter = next(iter(self.waiting))
                 del self.waiting[waiter]
-                waiter.enter(self._admit(waiter.request))
+                waiter.enter(maybeDeferred(cast(Any, self._admit), waiter.request))
             self._admitting = False
         return outcome

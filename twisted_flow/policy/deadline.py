@@ -14,7 +14,7 @@ from zope.interface import implementer
 from ..errors import DeadlineExceeded
 from ..interfaces import IDispatcher
 from ..message import Request, Response
-from ..ready import settled
+from ..ready import MaybeDeferred
 
 __all__ = ["Deadline"]
 
@@ -31,14 +31,14 @@ class Deadline:
     def __init__(self, inner: IDispatcher, default: float | None, clock: IReactorTime) -> None:
         self.inner, self.default, self.clock = inner, default, clock
 
-    def dispatch(self, request: Request) -> Deferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
         seconds = request.timeout or self.default
         if seconds is None:
             return self.inner.dispatch(request)
         request = replace(request, deadline=time.monotonic() + seconds)
-        response: Deferred[Response] = self.inner.dispatch(request)
-        if settled(response):
+        response: MaybeDeferred[Response] = self.inner.dispatch(request)
+        if not isinstance(response, Deferred):
             return response
         alarm = self.clock.callLater(seconds, response.cancel)
         return response.addBoth(_ended, alarm, seconds)

@@ -97,7 +97,8 @@ class GRPCGateway(Service):
         """``/twisted_flow.Flow/Post``: a failure is a gRPC status."""
         remaining = context.time_remaining()
         origin = self.origin if remaining is None else replace(self.origin, timeout=max(remaining, 1e-6))
-        answered: Answer = await to_future(answer(body, _PROTOBUF, self.dispatcher, origin))
+        done = answer(body, _PROTOBUF, self.dispatcher, origin)
+        answered: Answer = await to_future(done) if isinstance(done, Deferred) else done
         if answered.error is not None:
             code = grpc.StatusCode[answered.error.grpc_status]
             await context.abort(code, answered.error.detail, _details(answered.error, code))

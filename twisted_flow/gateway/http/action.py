@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
 
 from ...answer import Answer
+from ...ready import MaybeDeferred
 
 __all__ = ["Action"]
 
@@ -15,7 +15,7 @@ __all__ = ["Action"]
 class Action(Struct, frozen=True):
     """What a route does with a plain request: one whose head says nothing that matters but its body's length."""
 
-    run: Callable[[bytes], Deferred[Answer]]
+    run: Callable[[bytes], MaybeDeferred[Answer]]
     """From the body to the answer; never fails."""
     status: int = 200
     """The status of a success."""

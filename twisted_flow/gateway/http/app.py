@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import klein
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
@@ -18,6 +18,7 @@ from ...codec import json
 from ...document.identity import new_id
 from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound
 from ...interfaces import ICodec, IDispatcher
+from ...ready import MaybeDeferred
 from . import pages
 from .action import Action
 from .negotiation import arrays_of, check_media_types, timeout_of
@@ -88,23 +89,25 @@ class App:
         codec, dispatcher = cast(ICodec, json), self.dispatcher
         origin = replace(self._origin, endpoint=route.endpoint)
 
-        def run(body: bytes) -> Deferred[Answer]:
+        def run(body: bytes) -> MaybeDeferred[Answer]:
             return answer(body, codec, dispatcher, origin)
 
-        def handler(request: Any) -> Deferred[bytes]:
+        def handler(request: Any) -> MaybeDeferred[bytes]:
             try:
                 check_media_types(request)
                 here = replace(origin, timeout=timeout_of(request), arrays=arrays_of(request))
             except FlowError as error:
-                return succeed(write(request, problem(error, new_id())))
+                return write(request, problem(error, new_id()))
             answered = answer(request.content.read(), codec, dispatcher, here)
-            return answered.addCallback(lambda done: write(request, done, route.status_code))
+            if isinstance(answered, Deferred):
+                return answered.addCallback(lambda done: write(request, done, route.status_code))
+            return write(request, answered, route.status_code)
 
         self._route(route.path, route.methods, handler, Action(run, route.status_code))
 
     def _declare_status(self, status: Callable[[], bytes]) -> None:
-        def run(body: bytes) -> Deferred[Answer]:
-            return succeed(Answer(status(), json.content_type))
+        def run(body: bytes) -> Answer:
+            return Answer(status(), json.content_type)
 
         def handler(request: Any) -> bytes:
             return write(request, Answer(status(), json.content_type))

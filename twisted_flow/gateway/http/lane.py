@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
@@ -18,7 +18,6 @@ from zope.interface import implementer
 from ...answer import Answer
 from ...document.identity import new_id
 from ...errors import RequestTimeout
-from ...ready import result_of
 from .connections import Connections, linger
 from .head import Refused, unfinished
 from .plain import Heads
@@ -129,11 +128,12 @@ class Lane(Protocol):
         self.wanted = 0
         self.since = self.connections.second
         answering = meaning.action.run(body)
-        done = None if self.due else result_of(answering)
-        if done is not None:  # at once, as most are: nothing is due, so there is no order to keep
-            last = self.draining and not buffer
-            self.transport.write(_written(done, meaning.action.status, last))  # type: ignore[union-attr]
-            return True
+        if not isinstance(answering, Deferred):
+            if not self.due:  # as most: there is no order to keep
+                last = self.draining and not buffer
+                self.transport.write(_written(answering, meaning.action.status, last))  # type: ignore[union-attr]
+                return True
+            answering = succeed(answering)
         due = _Due(meaning.action.status, answering)
         self.due.append(due)
         answering.addCallback(self.answered, due)
