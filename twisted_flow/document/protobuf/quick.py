@@ -139,7 +139,9 @@ def read_struct(body: bytes, at: int, end: int, level: int = 0) -> dict[str, Any
     while at < end:
         begin, stop = _entry(body, at, end, _FIRST)
         key, key_end = _entry(body, begin, stop, _FIRST)
-        value, _ = _entry(body, key_end, stop, _SECOND)
+        value, value_end = _entry(body, key_end, stop, _SECOND)
+        if value_end != stop:
+            raise Unusual
         values[body[key:key_end].decode()] = _value(body, value, stop, level)
         at = stop
     return values
