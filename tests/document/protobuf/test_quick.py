@@ -103,6 +103,7 @@ def test_garbage(body: bytes) -> None:
         b"\x70\xff\xff\xff\xff\x0f",  # granularity, as large as it may be
         b"\x70\xff\xff\xff\xff\x7f",  # and larger: cut off
         b"\x70\x81\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+        b"\x22\x04\x0a\x01ip\x01",  # a chunk whose last number stands behind it
         b"\x0a\x02d1\xc2\x06\x01x",  # a field that nobody knows
         b"\x5a\x04\x0a\x02\x0a\x00",  # a tag without a value
         b"\x5a\x06\x0a\x04\x12\x02\x08\x00",  # without a name

@@ -85,7 +85,7 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
         elif key == _URI:
             document._uri = body[at:stop].decode()
             contents += 1
-        elif key in _NUMBERS and size < 1 << 32:  # then there is no size: this is the number
+        elif key in _NUMBERS and size < 1 << 32 and at <= end:  # then there is no size: this is the number
             setattr(document, _NUMBERS[key], size)
             continue
         else:
