@@ -85,11 +85,29 @@ class TestRecorded:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("body", [b"\x00", b"\xff" * 9, b"\x0a\x05a"])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"\x00",
+            b"\xff" * 9,
+            b"\x0a\x05a",
+            b"\x22\x02\x0a\x05",  # a header that is cut off
+            b"\x12\x02\x0a\x05",  # a control
+            b"\x1a\x04\x0a\x02\x0a\x05",  # a document
+            b"\x22\x03\x0a\x01/\xa1\x06\x00",  # a timeout
+            b"\x22\x03\x0a\x01/\x2a\x02\x0a\x05",  # parameters
+        ],
+    )
     def test_not_protobuf(self, body: bytes) -> None:
         """Bytes that do not parse are a `BadRequest`."""
         with pytest.raises(BadRequest):
             decode(body)
+
+    @pytest.mark.parametrize("body", [b"\x32\x02\x0a\x05", b"\x3a\x02\x0a\x05", b"\x22\x02\x0a\x05", b"\x0a\x05"])
+    def test_not_an_answer(self, body: bytes) -> None:
+        """Nor do they make an answer: a route, a status, a header that is cut off."""
+        with pytest.raises(BadRequest):
+            protobuf.decode_response(body)
 
     def test_wrong_place_is_named(self) -> None:
         """A field that is wrong is named, and so is the request."""
@@ -124,6 +142,14 @@ class TestErrors:
         proto.control.command = proto.control.TERMINATE
         with pytest.raises(ValidationError, match="/control/command"):
             decode(proto.SerializeToString())
+
+    def test_both_bodies(self) -> None:
+        """Of a body that is data and control the last one counts, as protobuf has it."""
+        control, data = b"\x12\x02\x08\x03", b"\x1a\x06\x0a\x04\x0a\x02d1"
+        rest = b"\x0a\x02r1\x22\x03\x0a\x01/"
+        assert decode(rest + data + control).cancels
+        asked = decode(rest + control + data)
+        assert (asked.cancels, [document.id for document in asked.docs]) == (False, ["d1"])
 
     @given(st.binary(max_size=80))
     def test_garbage(self, body: bytes) -> None:

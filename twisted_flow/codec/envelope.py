@@ -10,18 +10,18 @@ from msgspec import Struct
 
 from ..document import DocumentArray
 from ..document.protobuf.descriptor import message
-from ..document.protobuf.quick import ODD, read_document, read_struct
+from ..document.protobuf.quick import ODD, read_document, read_parameters
 from ..document.protobuf.wire import Unusual, key_of, long_size, tags_of
 from ..errors import BadRequest
 
-__all__ = ["Envelope", "RequestProto", "taken_apart"]
+__all__ = ["Envelope", "RequestProto", "bad_request", "taken_apart"]
 
 RequestProto = message("jina.RequestProto")
 _DataRequestProto = tags_of("jina.RequestProto.DataRequestProto")
 _DOCS, _GROUNDTRUTHS = key_of(_DataRequestProto["docs"]), key_of(_DataRequestProto["groundtruths"])
 _KEYS = {name: key_of(tag) for name, tag in tags_of("jina.RequestProto").items()}
 _REQUEST_ID, _DATA, _HEADER, _ROUTES = (_KEYS[name] for name in ("request_id", "data", "header", "routes"))
-_PARAMETERS, _TIMEOUT = _KEYS["parameters"], _KEYS["timeout"]
+_PARAMETERS, _TIMEOUT, _CONTROL = _KEYS["parameters"], _KEYS["timeout"], _KEYS["control"]
 _BYTES = {_KEYS[name]: name for name in ("header", "control", "status")}
 _double = Layout("<d").unpack_from
 
@@ -51,7 +51,12 @@ def taken_apart(body: bytes) -> Envelope:
         except ODD:
             return _read(_plainest(body))
     except (DecodeError, RecursionError, *ODD) as wrong:
-        raise BadRequest(f"not a RequestProto: {wrong}") from None
+        raise bad_request(wrong) from None
+
+
+def bad_request(wrong: Exception) -> BadRequest:
+    """The error that says that something is no RequestProto, as *wrong* tells."""
+    return BadRequest(f"not a RequestProto: {wrong}")
 
 
 def _plainest(body: bytes) -> bytes:
@@ -64,7 +69,7 @@ def _plainest(body: bytes) -> bytes:
 
 def _read(body: bytes) -> Envelope:
     envelope = Envelope(DocumentArray(), DocumentArray())
-    at, end = 0, len(body)
+    at, end, data = 0, len(body), False
     while at < end:
         key = body[at]
         at += 1
@@ -84,14 +89,15 @@ def _read(body: bytes) -> Envelope:
             raise Unusual("cut off")
         if key == _REQUEST_ID:
             envelope.request_id = body[at:stop].decode()
-        elif key == _DATA:
+        elif key == _DATA and envelope.control is None:
             _read_data(body, at, stop, envelope)
+            data = True
         elif key == _ROUTES:
             envelope.routes.append(body[at:stop])
-        elif key in _BYTES and getattr(envelope, _BYTES[key]) is None:
+        elif key in _BYTES and getattr(envelope, _BYTES[key]) is None and not (data and key == _CONTROL):
             setattr(envelope, _BYTES[key], body[at:stop])
         elif key == _PARAMETERS and not envelope.parameters:
-            envelope.parameters = read_struct(body, at, stop)
+            envelope.parameters = read_parameters(body, at, stop)
         else:
             raise Unusual("unknown, or to be merged")
         at = stop

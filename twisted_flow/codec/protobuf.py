@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from zope.interface import moduleProvides
 
 from ..document.check import complete
@@ -17,7 +18,7 @@ from ..document.protobuf.write import write_documents, write_struct
 from ..errors import FlowError, ValidationError
 from ..interfaces import ICodec
 from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request
-from .envelope import Envelope, RequestProto, taken_apart
+from .envelope import Envelope, RequestProto, bad_request, taken_apart
 
 __all__ = [
     "RequestProto",
@@ -46,6 +47,8 @@ def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request
     except FlowError as error:
         error.request_id = envelope.request_id
         raise
+    except DecodeError as wrong:
+        raise bad_request(wrong) from None
 
 
 def _read_request(envelope: Envelope, endpoint: str | None, max_depth: int) -> Request:
@@ -96,16 +99,21 @@ _short_header = lru_cache(maxsize=256)(_header)
 def decode_response(body: bytes) -> Response:
     """See `ICodec`."""
     envelope = taken_apart(body)
+    try:
+        header = _read_header(envelope.header)
+        routes = [_read_route(_RouteProto.FromString(route)) for route in envelope.routes]
+        status = _read_status(_StatusProto.FromString(envelope.status or b""))
+    except DecodeError as wrong:
+        raise bad_request(wrong) from None
     docs, groundtruths = envelope.docs, envelope.groundtruths
     request = Request(
         request_id=envelope.request_id,
-        header=_read_header(envelope.header),
+        header=header,
         docs=docs,
         groundtruths=groundtruths,
         parameters=envelope.parameters,
     )
-    routes = [_read_route(_RouteProto.FromString(route)) for route in envelope.routes]
-    return Response(request, docs, groundtruths, routes, _read_status(_StatusProto.FromString(envelope.status or b"")))
+    return Response(request, docs, groundtruths, routes, status)
 
 
 def _read_route(proto: Any) -> Route:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.documents import TAGS, TEXT, arrays, documents
 from twisted_flow import Document
-from twisted_flow.document.protobuf.quick import read_document, read_struct
+from twisted_flow.document.protobuf.quick import read_document, read_parameters
 from twisted_flow.document.protobuf.read import DocumentProto, read_messages
 from twisted_flow.document.protobuf.write import write_document, write_struct
 
@@ -158,8 +158,21 @@ def test_deep(levels: int) -> None:
     assert (hand is None, protobuf is None) == (levels > 100, levels > 100)
 
 
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        (b"\x0a\x07\x0a\x01a\x12\x02\x08\x48", {"a": None}),  # a null that is not 0
+        (b"\x0a\x05\x0a\x01a\x12\x00", {"a": None}),  # nothing at all
+        (b"\x0a\x03\x0a\x01a", {"a": None}),  # not even a value
+    ],
+)
+def test_odd_struct(body: bytes, values: dict[str, Any]) -> None:
+    """Values that nobody writes, but may."""
+    assert read_parameters(body, 0, len(body)) == values
+
+
 @given(TAGS)
 def test_struct(values: dict[str, Any]) -> None:
     """Tags."""
     body = write_struct(values)
-    assert read_struct(body, 0, len(body)) == values
+    assert read_parameters(body, 0, len(body)) == values

@@ -11,10 +11,10 @@ from typing import Any
 from ..document import Document
 from ..ndarray import DenseNdArray, NdArray
 from .descriptor import message
-from .read import DocumentProto, blank, read_dense, read_messages, whole
+from .read import DocumentProto, blank, read_dense, read_messages, read_struct, whole
 from .wire import Unusual, key_of, long_size, tags_of
 
-__all__ = ["ODD", "read_document", "read_struct"]
+__all__ = ["ODD", "read_document", "read_parameters"]
 
 ODD = (Unusual, IndexError, UnicodeDecodeError, error)
 """What is raised over bytes that are left to protobuf's reader."""
@@ -31,7 +31,7 @@ _FIRST, _SECOND = 0x0A, 0x12  # the keys of the fields 1 and 2, where they have 
 _DEEPEST = 64  # levels; protobuf's reader takes 100 and complains of more
 
 _double = Struct("<d").unpack_from
-_DenseNdArrayProto = message("jina.DenseNdArrayProto")
+_DenseNdArrayProto, _Struct = message("jina.DenseNdArrayProto"), message("google.protobuf.Struct")
 
 
 def read_document(body: bytes, at: int, end: int, level: int = 0) -> Document:
@@ -72,7 +72,7 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
         elif key == _TAGS:
             if document.tags:
                 raise Unusual("to be merged")
-            document.tags = read_struct(body, at, stop)
+            document.tags = _struct(body, at, stop, 0)
         elif key in _TEXTS:
             setattr(document, _TEXTS[key], body[at:stop].decode())
         elif key in _RELATIVES:
@@ -130,11 +130,18 @@ def _frame(body: bytes, begin: int, end: int) -> _Frame:
 # -- tags and parameters
 
 
-def read_struct(body: bytes, at: int, end: int, level: int = 0) -> dict[str, Any]:
+def read_parameters(body: bytes, at: int, end: int) -> dict[str, Any]:
     """The ``google.protobuf.Struct`` in *body*, from *at* to *end*; whole numbers within ±2^53 as ints.
 
-    :raises ODD: if it is not in its plainest form.
+    :raises DecodeError: if that is none.
     """
+    try:
+        return _struct(body, at, end, 0)
+    except ODD:
+        return read_struct(_Struct.FromString(body[at:end]))
+
+
+def _struct(body: bytes, at: int, end: int, level: int) -> dict[str, Any]:
     values = {}
     while at < end:
         begin, stop = _entry(body, at, end, _FIRST)
@@ -173,7 +180,7 @@ def _value(body: bytes, at: int, end: int, level: int) -> Any:
     if key == _STRING:
         return body[begin:stop].decode()
     if key == _VALUE["struct_value"]:
-        return read_struct(body, begin, stop, level + 1)
+        return _struct(body, begin, stop, level + 1)
     if key == _VALUE["list_value"]:
         return _list(body, begin, stop, level + 1)
     raise Unusual
