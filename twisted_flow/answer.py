@@ -8,11 +8,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, final
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -29,6 +29,7 @@ log = Logger()
 _now, _UTC = datetime.now, UTC
 
 
+@final
 class Answer(Struct, frozen=True):
     """What goes back, and what the protocol may need beside it."""
 
@@ -76,11 +77,11 @@ def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) 
         response: MaybeDeferred[Response] = dispatcher.dispatch(request)
     except Exception:
         return _failed(Failure(), request, origin)
-    if isinstance(response, Deferred):
-        return response.addCallbacks(
-            _succeeded, _failed, callbackArgs=(codec, origin, started), errbackArgs=(request, origin)
-        )
-    return _succeeded(response, codec, origin, started)
+    if type(response) is Response:
+        return _succeeded(response, codec, origin, started)
+    return response.addCallbacks(
+        _succeeded, _failed, callbackArgs=(codec, origin, started), errbackArgs=(request, origin)
+    )
 
 
 def _cancelled(request: Request, origin: Origin) -> Answer:

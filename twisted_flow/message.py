@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from msgspec import Struct
 
@@ -94,6 +94,7 @@ def bare_request(request_id: str, *, cancels: bool = False) -> Request:
     )
 
 
+@final
 class Response(Struct, frozen=True):
     """What became of a request. `routes` may be added to while it travels back."""
 

@@ -47,7 +47,7 @@ def run(uses: Any, **spec: Any) -> str | None:
     verifyObject(IExecutor, executor)
     asked = request(Document("a"))
     calls = executor.open()
-    response = response_to(asked, calls["/default"](asked, Context(asked)))
+    response = response_to(asked, calls["/default"](asked, Context(asked.request_id)))
     executor.close()
     return response.docs[0].text
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["ChunkArray", "DocumentArray", "MatchArray"]
 
 
+_item: Any = list.__getitem__
+
+
 class DocumentArray(list["Document"]):
     """A list of documents, that is also reached by their ids.
 
@@ -39,10 +42,11 @@ class DocumentArray(list["Document"]):
     def __getitem__(self, key: slice) -> DocumentArray: ...
     def __getitem__(self, key: SupportsIndex | str | slice) -> Document | DocumentArray:
         if isinstance(key, str):
-            return super().__getitem__(self._position(key))
-        if isinstance(key, slice):
-            return DocumentArray(super().__getitem__(key))
-        return super().__getitem__(key)
+            key = self._position(key)
+        elif isinstance(key, slice):
+            return DocumentArray(_item(self, key))
+        found: Document = _item(self, key)
+        return found
 
     def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(self._position(key) if isinstance(key, str) else key, value)

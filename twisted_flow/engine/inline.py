@@ -91,7 +91,7 @@ def run_on_loop(name: str, call: Callable[[Request, Context], Any], request: Req
 
     :raises FlowError: as *call* does.
     """
-    context = Context(request)
+    context = Context(request.request_id, request.deadline)
     try:
         result = call(request, context)
         if result is None:  # the most frequent of all

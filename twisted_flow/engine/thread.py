@@ -133,7 +133,7 @@ class ThreadEngine:
             return response_to(request, None)
         if not find(self.endpoints, name).blocking:
             return run_on_loop(self.name, method, request)
-        context = Context(request)
+        context = Context(request.request_id, request.deadline)
         # A generator's documents are made in the thread too: `response_to` runs it to its end.
         call = _Call(lambda: response_to(request, method(request, context)), context)
         return self._enqueue(call).addErrback(self._raised)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Coroutine, Iterable
+import types
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from inspect import isasyncgen, isgenerator
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from ..document import Document, DocumentArray
 from ..document.spelling import located
@@ -18,19 +21,16 @@ from .table import ALWAYS, Endpoint
 __all__ = ["Context", "caller", "error_of", "response_to"]
 
 
-class Context:
+class Context(Struct):
     """What a method that names ``context`` is told of the request it answers."""
 
-    __slots__ = ("cancelled", "deadline", "principal", "request_id")
-
-    def __init__(self, request: Request) -> None:
-        self.request_id = request.request_id
-        self.deadline = request.deadline
-        """When the caller stops waiting, in seconds of ``time.monotonic``; None if never."""
-        self.principal: str | None = None
-        """Who calls, where that is known."""
-        self.cancelled = False
-        """Whether the caller has gone: what is still to do would be done for nobody."""
+    request_id: str
+    deadline: float | None = None
+    """When the caller stops waiting, in seconds of ``time.monotonic``; None if never."""
+    principal: str | None = None
+    """Who calls, where that is known."""
+    cancelled: bool = False
+    """Whether the caller has gone: what is still to do would be done for nobody."""
 
 
 _GETTERS: dict[str, Callable[[Request], Any]] = {
@@ -48,13 +48,38 @@ def caller(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request,
     return call if endpoint.waits else lambda request, context: _at_once(call(request, context))
 
 
-def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def _at_once(coroutine: types.CoroutineType[Any, Any, Any]) -> Any:
     """What *coroutine*, which never waits, returns. A task would cost more than most such methods."""
-    try:
-        contextvars.Context().run(coroutine.send, None)  # nothing of another request shows through, as in a task
-    except StopIteration as done:
-        return done.value
-    raise RuntimeError("waits, though its code has no await")
+    context, step = stepper = _idle.pop() if _idle else _stepper()
+    returned = step(coroutine)
+    if coroutine.cr_frame is not None:
+        raise RuntimeError("waits, though its code has no await")
+    if not context:  # nothing of this request will show through in another, as in a task
+        _idle.append(stepper)
+    return returned
+
+
+_Stepper = tuple[contextvars.Context, Callable[[Any], Any]]
+_idle: list[_Stepper] = []
+
+
+def _stepper() -> _Stepper:
+    """Runs one coroutine after another. One that is sent to by itself ends in a StopIteration, which costs more.
+
+    It ends with the first one that raises.
+    """
+    context, steps = contextvars.Context(), _steps()
+    steps.send(None)
+    run: Callable[..., Any] = context.run
+    return context, partial(run, steps.send)
+
+
+@types.coroutine
+def _steps() -> Generator[Any, Any, Any]:
+    returned = None
+    while True:
+        coroutine = yield returned
+        returned = yield from coroutine
 
 
 def _with_arguments(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request, Context], Any]:
@@ -104,12 +129,11 @@ def response_to(request: Request, result: Any) -> Response:
         docs = result
     else:
         raise ExecutorError(f"returned {type(result).__name__}, where None or documents are asked for")
-    if not _ONLY_DOCUMENTS.issuperset(map(type, docs)):
-        _documents(docs)  # which says what is wrong
+    for document in docs:
+        if type(document) is not Document:
+            _documents(docs)  # which says what is wrong
+            break
     return Response(request, docs, request.groundtruths, [])
-
-
-_ONLY_DOCUMENTS = frozenset([Document])
 
 
 def _documents(items: Iterable[Any]) -> DocumentArray:

@@ -134,4 +134,6 @@ def _typed(method: Callable[..., Any]) -> Any:
 
 def _suspends(coroutine_function: Any) -> bool:
     code = getattr(coroutine_function, "__code__", None)
-    return code is None or any(step.opname == "YIELD_VALUE" for step in dis.get_instructions(code))
+    if code is None or not code.co_flags & inspect.CO_COROUTINE:  # only marked as one: who knows what it returns
+        return True
+    return any(step.opname == "YIELD_VALUE" for step in dis.get_instructions(code))

@@ -60,10 +60,10 @@ class Session:
         self.in_flight += 1
         self._latest = None
         answered = answer(payload, codec, self, origin)  # which dispatches before it returns
-        if isinstance(answered, Deferred):
-            answered.addCallback(self.done, binary, self._latest)
-        else:
+        if type(answered) is Answer:
             self.done(answered, binary, None)
+        else:
+            answered.addCallback(self.done, binary, self._latest)
 
     def done(self, done: Answer, binary: bool, response: Deferred[Response] | None) -> None:
         """A request is answered."""
@@ -82,7 +82,7 @@ class Session:
     def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`; what is under way can be cancelled by its id."""
         response: MaybeDeferred[Response] = self.dispatcher.dispatch(request)
-        if isinstance(response, Deferred):
+        if type(response) is not Response:
             self._latest = response
             self._under_way[response] = request.request_id
         return response

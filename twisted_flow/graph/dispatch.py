@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ..document.identity import new_id
@@ -36,20 +35,9 @@ class Node:
     """
 
     def __init__(self, name: str, endpoints: Mapping[str, Endpoint], dispatcher: IDispatcher) -> None:
-        self.name, self.endpoints, self.dispatcher = name, endpoints, dispatcher
+        self.name, self.endpoints = name, endpoints
+        self.dispatch: Visit = dispatcher.dispatch
         self.id = new_id()
-
-    def visit(self, request: Request, started: datetime | None = None) -> MaybeDeferred[Response]:
-        """The node's response, with its entry in the routes; *started* is when, if not now."""
-        started = started or _now(_UTC)
-        response: MaybeDeferred[Response] = self.dispatcher.dispatch(request)
-        if isinstance(response, Deferred):
-            return response.addCallback(self._visited, started)
-        return self._visited(response, started)
-
-    def _visited(self, response: Response, started: datetime) -> Response:
-        response.routes.append(Route(self.name, self.id, started, _now(_UTC)))
-        return response
 
 
 @implementer(IDispatcher)
@@ -65,7 +53,7 @@ class FlowDispatcher:
         self.nodes = {node.name: node for node in nodes}
         self.graph = _chain(nodes) if graph is None else tuple(graph)
         self._ways: dict[tuple[str, str], Visit] = {}
-        self._visits = {node.name: node.visit for node in nodes}
+        self._visits: dict[str, Visit] = {node.name: partial(_through, (node,)) for node in nodes}
 
     def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
@@ -89,8 +77,6 @@ class FlowDispatcher:
         chain = found_plan.chain
         if chain is None:
             way: Visit = partial(walk, found_plan, self._visits)
-        elif len(chain) == 1:
-            way = self._visits[chain[0]]
         else:
             way = partial(_through, [self.nodes[name] for name in chain])
         if len(self._ways) >= _REMEMBERED:
@@ -106,33 +92,55 @@ def _chain(nodes: Sequence[Node]) -> tuple[NodeConfig, ...]:
 
 def _through(chain: Sequence[Node], request: Request) -> MaybeDeferred[Response]:
     """The response of the last one of *chain*, each of which takes what the one before it made."""
-    if not chain:
-        return Response(request, request.docs, request.groundtruths, [])
-    response = chain[0].visit(request)
-    for node in chain[1:]:
-        if isinstance(response, Deferred):
-            response.addCallback(_go_on, node)
-        else:
-            response = _go_on(response, node)
-    return response
+    return _go_on(iter(chain), request, None, request, [], _now(_UTC))
 
 
-def _go_on(response: Response, node: Node) -> MaybeDeferred[Response]:
-    """From where *response* was made on to *node*; what was asked at first stays what is answered."""
-    asked = response.request
-    if response.docs is asked.docs and response.groundtruths is asked.groundtruths:  # changed in place
-        request = asked
-    else:
-        request = replace(asked, docs=response.docs, groundtruths=response.groundtruths)
-    later = node.visit(request, response.routes[-1].end_time)
-    if isinstance(later, Deferred):
-        return later.addCallback(_joined, response)
-    return _joined(later, response)
+def _go_on(
+    chain: Iterator[Node],
+    request: Request,
+    response: Response | None,
+    asked: Request,
+    routes: list[Route],
+    started: datetime,
+) -> MaybeDeferred[Response]:
+    """Take *response*, which the last node gave to *request*, on through the rest of *chain*.
+
+    :param asked: what was asked at first, and stays what is answered.
+    :param routes: of the nodes before; those to come are added.
+    :param started: when the last node was done.
+    """
+    for node in chain:
+        if response is not None and (
+            response.docs is not request.docs or response.groundtruths is not request.groundtruths
+        ):  # else they were changed in place
+            request = replace(request, docs=response.docs, groundtruths=response.groundtruths)
+        answered: MaybeDeferred[Response] = node.dispatch(request)
+        if type(answered) is not Response:
+            return answered.addCallback(_arrived, node, chain, request, asked, routes, started)
+        response, ended = answered, _now(_UTC)
+        if response.routes:
+            routes += response.routes
+        routes.append(Route(node.name, node.id, started, ended))
+        started = ended
+    if response is None:
+        return Response(asked, asked.docs, asked.groundtruths, routes)
+    if response.request is asked:
+        response.routes[:] = routes
+        return response
+    return Response(asked, response.docs, response.groundtruths, routes, response.status)
 
 
-def _joined(later: Response, response: Response) -> Response:
-    if later.request is response.request:
-        later.routes[:0] = response.routes
-        return later
-    routes = response.routes + later.routes
-    return Response(response.request, later.docs, later.groundtruths, routes, later.status)
+def _arrived(
+    response: Response,
+    node: Node,
+    chain: Iterator[Node],
+    request: Request,
+    asked: Request,
+    routes: list[Route],
+    started: datetime,
+) -> MaybeDeferred[Response]:
+    """The same, once *node* has answered *request*."""
+    ended = _now(_UTC)
+    routes += response.routes
+    routes.append(Route(node.name, node.id, started, ended))
+    return _go_on(chain, request, response, asked, routes, ended)

@@ -99,7 +99,7 @@ class _Walk:
                 return
             request = self._request(documents)
         response = self.visits[stop.node or ""](request)
-        if not isinstance(response, Deferred):
+        if type(response) is Response:
             self._visited(place, response, request)
             return
         self.under_way[place] = response

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
@@ -46,39 +47,42 @@ class Admission:
 
     def __init__(self, engine: IEngine, most: int) -> None:
         self.engine, self.most = engine, most
+        self._dispatch: Callable[[Request], Any] = engine.dispatch
         self.waiting: dict[_Waiter, None] = {}  # in the order of their coming; any may leave
         self._under_way = 0
         self._admitting = False
 
     def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
-        if not self.waiting and self._under_way < self.engine.window:
-            return self._admit(request)
+        if self.waiting or self._under_way >= self.engine.window:
+            return self._wait(request)
+        response: MaybeDeferred[Response] = self._dispatch(request)
+        if type(response) is not Response:  # what is answered already takes no place
+            self._under_way += 1
+            response.addBoth(self._ended)
+        return response
+
+    def _wait(self, request: Request) -> Deferred[Response]:
         if len(self.waiting) >= self.most:
             raise QueueFull(f"{self.most} requests wait for executor {self.engine.name!r}", retry_after=1)
         waiter = _Waiter(self, request)
         self.waiting[waiter] = None
         return waiter.answer
 
-    def _admit(self, request: Request) -> MaybeDeferred[Response]:
-        self._under_way += 1
-        try:
-            response: MaybeDeferred[Response] = self.engine.dispatch(request)
-        except BaseException:
-            self._ended(None)
-            raise
-        if isinstance(response, Deferred):
-            return response.addBoth(self._ended)
-        self._ended(None)
-        return response
-
     def _ended(self, outcome: Any) -> Any:
         self._under_way -= 1
-        if self.waiting and not self._admitting:
-            self._admitting = True
-            while self.waiting and self._under_way < self.engine.window:
-                waiter = next(iter(self.waiting))
-                del self.waiting[waiter]
-                waiter.enter(maybeDeferred(cast(Any, self._admit), waiter.request))
-            self._admitting = False
+        if self.waiting:
+            self._admit()
         return outcome
+
+    def _admit(self) -> None:
+        """Those that wait, as far as there is room."""
+        if self._admitting:
+            return
+        self._admitting = True
+        while self.waiting and self._under_way < self.engine.window:
+            waiter = next(iter(self.waiting))
+            del self.waiting[waiter]
+            self._under_way += 1
+            waiter.enter(maybeDeferred(self._dispatch, waiter.request).addBoth(self._ended))
+        self._admitting = False

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from msgspec.structs import replace
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -38,7 +38,7 @@ class Deadline:
             return self.inner.dispatch(request)
         request = replace(request, deadline=time.monotonic() + seconds)
         response: MaybeDeferred[Response] = self.inner.dispatch(request)
-        if not isinstance(response, Deferred):
+        if type(response) is Response:
             return response
         alarm = self.clock.callLater(seconds, response.cancel)
         return response.addBoth(_ended, alarm, seconds)

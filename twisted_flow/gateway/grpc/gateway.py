@@ -98,7 +98,7 @@ class GRPCGateway(Service):
         remaining = context.time_remaining()
         origin = self.origin if remaining is None else replace(self.origin, timeout=max(remaining, 1e-6))
         done = answer(body, _PROTOBUF, self.dispatcher, origin)
-        answered: Answer = await to_future(done) if isinstance(done, Deferred) else done
+        answered: Answer = done if type(done) is Answer else await to_future(done)
         if answered.error is not None:
             code = grpc.StatusCode[answered.error.grpc_status]
             await context.abort(code, answered.error.detail, _details(answered.error, code))

@@ -128,7 +128,7 @@ class Lane(Protocol):
         self.wanted = 0
         self.since = self.connections.second
         answering = meaning.action.run(body)
-        if not isinstance(answering, Deferred):
+        if type(answering) is Answer:
             if not self.due:  # as most: there is no order to keep
                 last = self.draining and not buffer
                 self.transport.write(_written(answering, meaning.action.status, last))  # type: ignore[union-attr]
