@@ -6,53 +6,57 @@ import struct
 
 import numpy as np
 
-__all__ = ["BINARY", "TEXT", "frame_head", "masked", "plain_head", "plain_payload"]
+__all__ = ["BINARY", "TEXT", "frame_head", "masked", "plain_frame"]
 
 TEXT, BINARY = 1, 2
-_FINAL_TEXT, _FINAL_BINARY = 0x80 | TEXT, 0x80 | BINARY
+_FINAL_TEXT = 0x80 | TEXT
+_PLAIN = (_FINAL_TEXT, 0x80 | BINARY)
 _medium, _large = struct.Struct(">BBH").pack, struct.Struct(">BBQ").pack
 _LARGE = 1024  # bytes from which numpy is the faster one
+_number = int.from_bytes
+_REPEATED = [((1 << 32 * words) - 1) // 0xFFFFFFFF for words in range(_LARGE // 4 + 1)]
+"""By how much a mask is multiplied to stand over so many words, time after time."""
 
 
-def plain_head(data: bytes | bytearray, at: int, most: int) -> tuple[int, int] | None:
-    """Where the payload of the plain frame that begins at *at* in *data* begins, and where it ends.
+def plain_frame(data: bytes | bytearray, at: int, most: int) -> tuple[bytes | None, int] | None:
+    """The payload of the plain frame that begins at *at* in *data*, and where it ends; the payload is None where that
+    is not all there yet.
 
-    None where there is none: its head is not whole yet, it is not plain, has more than *most* bytes, or is not as the
-    RFC wants it. That is then Autobahn's to judge.
+    None where there is no such frame: its head is not whole yet, it is not plain, has more than *most* bytes, is not as
+    the RFC wants it, or a text that is not UTF-8. That is then Autobahn's to judge.
     """
-    if len(data) - at < 6 or data[at] not in (_FINAL_TEXT, _FINAL_BINARY) or data[at + 1] < 128:
+    if len(data) - at < 6 or data[at] not in _PLAIN or data[at + 1] < 128:
         return None
-    length, start = data[at + 1] & 127, at + 2
-    if length == 126:
-        length, start = int.from_bytes(data[start : start + 2], "big"), start + 2
-        if length < 126:  # the shortest form is the only right one
+    size, start = data[at + 1] & 127, at + 6
+    if size == 126:
+        size, start = data[at + 2] << 8 | data[at + 3], start + 2
+        if size < 126:  # the shortest form is the only right one
             return None
-    elif length == 127:
-        if len(data) - at < 14:
+    elif size == 127:
+        size, start = int.from_bytes(data[at + 2 : at + 10], "big"), start + 8
+        if size < 65536 or len(data) - at < 10:
             return None
-        length, start = int.from_bytes(data[start : start + 8], "big"), start + 8
-        if length < 65536:
-            return None
-    return (start + 4, start + 4 + length) if length <= most else None
-
-
-def plain_payload(data: bytes | bytearray, at: int, start: int, end: int) -> bytes | None:
-    """The payload, from *start* to *end*, of the plain frame at *at*; None where it is a text and not UTF-8."""
+    if size > most:
+        return None
+    end = start + size
+    if end > len(data):
+        return None, end
     payload = masked(data[start:end], data[start - 4 : start])
     if data[at] == _FINAL_TEXT and not payload.isascii():
         try:
             payload.decode()
         except UnicodeDecodeError:
             return None
-    return payload
+    return payload, end
 
 
 def masked(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
     """*payload* under a *mask* of four bytes, which a second time takes off."""
     length = len(payload)
     if length < _LARGE:
-        key = int.from_bytes((mask * (length // 4 + 1))[:length], "little")
-        return (int.from_bytes(payload, "little") ^ key).to_bytes(length, "little")
+        words = (length + 3) >> 2
+        key = _number(mask, "little") * _REPEATED[words]
+        return (_number(payload, "little") ^ key).to_bytes(words << 2, "little")[:length]
     if missing := -length % 8:
         payload = payload + bytes(missing)  # not in place: it is the caller's
     plain: bytes = (np.frombuffer(payload, "<u8") ^ np.frombuffer(mask * 2, "<u8")).tobytes()

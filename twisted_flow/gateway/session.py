@@ -57,16 +57,16 @@ class Session:
         if self.draining:
             self.answered(refusal(Unavailable("the server stops"), new_id(), origin), binary)
             return
-        self.in_flight += 1
         self._latest = None
         answered = answer(payload, codec, self, origin)  # which dispatches before it returns
         if type(answered) is Answer:
-            self.done(answered, binary, None)
+            self.answered(answered, binary)
         else:
+            self.in_flight += 1
             answered.addCallback(self.done, binary, self._latest)
 
     def done(self, done: Answer, binary: bool, response: Deferred[Response] | None) -> None:
-        """A request is answered."""
+        """A request that was in flight is answered."""
         self.in_flight -= 1
         if response is not None:
             self._under_way.pop(response, None)

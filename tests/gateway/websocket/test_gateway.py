@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.support import HTTP, Dispatcher, Held, Wire, connect, serving
 from twisted_flow.codec import protobuf
 from twisted_flow.errors import NotFound
-from twisted_flow.frames import frame_head, masked, plain_head, plain_payload
+from twisted_flow.frames import frame_head, masked, plain_frame
 from twisted_flow.gateway.websocket import gateway as module
 from twisted_flow.gateway.websocket.gateway import Upgrade
 from twisted_flow.limits import Limits
@@ -197,11 +197,11 @@ def test_frames(payload: bytes, mask: bytes, opcode: int) -> None:
     assert masked(masked(payload, mask), mask) == payload
     raw = frame(payload, opcode, mask=mask)
     data = b"\0" * 3 + raw + b"more"
-    head = plain_head(data, 3, 10_000)
-    assert head == (3 + len(raw) - len(payload), 3 + len(raw))
-    readable = opcode == BINARY or _is_text(payload)
-    assert plain_payload(data, 3, *head) == (payload if readable else None)
-    assert plain_head(data, 3, len(payload) - 1) is None
+    whole = (payload, 3 + len(raw)) if opcode == BINARY or _is_text(payload) else None
+    assert plain_frame(data, 3, 10_000) == plain_frame(bytearray(data), 3, 10_000) == whole
+    if len(payload) > 1:
+        assert plain_frame(data[: 2 + len(raw)], 3, 10_000) == (None, 3 + len(raw))
+    assert plain_frame(data, 3, len(payload) - 1) is None
     assert frames(frame_head(opcode, len(payload)) + payload) == [(opcode, payload)]
     assert frame_head(opcode, len(payload), mask) + masked(payload, mask) == raw
 

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from ...answer import Origin
 from ...document.identity import new_id
-from ...frames import BINARY, TEXT, frame_head, plain_head, plain_payload
+from ...frames import BINARY, TEXT, frame_head, plain_frame
 from ...interfaces import IDispatcher
 from ...limits import Limits
 from ..http.connections import Connections
@@ -36,7 +36,8 @@ class FlowProtocol(WebSocketServerProtocol):
     def flow_begin(self, upgrade: Upgrade) -> None:
         """Called before the connection is made."""
         self.flow_upgrade, self.flow_connections = upgrade, upgrade.connections
-        self.flow_rest, self.flow_wanted = bytearray(), 0
+        self.flow_rest: bytes | bytearray = b""  # what came and is not taken yet
+        self.flow_wanted = 0  # how much of it has to be there before another look at it is worth while
         self.flow_full = self.flow_held = self.flow_taking = False
         self.flow_since = 0
         self.flow_last = False  # whether the client has said that it sends no more
@@ -58,7 +59,12 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Answer plain frames on the spot; leave the rest to Autobahn."""
-        self.flow_rest += data
+        if not self.flow_rest:
+            self.flow_rest = data  # as most: there is nothing to put it behind
+        else:
+            if type(self.flow_rest) is bytes:
+                self.flow_rest = bytearray(self.flow_rest)
+            self.flow_rest += data
         if len(self.flow_rest) >= self.flow_wanted:
             self.flow_take()
 
@@ -72,23 +78,23 @@ class FlowProtocol(WebSocketServerProtocol):
         if self.flow_taking:
             return
         self.flow_taking = True
-        data, at = self.flow_rest, 0
-        self.flow_wanted = 0
-        most = self.flow_upgrade.limits.max_body
-        while at < len(data) and not self.flow_crowded():
-            head = plain_head(data, at, most) if self.flow_session is not None and self.flow_quiet() else None
-            if head is not None and head[1] > len(data):
-                self.flow_wanted = head[1] - at  # no look at it before it is all there
-                break
-            payload = None if head is None else plain_payload(data, at, *head)
-            if head is None or payload is None:
-                rest, at = bytes(data[at:]), len(data)
+        data, at, end = self.flow_rest, 0, len(self.flow_rest)
+        self.flow_rest, self.flow_wanted = b"", 0
+        most, quiet = self.flow_upgrade.limits.max_body, self.flow_session is not None and self.flow_quiet()
+        while at < end and not self.flow_crowded():
+            frame = plain_frame(data, at, most) if quiet else None
+            if frame is None:
+                rest, at = bytes(data[at:]), end
                 self._dataReceived(rest)
                 break
-            binary = data[at] & 15 == BINARY
-            at = head[1]
+            payload, stop = frame
+            if payload is None:
+                self.flow_wanted = stop - at  # no look at it before it is all there
+                break
+            binary, at = data[at] & 15 == BINARY, stop
             self.onMessage(payload, binary)
-        del data[:at]
+        if at < end:
+            self.flow_rest = data[at:] + self.flow_rest
         self.flow_taking = False
         self.flow_hold()
         self.flow_idle()
