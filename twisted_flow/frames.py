@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 
 __all__ = ["BINARY", "TEXT", "frame_head", "masked", "plain_frame"]
@@ -11,7 +9,6 @@ __all__ = ["BINARY", "TEXT", "frame_head", "masked", "plain_frame"]
 TEXT, BINARY = 1, 2
 _FINAL_TEXT = 0x80 | TEXT
 _PLAIN = (_FINAL_TEXT, 0x80 | BINARY)
-_medium, _large = struct.Struct(">BBH").pack, struct.Struct(">BBQ").pack
 _LARGE = 1024  # bytes from which numpy is the faster one
 _number = int.from_bytes
 _REPEATED = [((1 << 32 * words) - 1) // 0xFFFFFFFF for words in range(_LARGE // 4 + 1)]
@@ -69,5 +66,5 @@ def frame_head(opcode: int, length: int, mask: bytes = b"") -> bytes:
     if length < 126:
         return bytes((first, second | length)) + mask
     if length < 65536:
-        return _medium(first, second | 126, length) + mask
-    return _large(first, second | 127, length) + mask
+        return bytes((first, second | 126, length >> 8, length & 255)) + mask
+    return bytes((first, second | 127)) + length.to_bytes(8, "big") + mask

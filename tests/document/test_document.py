@@ -86,6 +86,22 @@ class TestArrays:
         document.embedding[1] = 5
         assert Document.from_json(document.to_json()).embedding.tolist() == [0, 5, 0]
 
+    def test_one_array(self) -> None:
+        """However often it is read it is the same array; one that may not be written to is copied first."""
+        array = np.zeros(3)
+        document = Document(embedding=array)
+        assert document.embedding is array
+        for came in (Document.from_json(document.to_json()), Document.from_protobuf(document.to_protobuf())):
+            came.embedding[0] = 1
+            assert came.embedding is came.embedding
+            assert Document.from_protobuf(came.to_protobuf()).embedding.tolist() == [1, 0, 0]
+        array.flags.writeable = False
+        document = Document(embedding=array)
+        document.embedding[0] = 1
+        assert (array[0], document.embedding[0]) == (0, 1)
+        document.embedding = np.ones(2)
+        assert document.embedding.tolist() == [1, 1]
+
     def test_lists(self) -> None:
         """Nested lists of numbers become arrays: of float64, or int64 where all are whole."""
         assert Document(embedding=[1, 2]).embedding.dtype == np.int64

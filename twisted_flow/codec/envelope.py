@@ -105,6 +105,7 @@ def _read(body: bytes) -> Envelope:
 
 
 def _read_data(body: bytes, at: int, end: int, envelope: Envelope) -> None:
+    docs = envelope.docs
     while at < end:
         key, size = body[at], body[at + 1]
         at += 2
@@ -114,7 +115,7 @@ def _read_data(body: bytes, at: int, end: int, envelope: Envelope) -> None:
         if stop > end:
             raise Unusual("cut off")
         if key == _DOCS:
-            envelope.docs.append(read_document(body, at, stop))
+            docs.append(read_document(body, at, stop))
         elif key == _GROUNDTRUTHS:
             envelope.groundtruths.append(read_document(body, at, stop))
         else:

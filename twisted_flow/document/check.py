@@ -48,10 +48,11 @@ def complete_one(document: Document, pointer: str, max_depth: int = MAX_DEPTH, l
         raise ValidationError.at(pointer, "at most one of text, buffer, blob, uri and graph may be set")
     if document.tags:
         settle(document.tags, f"{pointer}/tags", max_depth)
-    if document._embedding is not None:
-        document._embedding = _checked(document._embedding, pointer, "/embedding")
-    if document._blob is not UNSET:
-        document._blob = _checked(document._blob, pointer, "/blob")
+    embedding, blob = document._embedding, document._blob
+    if embedding is not None and not ndarray.fits(embedding):
+        document._embedding = _checked(embedding, pointer, "/embedding")
+    if blob is not UNSET and not ndarray.fits(blob):
+        document._blob = _checked(blob, pointer, "/blob")
     if document._graph is not UNSET:
         _check_graph(document._graph, f"{pointer}/graph", max_depth)
     if document._chunks or document._matches:

@@ -45,7 +45,7 @@ def copied_one(document: Document) -> Document:
 
 def _value(value: Any) -> Any:
     kind = type(value)
-    if kind is str or kind is int or kind is float or value is None or value is UNSET:
+    if kind is str or kind is bytes or kind is int or kind is float or value is None or value is UNSET:
         return value
     if kind is bytearray or kind is memoryview:
         return bytearray(value)

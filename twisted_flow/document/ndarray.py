@@ -7,12 +7,12 @@ So nothing is decoded that nobody looks at, and a change in place is a change of
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
-__all__ = ["DenseNdArray", "NdArray", "SparseArray", "SparseNdArray", "check", "from_wire", "to_wire"]
+__all__ = ["DenseNdArray", "NdArray", "SparseArray", "SparseNdArray", "check", "fits", "from_wire", "to_wire"]
 
 if TYPE_CHECKING:
     Buffer = bytearray | bytes | memoryview
@@ -23,10 +23,14 @@ _MOST_SIDES = 64  # numpy's own bound
 _NONE, _FP16, _UINT8 = 0, 1, 2  # DenseNdArrayProto.quantization
 
 
-class DenseNdArray(Struct, rename="camel", forbid_unknown_fields=True):
+class DenseNdArray(Struct, rename="camel", forbid_unknown_fields=True, dict=True):
     """An array as its bytes, row by row (DenseNdArrayProto)."""
 
+    seen: ClassVar[Any] = None
+    """The ndarray on the same memory, once somebody has looked at it. It does not travel, and no copy has it."""
+
     buffer: Buffer = b""
+    """Made writable when it is first looked at."""
     shape: list[int] = []
     dtype: str = ""
     """As numpy's ``dtype.str`` spells it, such as ``<f4``."""
@@ -84,17 +88,26 @@ def _dtype(name: str) -> np.dtype[Any]:
     return dtype
 
 
-def _check_dense(dense: DenseNdArray) -> None:
-    shape = dense.shape
-    if not shape and not dense.buffer and not dense.dtype:
-        return  # a proto3 default: no numbers
-    size = _dtype(dense.dtype).itemsize
+@lru_cache(maxsize=256)
+def _size(dtype: str, shape: tuple[int, ...]) -> int:
+    """How many bytes an array takes.
+
+    :raises ValueError: if there is no such array.
+    """
+    size = _dtype(dtype).itemsize
     if len(shape) > _MOST_SIDES:
         raise ValueError(f"{len(shape)} sides, where numpy takes {_MOST_SIDES}")
     for side in shape:
         if side < 0:
-            raise ValueError(f"shape {shape} has a negative side")
+            raise ValueError(f"shape {list(shape)} has a negative side")
         size *= side
+    return size
+
+
+def _check_dense(dense: DenseNdArray) -> None:
+    if not dense.shape and not dense.buffer and not dense.dtype:
+        return  # a proto3 default: no numbers
+    size = _size(dense.dtype, tuple(dense.shape))
     if size != len(dense.buffer):
         raise ValueError(f"shape {dense.shape} of {dense.dtype} needs {size} bytes, the buffer has {len(dense.buffer)}")
     if dense.quantization not in (_NONE, _FP16, _UINT8):
@@ -103,17 +116,29 @@ def _check_dense(dense: DenseNdArray) -> None:
         _dtype(dense.original_dtype)
 
 
+def fits(array: Any) -> bool:
+    """Whether *array* is a plain dense one, and as it should be. What is not is for `check` to look at."""
+    if type(array) is not NdArray or (dense := array.dense) is UNSET or array.sparse is not UNSET:
+        return False
+    if dense.quantization or dense.original_dtype:
+        return False
+    try:
+        return _size(dense.dtype, tuple(dense.shape)) == len(dense.buffer)
+    except ValueError:
+        return False
+
+
 def check(array: NdArray) -> None:
     """Hold *array* against itself, so that reading it later cannot fail.
 
     :raises ValueError: if shape, dtype and bytes disagree, or if it is no array at all.
     """
-    if (array.dense is UNSET) == (array.sparse is UNSET):
+    dense, sparse = array.dense, array.sparse
+    if (dense is UNSET) == (sparse is UNSET):
         raise ValueError("exactly one of dense and sparse is needed")
-    if array.dense is not UNSET:
-        _check_dense(array.dense)
-    if array.sparse is not UNSET:
-        sparse = array.sparse
+    if dense is not UNSET:
+        _check_dense(dense)
+    if sparse is not UNSET:
         _check_dense(sparse.indices)
         _check_dense(sparse.values)
         indices = _dense_to_numpy(sparse.indices)
@@ -133,12 +158,13 @@ def _dense_to_numpy(dense: DenseNdArray) -> Any:
     if not dense.dtype:
         return np.zeros(0)
     buffer = dense.buffer
-    if type(buffer) is not bytearray and (type(buffer) is not memoryview or buffer.readonly):
+    if type(buffer) is bytes or (type(buffer) is memoryview and buffer.readonly):
         buffer = dense.buffer = bytearray(buffer)  # bytes are not writable: the one copy
     array: Any = np.ndarray(dense.shape, _dtype(dense.dtype), buffer)
     if dense.quantization:
         array = array.astype(dense.original_dtype or "<f4")
         return array * dense.scale + dense.min_val if dense.quantization == _UINT8 else array
+    dense.__dict__["seen"] = array
     return array
 
 
@@ -146,7 +172,7 @@ def from_wire(array: NdArray) -> Any:
     """*array* as an ndarray, writable, on the same memory; a sparse one as scipy's ``coo_matrix`` or `SparseArray`."""
     dense = array.dense
     if dense is not UNSET:
-        return _dense_to_numpy(dense)
+        return _dense_to_numpy(dense) if dense.seen is None else dense.seen
     sparse = array.sparse
     if sparse is UNSET:
         return None
@@ -166,7 +192,10 @@ def _dense_to_wire(value: Any) -> DenseNdArray:
     array = np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value)
     if array.dtype.kind not in "biufc":
         raise ValueError(f"not an array of plain numbers: dtype {array.dtype}")
-    return DenseNdArray(array.reshape(-1).view(np.uint8).data, list(array.shape), array.dtype.str)
+    dense = DenseNdArray(array.reshape(-1).view(np.uint8).data, list(array.shape), array.dtype.str)
+    if array.flags.writeable:
+        dense.__dict__["seen"] = array
+    return dense
 
 
 def to_wire(value: Any) -> NdArray:

@@ -56,7 +56,10 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
             size = body[at]
             at += 1
         if size > 127:
-            size, at = long_size(body, at - 1)
+            if body[at] < 128:
+                size, at = size & 127 | body[at] << 7, at + 1
+            else:
+                size, at = long_size(body, at - 1)
         stop = at + size
         if stop > end and key not in _NUMBERS:
             raise Unusual
@@ -98,19 +101,19 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
 
 # -- arrays
 
-_Frame = tuple[bytes, bytes, list[int], str]
+_Frame = tuple[bytes, int, bytes, int, list[int], str]
 _frames: dict[int, _Frame] = {}  # by the size of all: what stood before and behind the numbers, and what it meant
 _MOST_FRAMES, _LONGEST_FRAME = 256, 64
 
 
 def _array(body: bytes, at: int, end: int) -> NdArray:
     """A plain dense array; it looks most like the last one of its size."""
-    frame = _frames.get(end - at)
-    if frame is None or not (body.startswith(frame[0], at) and body.startswith(frame[1], end - len(frame[1]))):
-        frame = _frame(body, at, end)
-    before, behind, shape, dtype = frame
-    buffer = bytearray(memoryview(body)[at + len(before) : end - len(behind)])
-    return NdArray(DenseNdArray(buffer, shape.copy(), dtype))
+    before, start, behind, stop, shape, dtype = _frames.get(end - at) or _frame(body, at, end)
+    start, stop = at + start, end - stop
+    if body[at:start] != before or body[stop:end] != behind:
+        before, start, behind, stop, shape, dtype = _frame(body, at, end)
+        start, stop = at + start, end - stop
+    return NdArray(DenseNdArray(body[start:stop], shape.copy(), dtype))
 
 
 def _frame(body: bytes, begin: int, end: int) -> _Frame:
@@ -123,7 +126,8 @@ def _frame(body: bytes, begin: int, end: int) -> _Frame:
         raise Unusual
     if len(_frames) >= _MOST_FRAMES:
         _frames.clear()
-    frame = _frames[end - begin] = body[begin:at], body[stop:end], rest.shape, rest.dtype
+    frame = body[begin:at], at - begin, body[stop:end], end - stop, rest.shape, rest.dtype
+    _frames[end - begin] = frame
     return frame
 
 

@@ -61,7 +61,7 @@ def _read_value(proto: Any) -> Any:
 
 def read_dense(proto: Any) -> DenseNdArray:
     """The array that *proto*, a DenseNdArrayProto, describes."""
-    dense = DenseNdArray(bytearray(proto.buffer), list(proto.shape), proto.dtype)
+    dense = DenseNdArray(proto.buffer, list(proto.shape), proto.dtype)
     if proto.quantization:
         dense.quantization, dense.scale = proto.quantization, proto.scale
         dense.max_val, dense.min_val = proto.max_val, proto.min_val
