@@ -16,7 +16,7 @@ from zope.interface import implementer
 from ..bridge import spawn
 from ..errors import Unavailable
 from ..executor.call import Context, awaited, error_of, response_to
-from ..executor.table import find
+from ..executor.requests import DEFAULT
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
 from ..ready import MaybeDeferred
@@ -72,7 +72,8 @@ class InlineEngine:
 
     def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
-        call = find(self._calls, request.header.exec_endpoint)
+        calls = self._calls
+        call = calls.get(request.header.exec_endpoint) or calls.get(DEFAULT)
         if call is None:
             if not self._calls:
                 raise Unavailable(f"executor {self.name!r} is {self.health}")

@@ -44,6 +44,8 @@ _GETTERS: dict[str, Callable[[Request], Any]] = {
 
 def caller(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request, Context], Any]:
     """A function that calls *method* with what it wants of a request."""
+    if endpoint.wants == ("docs",) and not endpoint.waits:
+        return lambda request, context: _at_once(method(docs=request.docs))
     call = _with_arguments(method, endpoint)
     return call if endpoint.waits else lambda request, context: _at_once(call(request, context))
 
