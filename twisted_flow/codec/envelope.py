@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from ..document import DocumentArray
+from ..document.protobuf.alike import read_alike
 from ..document.protobuf.descriptor import message
 from ..document.protobuf.quick import ODD, read_document, read_parameters
 from ..document.protobuf.wire import Unusual, key_of, long_size, tags_of
@@ -107,7 +108,7 @@ def _read(body: bytes) -> Envelope:
 def _read_data(body: bytes, at: int, end: int, envelope: Envelope) -> None:
     docs = envelope.docs
     while at < end:
-        key, size = body[at], body[at + 1]
+        begin, key, size = at, body[at], body[at + 1]
         at += 2
         if size > 127:
             size, at = long_size(body, at - 1)
@@ -116,6 +117,8 @@ def _read_data(body: bytes, at: int, end: int, envelope: Envelope) -> None:
             raise Unusual("cut off")
         if key == _DOCS:
             docs.append(read_document(body, at, stop))
+            if stop < end:
+                stop = read_alike(body, begin, at, stop, end, docs)
         elif key == _GROUNDTRUTHS:
             envelope.groundtruths.append(read_document(body, at, stop))
         else:

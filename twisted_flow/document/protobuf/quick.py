@@ -14,7 +14,7 @@ from .descriptor import message
 from .read import DocumentProto, blank, read_dense, read_messages, read_struct, whole
 from .wire import Unusual, key_of, long_size, tags_of
 
-__all__ = ["ODD", "read_document", "read_parameters"]
+__all__ = ["ODD", "frame_of_size", "read_document", "read_parameters"]
 
 ODD = (Unusual, IndexError, UnicodeDecodeError, error)
 """What is raised over bytes that are left to protobuf's reader."""
@@ -114,6 +114,13 @@ def _array(body: bytes, at: int, end: int) -> NdArray:
         before, start, behind, stop, shape, dtype = _frame(body, at, end)
         start, stop = at + start, end - stop
     return NdArray(DenseNdArray(body[start:stop], shape.copy(), dtype))
+
+
+def frame_of_size(size: int) -> _Frame | None:
+    """What stood around the numbers of the last plain array of *size* bytes: before them, and how many bytes that is;
+    behind them, and how many; the array's shape; its dtype.
+    """
+    return _frames.get(size)
 
 
 def _frame(body: bytes, begin: int, end: int) -> _Frame:

@@ -1,0 +1,62 @@
+"""Documents that are laid out alike are read as each would be by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.codec.test_envelope import by_hand, by_protobuf
+from tests.document.protobuf.test_quick import PLAIN
+from tests.support import request
+from twisted_flow import Document
+from twisted_flow.codec.protobuf import decode_request, encode_request
+
+
+@st.composite
+def runs(draw: Any) -> list[Document]:
+    """Documents with ids of one length and arrays of one kind, and sometimes another among them."""
+    count, length = draw(st.integers(2, 5)), draw(st.integers(1, 130))
+    values = np.arange(count * 2).reshape(count, 2).astype(draw(st.sampled_from(["<f4", "<i8", "|u1"])))
+    documents = [Document(id=f"{n}".rjust(length, "ä"), embedding=values[n]) for n in range(count)]
+    if draw(st.booleans()):
+        documents.insert(draw(st.integers(0, count)), draw(PLAIN))
+    return documents
+
+
+@given(runs())
+def test_runs(documents: list[Document]) -> None:
+    """Each has what is its own, and an array of its own."""
+    body = encode_request(request(*documents))
+    assert by_hand(body) == by_protobuf(body)
+    read = decode_request(body, None, 32).docs
+    assert read == documents
+    for document in read:
+        if document.embedding is not None and document.embedding.ndim:
+            document.embedding[...] = 0
+    assert decode_request(body, None, 32).docs == documents
+
+
+@settings(max_examples=500)
+@given(runs(), st.data())
+def test_broken(documents: list[Document], data: st.DataObject) -> None:
+    """The same with a byte that is another, that is missing, or one too many: what protobuf makes of it."""
+    body = encode_request(request(*documents))
+    at = data.draw(st.integers(0, len(body) - 1))
+    other = data.draw(
+        st.binary(max_size=2) | st.sampled_from([b"\0", bytes([body[at] ^ 1]), bytes([body[at] + 1 & 255]), b"\xff"])
+    )
+    broken = body[:at] + other + body[at + 1 :]
+    assert by_hand(broken) == by_protobuf(broken)
+
+
+def test_many() -> None:
+    """What a large message looks like."""
+    documents = [
+        Document(id=f"d{n}", embedding=np.full(768, n, "<f4"), tags={"odd": 1} if n == 50 else {}) for n in range(99)
+    ]
+    read = decode_request(encode_request(request(*documents)), None, 32).docs
+    assert read == documents
+    assert [document.embedding[767] for document in read] == list(range(99))
