@@ -12,7 +12,7 @@ import pytest
 from tests.support import ROOT
 
 ROOMS = [
-    ["version", "suggestion", "limits", "errors", "signals", "systemd", "ready", "frames"],
+    ["version", "suggestion", "limits", "errors", "signals", "systemd", "ready", "frames", "memory"],
     ["telemetry"],
     ["document"],
     ["message"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from .errors import ConfigurationError, one_line
 from .flow_config import FlowConfig
 from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
+from .memory import settle
 from .systemd import notify
 
 __all__ = ["FlowService"]
@@ -30,8 +30,6 @@ __all__ = ["FlowService"]
 log = Logger()
 
 _ATTEMPTS = 100  # to bind a port that is about to be free
-
-_GARBAGE = 20_000  # objects that may be made before the collector looks at them; with 700 it took 7 % of the time
 
 
 @implementer(IService)
@@ -102,9 +100,7 @@ class FlowService(Service):
             await self._stop()
             raise
         if self.owns_process:
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(_GARBAGE, 20, 20)
+            settle()
             notify("READY=1")
         for line in banner(self.config, self.places):
             log.info("{line}", line=line)

@@ -47,6 +47,8 @@ def _value(value: Any) -> Any:
     kind = type(value)
     if kind is str or kind is bytes or kind is int or kind is float or value is None or value is UNSET:
         return value
+    if kind is memoryview and type(value.obj) is bytes:
+        return value  # which nobody can change
     if kind is bytearray or kind is memoryview:
         return bytearray(value)
     if kind is dict:

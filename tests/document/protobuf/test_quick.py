@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.documents import TAGS, TEXT, arrays, documents
 from twisted_flow import Document
+from twisted_flow.document.copies import copied
 from twisted_flow.document.protobuf.quick import read_document, read_parameters
 from twisted_flow.document.protobuf.read import DocumentProto, read_messages
 from twisted_flow.document.protobuf.write import write_document, write_struct
@@ -20,7 +21,7 @@ from twisted_flow.document.protobuf.write import write_document, write_struct
 PLAIN = st.recursive(
     st.builds(
         Document,
-        st.none() | TEXT | st.binary(max_size=3),
+        st.none() | TEXT | st.binary(max_size=3) | arrays(),
         id=TEXT.filter(bool),
         tags=st.just({}) | TAGS,
         embedding=st.none() | arrays(),
@@ -142,6 +143,25 @@ def test_arrays_of_one_size() -> None:
         assert again is not None
         assert (again.embedding.dtype, again.embedding.shape) == (array.dtype, array.shape)
         again.embedding[...] = 0  # each has numbers of its own
+
+
+def test_large_arrays() -> None:
+    """They are not copied before somebody looks at them, unless a document would keep a far larger message alive."""
+    array = np.arange(100_000, dtype="|u1")
+    large = Document(blob=array)
+    body = write_document(large)
+
+    def numbers(document: Document) -> Any:
+        return document._blob.dense.buffer  # type: ignore[union-attr]
+
+    read = read_document(body, 0, len(body))
+    assert type(numbers(read)) is memoryview
+    assert write_document(read) == body
+    (twin,) = copied([read])
+    assert numbers(twin) is numbers(read)
+    read.blob[0] = 1
+    assert (read.blob[0], twin.blob[0], twin == large) == (1, 0, True)
+    assert type(numbers(read_document(body + bytes(100 * len(body)), 0, len(body)))) is bytes
 
 
 @pytest.mark.parametrize("levels", [60, 90, 5000])

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..document import Document
 from ..ndarray import DenseNdArray, NdArray
-from .quick import frame_of_size
+from .quick import frame_of_size, numbers
 from .read import blank
 from .wire import key_of, long_size, tags_of
 
@@ -36,13 +36,13 @@ def read_alike(body: bytes, begin: int, at: int, stop: int, end: int, documents:
     frame = frame_of_size(size)
     if frame is None or array + size != stop:
         return stop
-    before, numbers, behind, tail, shape, dtype = frame
+    before, head, behind, tail, shape, dtype = frame
     lead, middle = body[begin : at + 2], body[id_end:array] + before
-    layout = Struct(f"{len(lead)}s{body[at + 1]}s{len(middle)}s{size - numbers - tail}s{tail}s")
-    unpack, size, at = layout.unpack_from, layout.size, stop
+    layout = Struct(f"{len(lead)}s{body[at + 1]}s{len(middle)}s{size - head - tail}x{tail}s")
     known = (lead, middle, behind)
+    unpack, size, start, at = layout.unpack_from, layout.size, array + head - begin, stop
     while at + size <= end:
-        its_lead, id, its_middle, buffer, its_behind = unpack(body, at)
+        its_lead, id, its_middle, its_behind = unpack(body, at)
         if (its_lead, its_middle, its_behind) != known:
             break
         document: Any = blank()
@@ -50,7 +50,7 @@ def read_alike(body: bytes, begin: int, at: int, stop: int, end: int, documents:
             document.id = id.decode()
         except UnicodeDecodeError:
             break
-        document._embedding = NdArray(DenseNdArray(buffer, shape.copy(), dtype))
+        document._embedding = NdArray(DenseNdArray(numbers(body, at + start, at + size - tail), shape.copy(), dtype))
         documents.append(document)
         at += size
     return at

@@ -14,14 +14,14 @@ from .descriptor import message
 from .read import DocumentProto, blank, read_dense, read_messages, read_struct, whole
 from .wire import Unusual, key_of, long_size, tags_of
 
-__all__ = ["ODD", "frame_of_size", "read_document", "read_parameters"]
+__all__ = ["ODD", "frame_of_size", "numbers", "read_document", "read_parameters"]
 
 ODD = (Unusual, IndexError, UnicodeDecodeError, error)
 """What is raised over bytes that are left to protobuf's reader."""
 
 _KEYS = {name: key_of(tag) for name, tag in tags_of("jina.DocumentProto").items()}
 _ID, _TEXT, _TAGS, _EMBEDDING = (_KEYS[name] for name in ("id", "text", "tags", "embedding"))
-_BUFFER, _URI = _KEYS["buffer"], _KEYS["uri"]
+_BUFFER, _BLOB, _URI = (_KEYS[name] for name in ("buffer", "blob", "uri"))
 _TEXTS = {_KEYS[name]: name for name in ("mime_type", "parent_id", "modality")}
 _NUMBERS = {_KEYS[name]: name for name in ("granularity", "adjacency", "offset")}
 _RELATIVES = {_KEYS[name]: f"_{name}" for name in ("chunks", "matches")}
@@ -56,10 +56,7 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
             size = body[at]
             at += 1
         if size > 127:
-            if body[at] < 128:
-                size, at = size & 127 | body[at] << 7, at + 1
-            else:
-                size, at = long_size(body, at - 1)
+            size, at = long_size(body, at - 1)
         stop = at + size
         if stop > end and key not in _NUMBERS:
             raise Unusual
@@ -76,6 +73,9 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
             if document.tags:
                 raise Unusual("to be merged")
             document.tags = _struct(body, at, stop, 0)
+        elif key == _BLOB:
+            document._blob = _array(body, at, stop)
+            contents += 1
         elif key in _TEXTS:
             setattr(document, _TEXTS[key], body[at:stop].decode())
         elif key in _RELATIVES:
@@ -113,7 +113,21 @@ def _array(body: bytes, at: int, end: int) -> NdArray:
     if body[at:start] != before or body[stop:end] != behind:
         before, start, behind, stop, shape, dtype = _frame(body, at, end)
         start, stop = at + start, end - stop
-    return NdArray(DenseNdArray(body[start:stop], shape.copy(), dtype))
+    return NdArray(DenseNdArray(numbers(body, start, stop), shape.copy(), dtype))
+
+
+_LARGE, _SHARE = 1 << 16, 64
+
+
+def numbers(body: bytes, start: int, stop: int) -> bytes | memoryview:
+    """The numbers of an array in *body*, from *start* to *stop*.
+
+    Those of large ones stay there until somebody looks at the array; but nobody who keeps a document shall keep many
+    times its size alive: there an array has to be a good part of its message.
+    """
+    if stop - start >= _LARGE and (stop - start) * _SHARE >= len(body):
+        return memoryview(body)[start:stop]
+    return body[start:stop]
 
 
 def frame_of_size(size: int) -> _Frame | None:

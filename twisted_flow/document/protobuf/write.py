@@ -34,6 +34,11 @@ def write_document(document: Document) -> bytes:
     :raises TypeError: if there is something in it that cannot travel.
     :raises ValueError: if a number does not fit its field, or a text cannot be UTF-8.
     """
+    return b"".join(_parts(document))
+
+
+def _parts(document: Document) -> list[Any]:
+    """The fields of *document*, which joined are its message."""
     out: list[Any] = [text_field(_ID, document.id)]
     if document._buffer is not UNSET:
         out.append(field(_DOCUMENT["buffer"], _bytes(document._buffer)))
@@ -73,15 +78,18 @@ def write_document(document: Document) -> bytes:
         out.append(_scores(_DOCUMENT["scores"], document._scores))
     if document._evaluations:
         out.append(_scores(_DOCUMENT["evaluations"], document._evaluations))
-    return b"".join(out)
+    return out
 
 
 def write_documents(tag: bytes, documents: Iterable[Document]) -> list[bytes]:
     """*documents* as a repeated field: its parts, for who joins them with others. See `write_document`."""
     out: list[bytes] = []
     for document in documents:
-        encoded = write_document(document)
-        out += tag, varint(len(encoded)), encoded
+        parts = _parts(document)
+        if document._embedding is None and document._blob is UNSET:
+            parts = [b"".join(parts)]  # a few short ones: else large arrays would be copied once more
+        out += tag, varint(sum(map(len, parts)))
+        out += parts
     return out
 
 
