@@ -58,12 +58,15 @@ class Origin(Struct, frozen=True, kw_only=True):
     """How to cancel a request by its id, where that can be asked for."""
 
 
-def answer(body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin) -> MaybeDeferred[Answer]:
+def answer(
+    body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin, started: datetime | None = None
+) -> MaybeDeferred[Answer]:
     """Answer *body*.
 
+    :param started: when it was read, if not now.
     :return: never fails: a failure is an `Answer` too. Cancelling it, where it is a Deferred, cancels the work.
     """
-    started = _now(_UTC)
+    started = started or _now(_UTC)
     try:
         request: Request = codec.decode_request(body, origin.endpoint, origin.max_depth)
     except FlowError as error:

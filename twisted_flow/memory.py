@@ -7,7 +7,7 @@ import gc
 __all__ = ["settle"]
 
 _GARBAGE = 20_000  # objects that may be made before the collector looks at them; with 700 it took 7 % of the time
-_AT_HAND = 16 << 20  # bytes: blocks up to this size come from the heap, which keeps twice as much that is free
+_AT_HAND = 4 << 20  # bytes: blocks up to this size come from the heap, which keeps twice as much that is free
 
 
 def settle() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -49,8 +50,8 @@ class Session:
         self._json = Origin(**_fields(origin), write_error=error_writer(_JSON, origin.gateway), cancel=self.cancel)
         self._bytes = Origin(**_fields(origin), write_error=error_writer(_PROTOBUF, origin.gateway), cancel=self.cancel)
 
-    def received(self, payload: bytes, binary: bool) -> None:
-        """A message came."""
+    def received(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
+        """A message came: now, or *since* then it waits for those that came with it."""
         if self.encoding is not None:
             binary = self.encoding == "bytes"
         codec, origin = (_PROTOBUF, self._bytes) if binary else (_JSON, self._json)
@@ -58,7 +59,7 @@ class Session:
             self.answered(refusal(Unavailable("the server stops"), new_id(), origin), binary)
             return
         self._latest = None
-        answered = answer(payload, codec, self, origin)  # which dispatches before it returns
+        answered = answer(payload, codec, self, origin, since)  # which dispatches before it returns
         if type(answered) is Answer:
             self.answered(answered, binary)
         else:
