@@ -34,8 +34,9 @@ class IDispatcher(Interface):
         """Answer *request*.
 
         :param request: frozen; its documents are the answerer's to change.
-        :return: the response, if it is there at once. Else a Deferred, which fails with a `FlowError` and nothing
-            else (but for Twisted's ``CancelledError`` to who cancelled it). Cancelling it cancels the work.
+        :return: the response, a `Response` and no other, if it is there at once. Else a Deferred, which fails with a
+            `FlowError` and nothing else (but for Twisted's ``CancelledError`` to who cancelled it). Cancelling it
+            cancels the work.
         :raises FlowError: what else the Deferred would fail with.
         """
 

@@ -13,6 +13,6 @@ T = TypeVar("T")
 MaybeDeferred = Union[T, Deferred[T]]  # noqa: UP007 (a type variable cannot be in T | ... at run time)
 """It, if it is there; else a Deferred of it. What fails at once is raised.
 
-Which of the two it is, ``type(it) is Response`` tells: ``isinstance(it, Deferred)`` takes thirty times as long, as a
-Deferred is an abstract base class to Python.
+Which of the two it is, its type tells (``type(it) is Response``; what may be there already is of a final class):
+``isinstance(it, Deferred)`` takes thirty times as long, as a Deferred is an abstract base class to Python.
 """

@@ -22,7 +22,7 @@ from .errors import ConfigurationError, one_line
 from .flow_config import FlowConfig
 from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
-from .memory import settle
+from .memory import prepare_to_serve
 from .systemd import notify
 
 __all__ = ["FlowService"]
@@ -100,7 +100,7 @@ class FlowService(Service):
             await self._stop()
             raise
         if self.owns_process:
-            settle()
+            prepare_to_serve()
             notify("READY=1")
         for line in banner(self.config, self.places):
             log.info("{line}", line=line)

@@ -87,13 +87,16 @@ class TestArrays:
         assert Document.from_json(document.to_json()).embedding.tolist() == [0, 5, 0]
 
     def test_one_array(self) -> None:
-        """However often it is read it is the same array; one that may not be written to is copied first."""
+        """However often it is read it is the same memory; of an array that may not be written to it is a copy."""
         array = np.zeros(3)
         document = Document(embedding=array)
-        assert document.embedding is array
+        assert np.shares_memory(document.embedding, array)
         for came in (Document.from_json(document.to_json()), Document.from_protobuf(document.to_protobuf())):
             came.embedding[0] = 1
-            assert came.embedding is came.embedding
+            came.embedding.setflags(write=False)
+            came.embedding.shape = (3, 1)
+            assert (came.embedding.shape, came.embedding.flags.writeable) == ((3,), True)
+            assert np.shares_memory(came.embedding, came.embedding)
             assert Document.from_protobuf(came.to_protobuf()).embedding.tolist() == [1, 0, 0]
         array.flags.writeable = False
         document = Document(embedding=array)

@@ -1,6 +1,6 @@
 """Arrays of numbers, as they travel and as numpy sees them.
 
-A document keeps its arrays as they travel (`NdArray`); numpy's view on the same memory is made at each reading.
+A document keeps its arrays as they travel (`NdArray`); numpy's view on the same memory is made at the first reading.
 So nothing is decoded that nobody looks at, and a change in place is a change of what is sent.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["DenseNdArray", "NdArray", "SparseArray", "SparseNdArray", "check", "
 if TYPE_CHECKING:
     Buffer = bytearray | bytes | memoryview
 else:
-    Buffer = bytearray  # what decoding makes: writable, so that no copy follows
+    Buffer = bytearray  # what msgspec makes of base64: writable, so that no copy follows
 
 _MOST_SIDES = 64  # numpy's own bound
 _NONE, _FP16, _UINT8 = 0, 1, 2  # DenseNdArrayProto.quantization
@@ -27,7 +27,8 @@ class DenseNdArray(Struct, rename="camel", forbid_unknown_fields=True, dict=True
     """An array as its bytes, row by row (DenseNdArrayProto)."""
 
     seen: ClassVar[Any] = None
-    """The ndarray on the same memory, once somebody has looked at it. It does not travel, and no copy has it."""
+    """The ndarray on the same memory, once somebody has looked at it: views of it are what is handed out. It does not
+    travel, and no copy has it."""
 
     buffer: Buffer = b""
     """Made writable when it is first looked at."""
@@ -165,14 +166,14 @@ def _dense_to_numpy(dense: DenseNdArray) -> Any:
         array = array.astype(dense.original_dtype or "<f4")
         return array * dense.scale + dense.min_val if dense.quantization == _UINT8 else array
     dense.__dict__["seen"] = array
-    return array
+    return array.view()
 
 
 def from_wire(array: NdArray) -> Any:
     """*array* as an ndarray, writable, on the same memory; a sparse one as scipy's ``coo_matrix`` or `SparseArray`."""
     dense = array.dense
     if dense is not UNSET:
-        return _dense_to_numpy(dense) if dense.seen is None else dense.seen
+        return _dense_to_numpy(dense) if dense.seen is None else dense.seen.view()
     sparse = array.sparse
     if sparse is UNSET:
         return None
@@ -194,7 +195,7 @@ def _dense_to_wire(value: Any) -> DenseNdArray:
         raise ValueError(f"not an array of plain numbers: dtype {array.dtype}")
     dense = DenseNdArray(array.reshape(-1).view(np.uint8).data, list(array.shape), array.dtype.str)
     if array.flags.writeable:
-        dense.__dict__["seen"] = array
+        dense.__dict__["seen"] = array.view()
     return dense
 
 

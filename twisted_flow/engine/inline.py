@@ -16,7 +16,7 @@ from zope.interface import implementer
 from ..bridge import spawn
 from ..errors import Unavailable
 from ..executor.call import Context, awaited, error_of, response_to
-from ..executor.requests import DEFAULT
+from ..executor.table import find
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
 from ..ready import MaybeDeferred
@@ -72,8 +72,7 @@ class InlineEngine:
 
     def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
-        calls = self._calls
-        call = calls.get(request.header.exec_endpoint) or calls.get(DEFAULT)
+        call = find(self._calls, request.header.exec_endpoint)
         if call is None:
             if not self._calls:
                 raise Unavailable(f"executor {self.name!r} is {self.health}")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextvars
-import types
-from collections.abc import Callable, Generator, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
 from inspect import isasyncgen, isgenerator
 from typing import Any
 
@@ -16,12 +13,13 @@ from ..document import Document, DocumentArray
 from ..document.spelling import located
 from ..errors import ExecutorError, FlowError, Reject
 from ..message import Request, Response
+from .at_once import at_once
 from .table import ALWAYS, Endpoint
 
 __all__ = ["Context", "caller", "error_of", "response_to"]
 
 
-class Context(Struct):
+class Context(Struct, eq=False):
     """What a method that names ``context`` is told of the request it answers."""
 
     request_id: str
@@ -45,43 +43,9 @@ _GETTERS: dict[str, Callable[[Request], Any]] = {
 def caller(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request, Context], Any]:
     """A function that calls *method* with what it wants of a request."""
     if endpoint.wants == ("docs",) and not endpoint.waits:
-        return lambda request, context: _at_once(method(docs=request.docs))
+        return lambda request, context: at_once(method(docs=request.docs))
     call = _with_arguments(method, endpoint)
-    return call if endpoint.waits else lambda request, context: _at_once(call(request, context))
-
-
-def _at_once(coroutine: types.CoroutineType[Any, Any, Any]) -> Any:
-    """What *coroutine*, which never waits, returns. A task would cost more than most such methods."""
-    context, step = stepper = _idle.pop() if _idle else _stepper()
-    returned = step(coroutine)
-    if coroutine.cr_frame is not None:
-        raise RuntimeError("waits, though its code has no await")
-    if not context:  # nothing of this request will show through in another, as in a task
-        _idle.append(stepper)
-    return returned
-
-
-_Stepper = tuple[contextvars.Context, Callable[[Any], Any]]
-_idle: list[_Stepper] = []
-
-
-def _stepper() -> _Stepper:
-    """Runs one coroutine after another. One that is sent to by itself ends in a StopIteration, which costs more.
-
-    It ends with the first one that raises.
-    """
-    context, steps = contextvars.Context(), _steps()
-    steps.send(None)
-    run: Callable[..., Any] = context.run
-    return context, partial(run, steps.send)
-
-
-@types.coroutine
-def _steps() -> Generator[Any, Any, Any]:
-    returned = None
-    while True:
-        coroutine = yield returned
-        returned = yield from coroutine
+    return call if endpoint.waits else lambda request, context: at_once(call(request, context))
 
 
 def _with_arguments(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request, Context], Any]:

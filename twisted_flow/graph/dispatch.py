@@ -118,8 +118,7 @@ def _go_on(
         if type(answered) is not Response:
             return answered.addCallback(_arrived, node, chain, request, asked, routes, started)
         response, ended = answered, _now(_UTC)
-        if response.routes:
-            routes += response.routes
+        routes += response.routes
         routes.append(Route(node.name, node.id, started, ended))
         started = ended
     if response is None:

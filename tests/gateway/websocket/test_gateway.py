@@ -206,6 +206,21 @@ def test_frames(payload: bytes, mask: bytes, opcode: int) -> None:
     assert frame_head(opcode, len(payload), mask) + masked(payload, mask) == raw
 
 
+def test_more_comes_meanwhile() -> None:
+    """A message that arrives while another is being answered is answered too."""
+    message = frame(HELLO)
+    late = [message, message[:5]]
+
+    def answering(request: Any) -> None:
+        if late:
+            wire.receive(late.pop(0))
+
+    wire = WebSocket(Dispatcher(answering)).open()
+    wire.receive(message)
+    wire.receive(message[5:])
+    assert len(frames(wire.value())) == 3
+
+
 def _is_text(payload: bytes) -> bool:
     try:
         payload.decode()

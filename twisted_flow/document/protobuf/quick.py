@@ -116,14 +116,14 @@ def _array(body: bytes, at: int, end: int) -> NdArray:
     return NdArray(DenseNdArray(numbers(body, start, stop), shape.copy(), dtype))
 
 
-_LARGE, _SHARE = 1 << 16, 64
+_LARGE, _SHARE = 1 << 16, 4
 
 
 def numbers(body: bytes, start: int, stop: int) -> bytes | memoryview:
     """The numbers of an array in *body*, from *start* to *stop*.
 
     Those of large ones stay there until somebody looks at the array; but nobody who keeps a document shall keep many
-    times its size alive: there an array has to be a good part of its message.
+    times its size alive: so an array has to be a quarter of its message.
     """
     if stop - start >= _LARGE and (stop - start) * _SHARE >= len(body):
         return memoryview(body)[start:stop]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -44,9 +43,12 @@ def key_of(tag: bytes) -> int:
     return int.from_bytes(tag, "little")
 
 
-@lru_cache(maxsize=1024)
 def varint(number: int) -> bytes:
     """*number*, which is not negative: seven bits a byte, the lowest first."""
+    if number < 128:
+        return _ONE_BYTE[number]
+    if number < 16384:
+        return bytes((number & 127 | 128, number >> 7))
     digits = bytearray()
     while number > 127:
         digits.append(number & 127 | 128)

@@ -86,10 +86,8 @@ def write_documents(tag: bytes, documents: Iterable[Document]) -> list[bytes]:
     out: list[bytes] = []
     for document in documents:
         parts = _parts(document)
-        if document._embedding is None and document._blob is UNSET:
-            parts = [b"".join(parts)]  # a few short ones: else large arrays would be copied once more
         out += tag, varint(sum(map(len, parts)))
-        out += parts
+        out += parts  # not joined here: that would copy large arrays once more
     return out
 
 

@@ -38,7 +38,8 @@ class FlowProtocol(WebSocketServerProtocol):
         """Called before the connection is made."""
         self.flow_upgrade, self.flow_connections = upgrade, upgrade.connections
         self.flow_rest: bytes | bytearray = b""  # what came and is not taken yet
-        self.flow_wanted = 0  # how much of it has to be there before another look at it is worth while
+        self.flow_at = 0  # where in it what is not taken yet begins
+        self.flow_wanted = 0  # how much of that has to be there before another look at it is worth while
         self.flow_full = self.flow_held = self.flow_taking = False
         self.flow_since = 0
         self.flow_last = False  # whether the client has said that it sends no more
@@ -66,8 +67,7 @@ class FlowProtocol(WebSocketServerProtocol):
             if type(self.flow_rest) is bytes:
                 self.flow_rest = bytearray(self.flow_rest)
             self.flow_rest += data
-        if len(self.flow_rest) >= self.flow_wanted:
-            self.flow_take()
+        self.flow_take()
 
     def flow_quiet(self) -> bool:
         """Whether Autobahn is between two messages, with nothing of its own to go on with."""
@@ -78,28 +78,38 @@ class FlowProtocol(WebSocketServerProtocol):
         """Take the frames that are there, while there is room for their answers."""
         if self.flow_taking:
             return
-        self.flow_taking = True
-        data, at, end = self.flow_rest, 0, len(self.flow_rest)
-        self.flow_rest, self.flow_wanted = b"", 0
+        data, at, end = self.flow_rest, self.flow_at, len(self.flow_rest)
+        if end - at >= self.flow_wanted:
+            self.flow_taking, self.flow_wanted = True, 0
+            self.flow_at = self.flow_taken(data, at, end)
+            self.flow_taking = False
+            if len(self.flow_rest) > end:  # more came meanwhile
+                self.flow_take()
+                return
+        if self.flow_at >= len(self.flow_rest):
+            self.flow_rest, self.flow_at = b"", 0
+        elif type(self.flow_rest) is bytearray:
+            del self.flow_rest[: self.flow_at]
+            self.flow_at = 0
+        self.flow_hold()
+        self.flow_idle()
+
+    def flow_taken(self, data: bytes | bytearray, at: int, end: int) -> int:
+        """Take what is in *data* between *at* and *end*, as far as it goes: to the position that is returned."""
         most, quiet = self.flow_upgrade.limits.max_body, self.flow_session is not None and self.flow_quiet()
         since = datetime.now(UTC)  # once for all that came at once: to look at the clock takes a fortieth of a message
         while at < end and not self.flow_crowded():
             frame = plain_frame(data, at, most) if quiet else None
             if frame is None:
-                rest, at = bytes(data[at:]), end
-                self._dataReceived(rest)
-                break
+                self._dataReceived(bytes(data[at:end]))
+                return end
             payload, stop = frame
             if payload is None:
                 self.flow_wanted = stop - at  # no look at it before it is all there
                 break
             binary, at = data[at] & 15 == BINARY, stop
             self.flow_message(payload, binary, since)
-        if at < end:
-            self.flow_rest = data[at:] + self.flow_rest
-        self.flow_taking = False
-        self.flow_hold()
-        self.flow_idle()
+        return at
 
     def flow_crowded(self) -> bool:
         """Whether no more may be taken for now."""
@@ -167,7 +177,7 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         """The connection is gone."""
-        self.flow_rest = bytearray()
+        self.flow_rest = b""
         self.flow_connections.remove(self)
         if self.flow_session is not None:
             self.flow_session.lost()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,21 @@ def test_one_within_another() -> None:
         return [called(inner)(), called(inner)(), "outer"]
 
     assert called(outer)() == ["inner", "inner", "outer"]
+
+
+def test_nothing_is_kept() -> None:
+    """What a call returned is its caller's alone."""
+
+    class Large:
+        pass
+
+    async def returns() -> Large:
+        return Large()
+
+    large = called(returns)()
+    seen = weakref.ref(large)
+    del large
+    assert seen() is None
 
 
 def test_raises_and_goes_on() -> None:
