@@ -32,6 +32,8 @@ __all__ = ["BACKLOG", "LoopServerEndpoint", "connect"]
 BACKLOG = 1024
 """Connections that the system holds until they are accepted."""
 
+_GATHERED = 1 << 16  # bytes that are written in one turn of the loop, at most, before the first of them leave
+
 
 def _address(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:
     if family == getattr(socket, "AF_UNIX", None):
@@ -55,6 +57,7 @@ class LoopTransport:
         self.inner, self.loop = inner, loop
         self.protocol: Any = None
         self._pending: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> None:
         """Send *data* before long."""
@@ -63,6 +66,9 @@ class LoopTransport:
         if not self._pending:
             self.loop.call_soon(self.flush)
         self._pending.append(data)
+        self._size += len(data)
+        if self._size > _GATHERED:  # then the loop can tell whether the peer reads
+            self.flush()
 
     def writeSequence(self, data: Any) -> None:
         """Send *data*, an iterable of bytes, before long."""
@@ -70,7 +76,7 @@ class LoopTransport:
 
     def flush(self) -> None:
         """Send what is pending now."""
-        pending, self._pending = self._pending, []
+        pending, self._pending, self._size = self._pending, [], 0
         if pending and not self.inner.is_closing():
             self.inner.write(pending[0] if len(pending) == 1 else b"".join(pending))
 

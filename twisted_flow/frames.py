@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["BINARY", "TEXT", "frame_head", "masked", "plain_frame"]
+__all__ = ["BINARY", "CLOSE", "TEXT", "frame_end", "frame_head", "masked", "plain_frame"]
 
-TEXT, BINARY = 1, 2
+TEXT, BINARY, CLOSE = 1, 2, 8  # opcodes; from CLOSE on they are not of messages
 _FINAL_TEXT = 0x80 | TEXT
 _PLAIN = (_FINAL_TEXT, 0x80 | BINARY)
 _LARGE = 1024  # bytes from which numpy is the faster one
@@ -45,6 +45,20 @@ def plain_frame(data: bytes | bytearray, at: int, most: int) -> tuple[bytes | No
         except UnicodeDecodeError:
             return None
     return payload, end
+
+
+def frame_end(data: bytes | bytearray, at: int) -> int | None:
+    """Where the frame that begins at *at* in *data* ends, whatever it is; None where its head is not all there."""
+    there = len(data) - at
+    if there < 2:
+        return None
+    size, head = data[at + 1] & 127, 2 + (data[at + 1] >> 7) * 4
+    extra = {126: 2, 127: 8}.get(size, 0)
+    if extra:
+        if there < 2 + extra:
+            return None
+        size = int.from_bytes(data[at + 2 : at + 2 + extra], "big")
+    return at + head + extra + size
 
 
 def masked(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:

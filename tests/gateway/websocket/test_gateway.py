@@ -365,18 +365,74 @@ class TestRequests:
 
 class TestBounds:
     def test_in_flight(self) -> None:
-        """With 128 requests unanswered no more is read; answers let it go on."""
+        """With 128 requests unanswered no more is taken, and little more read; answers let it go on."""
         held = Held()
         wire = WebSocket(held).open()
-        wire.receive(
-            b"".join(frame(json.dumps({"requestId": str(n), "execEndpoint": "/"}).encode()) for n in range(200))
-        )
+        padding = {"execEndpoint": "/", "data": ["x" * 1000]}
+        wire.receive(b"".join(frame(json.dumps({"requestId": str(n), **padding}).encode()) for n in range(200)))
         assert len(held.requests) == 128
         assert wire.producerState == "paused"
         for position in range(200):
             held.release(position)
         assert len(frames(wire.value())) == 200
         assert wire.producerState == "producing"
+
+    @pytest.mark.parametrize("cut", [0, 3, 5, 70])
+    @pytest.mark.parametrize("before", [b"", frame(b"a", PING), frame(b"", 0) * 0])
+    def test_in_flight_however_it_comes(self, before: bytes, cut: int) -> None:
+        """The bound holds wherever the network cuts, and whatever goes before."""
+        held = Held()
+        wire = WebSocket(held, limits=Limits(max_in_flight=4)).open()
+        raw = before + frame(HELLO) * 20
+        wire.receive(raw[:cut])
+        wire.receive(raw[cut:])
+        for position in range(20):
+            assert len(held.requests) == min(position + 4, 20)
+            held.release(position)
+        assert [opcode for opcode, _ in frames(wire.value())].count(TEXT) == 20
+
+    def test_the_connection_itself_is_heard(self) -> None:
+        """Pings are answered, and a close is, though there is no room for another request."""
+        held = Held()
+        wire = WebSocket(held, limits=Limits(max_in_flight=2)).open()
+        wire.receive(frame(HELLO) * 2 + frame(b"there?", PING) + frame(struct.pack("!H", 1000), CLOSE))
+        assert frames(wire.value()) == [(PONG, b"there?"), (CLOSE, struct.pack("!H", 1000))]
+
+    def test_others_have_their_turn(self) -> None:
+        """Of what is answered at once no more is answered in a turn of the loop than may be in flight."""
+        server = WebSocket()
+        wire = server.open()
+        wire.receive(frame(HELLO) * 300)
+        assert len(frames(wire.value())) == 128
+        server.clock.advance(0)
+        assert len(frames(wire.value())) == 300
+        wire.receive(frame(HELLO) * 300)
+        lose(wire)
+        server.clock.advance(0)
+        assert len(frames(wire.value())) == 428
+
+    def test_nobody_is_dropped_for_what_he_cannot_say(self) -> None:
+        """A ping that we cannot see answered, because we do not read, ends no connection."""
+        held = Held()
+        server = WebSocket(held, limits=Limits(max_in_flight=1))
+        wire = server.open()
+        wire.receive(frame(HELLO) + frame(b'{"execEndpoint": "/", "data": ["' + b"x" * 70_000 + b'"]}'))
+        assert wire.producerState == "paused"
+        wire.protocol.onAutoPingTimeout()
+        assert not wire.disconnecting
+        held.release(0)
+        assert wire.producerState == "producing"
+        wire.protocol.onAutoPingTimeout()
+        assert wire.disconnecting or wire.disconnected
+
+    def test_answers_before_a_bad_close(self) -> None:
+        """They arrive, and so does the code that says what was wrong."""
+        for bad in (b"\x01", struct.pack("!H", 1005), struct.pack("!H", 1000) + b"\xff"):
+            wire = WebSocket().open()
+            wire.receive(frame(HELLO) * 2 + frame(bad, CLOSE))
+            found = frames(wire.value())
+            assert [opcode for opcode, _ in found] == [TEXT, TEXT, CLOSE]
+            assert struct.unpack("!H", found[2][1][:2])[0] in (1002, 1007)
 
     def test_reader_that_does_not_read(self) -> None:
         """While its answers lie unread nothing more is taken, and it is dropped in the end."""
@@ -466,5 +522,5 @@ def test_module_names_do_not_clash() -> None:
     from autobahn.twisted.websocket import WebSocketServerProtocol
 
     ours = {name for name in vars(module.FlowProtocol) if not name.startswith("__")}
-    meant = {"onConnect", "onOpen", "onMessage", "onClose", "dataReceived"}
+    meant = {"onConnect", "onOpen", "onMessage", "onClose", "dataReceived", "dropConnection", "onAutoPingTimeout"}
     assert ours & set(dir(WebSocketServerProtocol)) <= meant | {"transport", "factory", "_abc_impl"}

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from ...answer import Origin
 from ...document.identity import new_id
-from ...frames import BINARY, TEXT, frame_head, plain_frame
+from ...frames import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_frame
 from ...interfaces import IDispatcher
 from ...limits import Limits
 from ..http.connections import Connections
@@ -25,6 +25,7 @@ END_OF_INPUT = b"\x00"
 
 SUBPROTOCOLS = ("json", "bytes")
 _GOING_AWAY, _NORMAL = 1001, 1000
+_AHEAD = 1 << 16  # bytes
 
 
 @implementer(IPushProducer)
@@ -33,6 +34,7 @@ class FlowProtocol(WebSocketServerProtocol):
 
     factory: Any
     transport: Any
+    autoPingInterval: float
 
     def flow_begin(self, upgrade: Upgrade) -> None:
         """Called before the connection is made."""
@@ -40,7 +42,9 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_rest: bytes | bytearray = b""  # what came and is not taken yet
         self.flow_at = 0  # where in it what is not taken yet begins
         self.flow_wanted = 0  # how much of that has to be there before another look at it is worth while
-        self.flow_full = self.flow_held = self.flow_taking = False
+        self.flow_passing = 0  # how much of a frame is still to come that is Autobahn's
+        self.flow_due: Any = None  # the call that goes on with the rest, in another turn of the loop
+        self.flow_full = self.flow_held = self.flow_taking = self.flow_dead = False
         self.flow_since = 0
         self.flow_last = False  # whether the client has said that it sends no more
         self.flow_session: Session | None = None
@@ -60,14 +64,19 @@ class FlowProtocol(WebSocketServerProtocol):
             self.drain()
 
     def dataReceived(self, data: bytes) -> None:
-        """Answer plain frames on the spot; leave the rest to Autobahn."""
+        """Answer plain frames on the spot; leave the others to Autobahn, one by one."""
+        if self.autoPingTimeoutCall:
+            self._cancelAutoPingTimeoutCall()  # whoever sends anything is there
         if not self.flow_rest:
             self.flow_rest = data  # as most: there is nothing to put it behind
         else:
             if type(self.flow_rest) is bytes:
                 self.flow_rest = bytearray(self.flow_rest)
             self.flow_rest += data
-        self.flow_take()
+        if self.flow_due is None:
+            self.flow_take()
+        else:
+            self.flow_hold()
 
     def flow_quiet(self) -> bool:
         """Whether Autobahn is between two messages, with nothing of its own to go on with."""
@@ -96,32 +105,65 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def flow_taken(self, data: bytes | bytearray, at: int, end: int) -> int:
         """Take what is in *data* between *at* and *end*, as far as it goes: to the position that is returned."""
-        most, quiet = self.flow_upgrade.limits.max_body, self.flow_session is not None and self.flow_quiet()
+        limits, session = self.flow_upgrade.limits, self.flow_session
+        if session is None:  # the handshake
+            self._dataReceived(bytes(data[at:end]))
+            return end
+        quiet, more = self.flow_quiet(), limits.max_in_flight
         since = datetime.now(UTC)  # once for all that came at once: to look at the clock takes a fortieth of a message
-        while at < end and not self.flow_crowded():
-            frame = plain_frame(data, at, most) if quiet else None
+        while at < end and not self.flow_due:
+            in_flight = session.in_flight
+            crowded = self.flow_full or in_flight >= limits.max_in_flight
+            frame = plain_frame(data, at, limits.max_body) if quiet and not crowded else None
             if frame is None:
-                self._dataReceived(bytes(data[at:end]))
-                return end
+                stop = self.flow_passed(data, at, end, crowded)
+                if stop == at:
+                    return at
+                at, quiet = stop, self.flow_quiet()
+                continue
             payload, stop = frame
             if payload is None:
                 self.flow_wanted = stop - at  # no look at it before it is all there
-                break
+                return at
             binary, at = data[at] & 15 == BINARY, stop
             self.flow_message(payload, binary, since)
+            if session.in_flight == in_flight:  # answered at once
+                more -= 1
+                if not more and at < end:  # others have their turn
+                    self.flow_due = self.flow_upgrade.reactor.callLater(0, self.flow_go_on)
         return at
 
-    def flow_crowded(self) -> bool:
-        """Whether no more may be taken for now."""
-        session = self.flow_session
-        return self.flow_full or (session is not None and session.in_flight >= self.flow_upgrade.limits.max_in_flight)
+    def flow_passed(self, data: bytes | bytearray, at: int, end: int, crowded: bool) -> int:
+        """Let Autobahn have the frame that begins at *at*, or goes on there: as much of it as is there.
+
+        :return: where that ends; *at* if it cannot be judged yet, or has to wait.
+        """
+        if not self.flow_passing:
+            stop = frame_end(data, at)
+            if stop is None:
+                self.flow_wanted = end - at + 1
+                return at
+            if crowded and data[at] & 15 < CLOSE:  # of a message; of the connection itself one may speak at any time
+                return at
+            self.flow_passing = stop - at
+        stop = min(end, at + self.flow_passing)
+        self.flow_passing -= stop - at
+        self._dataReceived(bytes(data[at:stop]))
+        return stop
+
+    def flow_go_on(self) -> None:
+        """In a later turn of the loop."""
+        self.flow_due = None
+        self.flow_take()
 
     def flow_hold(self) -> None:
-        """Read on only while there is room."""
-        crowded = self.flow_crowded()
-        if crowded != self.flow_held and self.state != self.STATE_CLOSED:
-            self.flow_held = crowded
-            (self.transport.pauseProducing if crowded else self.transport.resumeProducing)()
+        """Read on only while there is room for answers; a little may be read ahead, so that pongs and ends are seen."""
+        session, ahead = self.flow_session, len(self.flow_rest) - self.flow_at > _AHEAD
+        crowded = session is not None and (session.in_flight >= self.flow_upgrade.limits.max_in_flight or self.flow_due)
+        hold = self.flow_full or bool(crowded and ahead)
+        if hold != self.flow_held and self.state != self.STATE_CLOSED:
+            self.flow_held = hold
+            (self.transport.pauseProducing if hold else self.transport.resumeProducing)()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message came Autobahn's way."""
@@ -139,7 +181,7 @@ class FlowProtocol(WebSocketServerProtocol):
         """Send a message, as one frame."""
         if self.state == self.STATE_OPEN:
             self.transport.write(frame_head(BINARY if binary else TEXT, len(payload)) + payload)
-        if self.flow_held and not self.flow_taking:
+        if self.flow_rest and not self.flow_due:
             self.flow_take()
 
     def flow_idle(self) -> None:
@@ -175,9 +217,25 @@ class FlowProtocol(WebSocketServerProtocol):
     def stopProducing(self) -> None:
         """Part of `IPushProducer`."""
 
+    def onAutoPingTimeout(self) -> None:
+        """No pong came. Who does not read is dropped in its own time (`sweep`), and whom we do not read cannot say."""
+        if self.flow_held:
+            self.autoPingTimeoutCall = self.autoPingPending = None
+            self.autoPingPendingCall = self.factory._batched_timer.call_later(self.autoPingInterval, self._sendAutoPing)
+            return
+        self.flow_dead = True
+        super().onAutoPingTimeout()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """What was written leaves first, but where nobody is there to read it."""
+        super().dropConnection(abort and self.flow_dead)
+
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         """The connection is gone."""
-        self.flow_rest = b""
+        self.flow_rest, self.flow_at = b"", 0
+        if self.flow_due is not None:
+            self.flow_due.cancel()
+            self.flow_due = None
         self.flow_connections.remove(self)
         if self.flow_session is not None:
             self.flow_session.lost()
@@ -193,7 +251,7 @@ class Upgrade:
     connections: Connections
 
     def __init__(self, dispatcher: IDispatcher, limits: Limits, debug: bool, reactor: Any) -> None:
-        self.dispatcher, self.limits = dispatcher, limits
+        self.dispatcher, self.limits, self.reactor = dispatcher, limits, reactor
         self.origin = Origin(gateway=new_id(), write_error=write_problem, max_depth=limits.max_depth, debug=debug)
         self.factory = WebSocketServerFactory(protocols=list(SUBPROTOCOLS), server="twisted_flow", reactor=reactor)
         self.factory.protocol = FlowProtocol
