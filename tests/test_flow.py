@@ -311,3 +311,12 @@ class TestService:
             finally:
                 process.terminate()
                 process.communicate(timeout=TIMEOUT)
+
+
+def test_origins() -> None:
+    """One origin may be named by itself; what is none is said to be none."""
+    assert Flow(cors="https://a.example").config.http.cors == ("https://a.example",)
+    assert Flow(cors=["http://localhost:3000", "null"]).config.http.cors == ("http://localhost:3000", "null")
+    for wrong in ("a.example", "https://a.example/", "*", ["https://a.example", ""]):
+        with pytest.raises(ConfigurationError, match="an origin is like"):
+            Flow(cors=wrong)

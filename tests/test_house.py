@@ -12,7 +12,7 @@ import pytest
 from tests.support import ROOT
 
 ROOMS = [
-    ["version", "suggestion", "limits", "errors", "signals", "systemd", "ready", "frames", "memory"],
+    ["version", "suggestion", "limits", "errors", "signals", "systemd", "ready", "frames", "memory", "contained"],
     ["telemetry"],
     ["document"],
     ["message"],

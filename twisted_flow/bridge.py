@@ -21,6 +21,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorCore
 from twisted.logger import Logger, STDLibLogObserver, globalLogBeginner
 
+from .contained import Ending, contained
+
 __all__ = [
     "Mailbox",
     "Signal",
@@ -132,6 +134,7 @@ def spawn(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
 
     :return: fires with what it returns, fails with what it raises. Cancelling cancels the task, and fails at once.
     """
+    coroutine = contained(coroutine)
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # another reactor
@@ -167,8 +170,11 @@ def _settle(deferred: Deferred[T], done: Any) -> None:
     error = asyncio.CancelledError() if done.cancelled() else done.exception()
     if deferred.called:
         return  # cancelled by who held it: nobody waits for what came of it
+    result: Any = done.result() if error is None else None
+    if type(result) is Ending:
+        error = result.raised
     if error is None:
-        deferred.callback(done.result())
+        deferred.callback(result)
     else:
         deferred.errback(error)
 

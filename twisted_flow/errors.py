@@ -85,6 +85,8 @@ class FlowError(Exception):
         self.executor = executor
         self.request_id = ""
         """The request's, where one could be read though the request could not."""
+        self.response: Any = None
+        """The `Response` that a server gave, where it was no success."""
         if retryable is not None:
             self.retryable = retryable
 

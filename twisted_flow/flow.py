@@ -15,7 +15,7 @@ from .client.client import Client
 from .client.verbs import verb
 from .errors import ConfigurationError
 from .flow_config import FlowConfig
-from .gateway.http.routes import HTTPSettings, Route, check_route
+from .gateway.http.routes import HTTPSettings, Route, check_route, origins
 from .graph.graph import NodeConfig
 from .graph.topology import Topology
 from .limits import Limits, checked
@@ -42,7 +42,7 @@ class Flow(Topology):
     :param listen: endpoint strings of Twisted's for HTTP and WebSocket, in place of a port; gRPC has *port* then.
     :param host: the address to listen on.
     :param name: of the flow.
-    :param cors: whether other origins' pages may ask over HTTP: no, yes, or those origins.
+    :param cors: whether other origins' pages may ask: no, yes, or those origins ('https://app.example').
     :param title: of the docs pages.
     :param description: of the docs pages.
     :param no_debug_endpoints: do without ``/status`` and ``/post``.
@@ -63,7 +63,7 @@ class Flow(Topology):
         listen: str | Sequence[str] = (),
         host: str = "0.0.0.0",
         name: str = "flow",
-        cors: bool | Sequence[str] = False,
+        cors: bool | str | Sequence[str] = False,
         title: str | None = None,
         description: str = "",
         no_debug_endpoints: bool = False,
@@ -86,7 +86,7 @@ class Flow(Topology):
         self._http = HTTPSettings(
             title=title or "Twisted Flow",
             description=description,
-            cors=cors if isinstance(cors, bool) else tuple(cors),
+            cors=cors if isinstance(cors, bool) else origins(cors),
             debug_endpoints=not no_debug_endpoints,
             crud_endpoints=not no_crud_endpoints,
             docs=docs,

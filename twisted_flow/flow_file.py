@@ -31,7 +31,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     listen: str | list[str] = []
     host: str = "0.0.0.0"
     name: str = "flow"
-    cors: bool | list[str] = False
+    cors: bool | str | list[str] = False
     title: str | None = None
     description: str = ""
     no_debug_endpoints: bool = False

@@ -14,6 +14,7 @@ __all__ = ["Limits", "checked"]
 Bytes = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
+Pings = Annotated[float, Meta(ge=1)]  # Autobahn's timer is no finer
 Delay = Annotated[float, Meta(ge=0)]
 
 
@@ -32,12 +33,14 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     write_timeout: Annotated[Seconds, "seconds that a client may leave its answer unread"] = 60
     max_in_flight: Annotated[Count, "requests in flight on a WebSocket or a gRPC stream; then reading stops"] = 128
     health_interval: Annotated[Seconds, "seconds between two questions to the executors how they do"] = 10
-    ping_interval: Annotated[Seconds, "seconds between pings on a WebSocket"] = 20
-    ping_timeout: Annotated[Seconds, "seconds in which a ping has to be answered"] = 20
+    ping_interval: Annotated[Pings, "seconds between pings on a WebSocket"] = 20
+    ping_timeout: Annotated[Pings, "seconds in which a ping has to be answered"] = 20
     timeout: Annotated[Seconds | None, "seconds for every request that names no timeout of its own"] = None
     max_queue: Annotated[Count, "requests that wait for one executor; then the answer is QueueFull"] = 1024
     drain_delay: Annotated[Delay, "seconds between the signal to stop and the end of listening"] = 0
-    drain_grace: Annotated[Delay, "seconds for requests in flight to end when the server stops"] = 30
+    drain_grace: Annotated[
+        Delay, "seconds for requests in flight to end when the server stops; and then for each executor to close"
+    ] = 30
     max_depth: Annotated[Count, "levels of nested documents, and of nested tags"] = 32
 
 

@@ -9,8 +9,19 @@ from typing import Any, Literal, final
 from msgspec import Struct
 
 from .document import DocumentArray
+from .errors import FlowError
 
-__all__ = ["ExceptionInfo", "Header", "Request", "Response", "Route", "Status", "StatusCode", "bare_request"]
+__all__ = [
+    "ExceptionInfo",
+    "Header",
+    "Request",
+    "Response",
+    "Route",
+    "Status",
+    "StatusCode",
+    "bare_request",
+    "status_of",
+]
 
 Arrays = Literal["dense", "list"]
 """How arrays are spelt in a JSON answer: as their bytes, or as nested lists of numbers."""
@@ -45,6 +56,14 @@ class Status(Struct, frozen=True, gc=False):
     code: int = StatusCode.SUCCESS
     description: str = ""
     exception: ExceptionInfo | None = None
+
+
+def status_of(error: FlowError) -> Status:
+    """The status that tells *error*."""
+    detail = " ".join(error.detail.splitlines())
+    args = [detail, *(f"{wrong.pointer}: {wrong.detail}" for wrong in error.errors)]
+    told = ExceptionInfo(error.name, args, list(error.stacks), error.executor)
+    return Status(StatusCode.ERROR, f"{error.name}: {detail}", told)
 
 
 class Header(Struct, frozen=True, rename="camel", gc=False):

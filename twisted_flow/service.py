@@ -29,6 +29,7 @@ __all__ = ["FlowService"]
 
 log = Logger()
 
+_LEAST_GRACE = 1.0  # seconds that an executor has to close, however little those have who wait for answers
 _ATTEMPTS = 100  # to bind a port that is about to be free
 
 
@@ -183,12 +184,21 @@ class FlowService(Service):
         while self._running:
             engine = self._running.pop()
             try:
-                await engine.stop()
+                await self._in_time(engine.stop())
             except Exception as wrong:
                 log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=one_line(wrong))
                 log.debug("executor {name}: {stacks}", name=engine.name, stacks="".join(format_exception(wrong)))
         for each in self.places:
             each.close()
+
+    def _in_time(self, stopping: Deferred[None]) -> Deferred[None]:
+        """*stopping*, but not for ever: a method may run on though nobody waits for it any more."""
+        from twisted.internet import reactor
+
+        grace = max(self.config.limits.drain_grace, _LEAST_GRACE)
+        return stopping.addTimeout(
+            grace, cast(Any, reactor), lambda _, seconds: Failure(TimeoutError(f"not done within {seconds:g} s"))
+        )
 
     async def _stop_gateways(self) -> None:
         """All at once: they share one grace."""

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from twisted_flow import Client, ConfigurationError, Document, DocumentArray, Executor, Flow, FlowError, requests
-from twisted_flow.errors import ExecutorError, NotFound, Reject, Unavailable
+from twisted_flow.errors import ExecutorError, NotFound, PayloadTooLarge, Reject, Unavailable
+from twisted_flow.limits import Limits
 
 
 class Many(Executor):
@@ -117,8 +118,10 @@ class TestPost:
         done, failed, always = [], [], []
         returned = client.post("/fail_odd", ["0", "1", "2"], done.append, failed.append, always.append, request_size=1)
         assert returned is None
-        assert len(done) == 2
-        assert len(failed) == 1
+        assert (len(done), len(failed), len(always)) == (2, 1, 3)
+        status = failed[0].status
+        assert (status.code, status.exception.name, status.exception.executor) == (3, "ExecutorError", "executor0")
+        assert status.description == "ExecutorError: executor 'executor0' raised ValueError"
 
     def test_errors(self, client: Client) -> None:
         """A failure is an exception of the tree; the client goes on."""
@@ -130,6 +133,10 @@ class TestPost:
             "/fail_odd", ["0", "1", "2"], request_size=1, continue_on_error=True, return_results=True
         )
         assert {"0", "2"} <= {text for response in responses for text in response.docs.texts}
+        assert sorted(response.status.code for response in responses) == [0, 0, 3]
+        with pytest.raises(ExecutorError) as wrong:
+            client.post("/fail_odd", "1")
+        assert wrong.value.executor == "executor0"
 
     def test_bad_input(self, client: Client) -> None:
         """What is no document is told at once; the client goes on."""
@@ -137,7 +144,18 @@ class TestPost:
             client.post("/x", [5])
         with pytest.raises(ValueError, match="request_size"):
             client.post("/x", "a", request_size=0)
+        with pytest.raises(TypeError, match="they are a dict"):
+            client.post("/x", "a", parameters=5)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="cannot travel"):
+            client.post("/x", Document(tags={"a": object()}))
         assert texts(client.post("/x", "a", return_results=True)) == ["A"]
+
+    def test_too_large(self, flow: Flow) -> None:
+        """A message beyond the server's limit is said to be so."""
+        with Flow(protocol=flow.protocol, host="127.0.0.1", limits=Limits(max_body=5000)).add(uses=Many) as small:
+            with pytest.raises(PayloadTooLarge):
+                small.post("/x", "a" * 6000)
+            assert texts(small.post("/x", "a", return_results=True)) == ["A"]
 
     def test_asyncio(self, flow: Flow) -> None:
         """On the caller's own event loop, with asynchronous inputs."""

@@ -202,6 +202,20 @@ class TestStopping:
                 server.stop()
                 server.wait_for_line("1 connections were cut")
 
+    def test_method_that_runs_on(self, folder: pathlib.Path) -> None:
+        """A method that does not end does not keep the server from ending."""
+        (folder / "forever.py").write_text(
+            "import threading\nfrom twisted_flow import Executor, requests\n\n\nclass Forever(Executor):\n"
+            "    @requests\n    def wait(self, docs):\n        print('waiting', flush=True)\n"
+            "        threading.Event().wait()\n"
+        )
+        with serving("--uses=forever.py:Forever", "--drain-grace=0.2", cwd=folder) as server:
+            with connect(server.port) as client:  # type: ignore[attr-defined]
+                client.sendall(post("/post", {"data": ["a"], "execEndpoint": "/"}))
+                server.wait_for_line("waiting")
+                assert server.stop() in (0, -signal.SIGTERM)
+                server.wait_for_line("executor executor0 did not close: TimeoutError: not done within 1 s")
+
 
 UNITS = pathlib.Path(__file__).parents[2] / "contrib" / "systemd"
 

@@ -90,6 +90,16 @@ class Many(Executor):
     def exit(self) -> None:
         raise SystemExit(3)
 
+    @requests(on="/exit_later")
+    async def exit_later(self) -> None:
+        await asyncio.sleep(0)
+        raise SystemExit(3)
+
+    @requests(on="/exit_generator")
+    async def exit_generator(self) -> AsyncIterator[Document]:
+        yield Document()
+        raise KeyboardInterrupt
+
     @requests(on="/reject")
     def reject(self) -> None:
         raise Reject("NotFound", "not here")
@@ -156,8 +166,9 @@ class TestContract:
 
     def test_system_exit(self, engine: IEngine) -> None:
         """A method that exits is the executor's error; the engine lives on."""
-        with pytest.raises(ExecutorError, match="SystemExit"):
-            ask(engine, "/exit")
+        for endpoint in ("/exit", "/exit_later", "/exit_generator"):
+            with pytest.raises(ExecutorError, match="raised (SystemExit|KeyboardInterrupt)"):
+                ask(engine, endpoint)
         assert ask(engine, "/plain", "a") == ["A"]
 
     def test_nonsense(self, engine: IEngine) -> None:
@@ -396,6 +407,7 @@ class TestThread:
         assert engine.window == 16
         wait_for(lambda: (first[0].cancel(), second[0].cancel()) and None)
         assert wait_for(lambda: engine.window) == 15
+        assert [call.deferred for call in engine._waiting] == [third[0]]  # of what was dropped nothing is kept
         gate.set()
         wait_for(lambda: third[0])
         assert ran == ["a True", "c False"]

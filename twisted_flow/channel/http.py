@@ -13,10 +13,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..codec import json
+from ..document import DocumentArray
 from ..endpoint import connect
 from ..errors import FieldError, FlowError, NotFound, Unavailable, error_named
 from ..interfaces import IChannel, IExchange
-from ..message import Request, Response
+from ..message import Request, Response, status_of
 
 __all__ = ["HTTPChannel"]
 
@@ -125,7 +126,7 @@ class HTTPChannel:
         """See `IExchange`."""
         body = json.encode_request(request)
         raw = b"".join((self._head, b"%d\r\n\r\n" % len(body), body))
-        return self._ask(raw).addCallback(_response)
+        return self._ask(raw).addCallback(_response, request)
 
     def _ask(self, raw: bytes) -> Deferred[tuple[int, bytes]]:
         while self.idle:
@@ -171,13 +172,16 @@ class _Told(msgspec.Struct):
     retryable: bool | None = None
     errors: tuple[FieldError, ...] = ()
     stacks: tuple[str, ...] = ()
+    executor: str = ""
 
 
-def _response(answered: tuple[int, bytes]) -> Response:
+def _response(answered: tuple[int, bytes], request: Request) -> Response:
     status, body = answered
     if 200 <= status < 300:
         return json.decode_response(body)
-    raise _error(status, body)
+    error = _error(status, body)
+    error.response = Response(request, DocumentArray(), DocumentArray(), [], status_of(error))
+    raise error
 
 
 def _error(status: int, body: bytes) -> FlowError:
@@ -186,7 +190,8 @@ def _error(status: int, body: bytes) -> FlowError:
     except (msgspec.DecodeError, UnicodeDecodeError):
         told = _Told()
     if told.title:
-        return error_named(told.title, told.detail, retryable=told.retryable, errors=told.errors, stacks=told.stacks)
+        rest = {"errors": told.errors, "stacks": told.stacks, "executor": told.executor}
+        return error_named(told.title, told.detail, retryable=told.retryable, **rest)
     if status == 404:
         return NotFound(f"the server answered {status}: its HTTP may be off")
     return error_named("ExecutorError", f"the server answered {status}: {body[:200].decode('utf-8', 'replace')}")

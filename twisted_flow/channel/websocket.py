@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from ..codec import protobuf
 from ..endpoint import connect
-from ..errors import BadRequest, Unavailable
+from ..errors import BadRequest, PayloadTooLarge, Unavailable
 from ..frames import BINARY, frame_head, masked
 from ..interfaces import IChannel, IExchange
 from ..message import Request, Response
@@ -21,6 +21,7 @@ __all__ = ["WebSocketChannel"]
 
 _OURS = "twisted_flow"
 _END_OF_INPUT = b"\x00"
+_TOO_LARGE = 1009
 
 
 @implementer(IExchange)
@@ -81,7 +82,10 @@ class _Connection(WebSocketClientProtocol):
         channel = self.flow_channel
         if channel.connection is self:
             channel.connection = None
-        why = Unavailable(f"the connection to {channel.address} was lost: {code} {reason or ''}".rstrip())
+        too_large = code == _TOO_LARGE and len(self.flow_requests) == 1  # else nobody knows which one is
+        why = (PayloadTooLarge if too_large else Unavailable)(
+            f"the connection to {channel.address} was lost: {code} {reason or ''}".rstrip()
+        )
         if not self.flow_opened.called:
             self.flow_opened.errback(why)
         requests, self.flow_requests = self.flow_requests, {}

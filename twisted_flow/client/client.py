@@ -92,7 +92,8 @@ class Client:
         :param inputs: None, a Document, dict, str, bytes, ndarray, or a tuple of a document and what it should become;
             any iterable of such, or a function that returns one; for an asyncio client asynchronous ones too.
         :param on_done: called with each response that is a success.
-        :param on_error: called with each response that is not, in place of raising its error.
+        :param on_error: called with each response that is not, in place of raising its error; where no response came,
+            with the error.
         :param on_always: called with each response.
         :param parameters: for the executors.
         :param target_peapod: a regular expression for the executors that are meant.
@@ -104,6 +105,8 @@ class Client:
         :return: None, or a list of `Response`; of an asyncio client an asynchronous iterator of `Response`.
         :raises FlowError: as the server says, and `Unavailable` where there is none.
         """
+        if not isinstance(parameters, dict | None):
+            raise TypeError(f"parameters={parameters!r}: they are a dict")
         if request_size < 1:
             raise ValueError(f"request_size={request_size}: at least one document is in a request")
         asking = Asking(Header(on, target_peapod), parameters or {}, request_size, timeout)
@@ -219,10 +222,13 @@ class _Told:
 
         :raises FlowError: if it is a failure that nobody takes.
         """
+        error: Any = None
+        if isinstance(outcome, Failure):
+            error = outcome.value
+            outcome = getattr(error, "response", None) or outcome
         if self.progress is not None:
             self.progress.answered(0 if isinstance(outcome, Failure) else len(outcome.docs))
         if isinstance(outcome, Failure):
-            error: Any = outcome.value
             if self.on_error is not None and isinstance(error, FlowError):
                 self.on_error(error)
             elif not (self.go_on and isinstance(error, FlowError)):
@@ -232,7 +238,7 @@ class _Told:
         if failed and self.on_error is not None:
             self.on_error(outcome)
         elif failed and not self.go_on:
-            raise _error(outcome)
+            raise error or _error(outcome)
         elif not failed and self.on_done is not None:
             self.on_done(outcome)
         if self.on_always is not None:

@@ -13,13 +13,13 @@ __all__ = ["enc_hook", "to_builtins", "to_bytes", "to_json"]
 def enc_hook(value: Any) -> Any:
     """What msgspec cannot say itself: numpy's scalars and arrays as numbers and lists of them.
 
-    :raises NotImplementedError: for anything else, as msgspec asks.
+    :raises TypeError: for anything else.
     """
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
         return value.tolist()
-    raise NotImplementedError(f"objects of type {type(value).__name__} cannot travel")
+    raise TypeError(f"objects of type {type(value).__name__} cannot travel")
 
 
 to_json = msgspec.json.Encoder(enc_hook=enc_hook).encode

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -35,10 +36,10 @@ _PATIENCE = 0.001  # seconds that an answer may wait for the next ones
 class _Call:
     """One call of a method, on its way to the thread and back."""
 
-    __slots__ = ("context", "deferred", "function", "outcome", "running")
+    __slots__ = ("context", "deferred", "function", "outcome", "running", "waiting")
 
-    def __init__(self, function: Callable[[], Any], context: Context | None) -> None:
-        self.function, self.context = function, context
+    def __init__(self, function: Callable[[], Any], context: Context | None, waiting: deque[_Call]) -> None:
+        self.function, self.context, self.waiting = function, context, waiting
         self.deferred: Deferred[Any] = Deferred(self.cancel)
         self.outcome: Any = None
         self.running = False
@@ -47,6 +48,8 @@ class _Call:
         """The caller is told at once; a method that runs on may ask its context."""
         if self.context is not None:
             self.context.cancelled = True
+        with suppress(ValueError):  # it is on its way already
+            self.waiting.remove(self)
 
     def run(self) -> None:
         """In the thread."""
@@ -100,11 +103,11 @@ class ThreadEngine:
             self.health = "stopped"
             return failure
 
-        return self._enqueue(_Call(self.executor.open, None)).addCallbacks(opened, not_made)
+        return self._enqueue(self.executor.open).addCallbacks(opened, not_made)
 
     def _hook(self, hook: Callable[[], Any]) -> Deferred[Any]:
         """What *hook* returns, called in the thread; an ``async def`` is waited for on the loop."""
-        return self._enqueue(_Call(hook, None)).addCallback(lambda result: waited_for(lambda: result))
+        return self._enqueue(hook).addCallback(lambda result: waited_for(lambda: result))
 
     def check(self) -> Deferred[None]:
         """See `IEngine`."""
@@ -135,24 +138,23 @@ class ThreadEngine:
             return run_on_loop(self.name, method, request)
         context = Context(request.request_id, request.deadline)
         # A generator's documents are made in the thread too: `response_to` runs it to its end.
-        call = _Call(lambda: response_to(request, method(request, context)), context)
-        return self._enqueue(call).addErrback(self._raised)
+        answering = self._enqueue(lambda: response_to(request, method(request, context)), context)
+        return answering.addErrback(self._raised)
 
     def _raised(self, failure: Failure) -> Failure:
         return failure if failure.check(CancelledError) else Failure(error_of(failure.value, self.name))
 
-    def _enqueue(self, call: _Call) -> Deferred[Any]:
+    def _enqueue(self, function: Callable[[], Any], context: Context | None = None) -> Deferred[Any]:
+        call = _Call(function, context, self._waiting)
         self._waiting.append(call)
         if not self._handed:
             self._hand_over()
         return call.deferred
 
     def _hand_over(self) -> None:
-        """Give the thread what waits, as much as the window lets through; what was cancelled is dropped."""
+        """Give the thread what waits, as much as the window lets through."""
         while self._waiting and len(self._handed) < self.most:
-            call = self._waiting.popleft()
-            if not call.deferred.called:
-                self._handed.append(call)
+            self._handed.append(self._waiting.popleft())
         if self._handed:
             self._inbox.put(list(self._handed))
 

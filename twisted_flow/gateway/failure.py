@@ -9,16 +9,9 @@ from ..answer import Answer
 from ..document import DocumentArray
 from ..errors import FlowError
 from ..interfaces import ICodec
-from ..message import ExceptionInfo, Request, Response, Route, Status, StatusCode, bare_request
+from ..message import Request, Response, Route, bare_request, status_of
 
-__all__ = ["error_writer", "status_of"]
-
-
-def status_of(error: FlowError) -> Status:
-    """The status that tells *error*."""
-    args = [error.detail, *(f"{wrong.pointer}: {wrong.detail}" for wrong in error.errors)]
-    told = ExceptionInfo(error.name, args, list(error.stacks), error.executor)
-    return Status(StatusCode.ERROR, f"{error.name}: {error.detail}", told)
+__all__ = ["error_writer"]
 
 
 def error_writer(codec: ICodec, gateway: str) -> Callable[[FlowError, str, Request | None], Answer]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -11,19 +10,19 @@ from msgspec.structs import replace
 from zope.interface import implementer
 
 from ..document.identity import new_id
-from ..errors import ValidationError
 from ..executor.table import Endpoint, find
 from ..interfaces import IDispatcher
 from ..message import Request, Response, Route
 from ..ready import MaybeDeferred
 from .graph import GATEWAY, NodeConfig
 from .plan import Branches, plan
+from .target import named
 from .walk import Visit, walk
 
 __all__ = ["FlowDispatcher", "Node"]
 
 _now, _UTC = datetime.now, UTC
-_REMEMBERED = 1000  # ways through the flow that are kept; who asks for more makes them anew
+_REMEMBERED, _SHORT = 1000, 500  # ways that are kept, and characters that name each; all others are made anew
 
 
 class Node:
@@ -61,17 +60,15 @@ class FlowDispatcher:
         try:
             way = self._ways[header.exec_endpoint, header.target_peapod]
         except KeyError:
-            try:
-                way = self._find_way(header.exec_endpoint, header.target_peapod)
-            except re.error as wrong:
-                raise ValidationError.at("/targetPeapod", f"is no regular expression: {wrong}") from None
+            way = self._find_way(header.exec_endpoint, header.target_peapod)
         return way(request)
 
     def _find_way(self, endpoint: str, target: str) -> Visit:
         visited: dict[str, Branches] = {}
-        for name, node in self.nodes.items():
-            found = find(node.endpoints, endpoint)
-            if found is not None and (not target or re.match(target, name)):
+        meant = named(target, self.nodes)
+        for name in meant:
+            found = find(self.nodes[name].endpoints, endpoint)
+            if found is not None:
                 visited[name] = found.branches
         found_plan = plan(self.graph, visited)
         chain = found_plan.chain
@@ -79,9 +76,10 @@ class FlowDispatcher:
             way: Visit = partial(walk, found_plan, self._visits)
         else:
             way = partial(_through, [self.nodes[name] for name in chain])
-        if len(self._ways) >= _REMEMBERED:
-            self._ways.clear()
-        self._ways[endpoint, target] = way
+        if len(endpoint) + len(target) <= _SHORT:
+            if len(self._ways) >= _REMEMBERED:
+                self._ways.clear()
+            self._ways[endpoint, target] = way
         return way
 
 

@@ -449,7 +449,7 @@ class TestBounds:
 
     def test_ping(self, tmp_path: pathlib.Path) -> None:
         """A silent client is pinged, and dropped if it does not answer."""
-        with serving("--protocol=websocket", "--ping-interval=0.2", "--ping-timeout=0.2", cwd=tmp_path) as server:
+        with serving("--protocol=websocket", "--ping-interval=1", "--ping-timeout=1", cwd=tmp_path) as server:
             with connect(server.port) as silent:  # type: ignore[attr-defined]
                 silent.sendall(HANDSHAKE)
                 received = b""

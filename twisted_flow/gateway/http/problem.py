@@ -28,6 +28,8 @@ class Problem(Struct):
     """Whether the same request, sent again, may succeed."""
     errors: tuple[FieldError, ...] = ()
     """The wrong places in the request, as JSON Pointers."""
+    executor: str | UnsetType = UNSET
+    """The executor that failed, if one did."""
     stacks: tuple[str, ...] | UnsetType = UNSET
     """The traceback, where the server says ``--debug``."""
 
@@ -50,6 +52,7 @@ def problem(error: FlowError, request_id: str, status: int | None = None) -> Ans
         instance=request_id,
         retryable=error.retryable,
         errors=error.errors,
+        executor=error.executor or UNSET,
         stacks=error.stacks or UNSET,
     )
     return Answer(msgspec.json.encode(body), CONTENT_TYPE, error)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from ...errors import ConfigurationError
 from ...executor.table import find
 from ...limits import Limits
 
-__all__ = ["HTTPSettings", "Route", "check_route", "flow_routes", "without_routes"]
+__all__ = ["HTTPSettings", "Route", "check_route", "flow_routes", "origins", "without_routes"]
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -34,6 +35,19 @@ class Route(Struct, frozen=True, kw_only=True):
     name: str | None = None
     parameters: Any = None
     """The type of the parameters, where the executor's method says one."""
+
+
+def origins(named: str | Iterable[str]) -> tuple[str, ...]:
+    """The origins *named*, one or several.
+
+    :raises ConfigurationError: if one is none (RFC 6454: a scheme, a host, and a port if it is not the usual one).
+    """
+    found = (named,) if isinstance(named, str) else tuple(named)
+    for origin in found:
+        parts = urlsplit(origin)
+        if origin != "null" and (origin != f"{parts.scheme}://{parts.netloc}" or not parts.netloc):
+            raise ConfigurationError(f"cors={origin!r}: an origin is like https://app.example or http://localhost:3000")
+    return found
 
 
 def check_route(route: Route) -> None:

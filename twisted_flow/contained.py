@@ -1,0 +1,23 @@
+"""SystemExit and KeyboardInterrupt in a coroutine: raised out of a task they would end the loop, not the task."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+__all__ = ["Ending", "contained"]
+
+
+class Ending:
+    """One of the two, on its way out of a task."""
+
+    def __init__(self, raised: BaseException) -> None:
+        self.raised = raised
+
+
+async def contained(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What *coroutine* returns; an `Ending` where it raised one of the two."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as raised:
+        return Ending(raised)

@@ -1,0 +1,57 @@
+"""``targetPeapod``: which nodes a request is meant for. It comes from callers, and is held to what costs little."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
+
+from ..errors import ValidationError
+
+__all__ = ["named"]
+
+_LONGEST, _MOST_WAYS = 500, 100_000
+_REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
+
+
+def named(target: str, names: Collection[str]) -> Iterable[str]:
+    """Those of *names* that begin with a match of *target*, a regular expression; all of them if that is ''.
+
+    :raises ValidationError: if it is none, or one that could take long: ``re`` tries ways one by one, and meanwhile
+        nobody else is answered.
+    """
+    if not target:
+        return names
+    if len(target) > _LONGEST:
+        raise ValidationError.at("/targetPeapod", f"has more than {_LONGEST} characters")
+    try:
+        ways = _ways(_parser.parse(target), max(map(len, names), default=0))
+        if ways > _MOST_WAYS:
+            raise ValidationError.at("/targetPeapod", "repeats within repeats, or too many of them, are not tried")
+        return list(filter(re.compile(target).match, names))
+    except (re.error, OverflowError, RecursionError) as wrong:
+        raise ValidationError.at("/targetPeapod", f"is no regular expression: {wrong}") from None
+
+
+def _ways(parsed: Any, length: int) -> float:
+    """In how many ways *parsed* could match the beginning of a text of so many characters, at most."""
+    ways = 1.0
+    for operation, argument in parsed:
+        match str(operation):
+            case kind if kind in _REPEATS:
+                least, most, body = argument
+                times = max(least, min(most, length))
+                each = _ways(body, length)
+                ways *= (times - least + 1) * (each**times if each == 1 or times < 100 else float("inf"))
+            case "BRANCH":
+                ways *= sum(_ways(branch, length) for branch in argument[1])
+            case "SUBPATTERN":
+                ways *= _ways(argument[-1], length)
+            case "ASSERT" | "ASSERT_NOT":
+                ways *= _ways(argument[1], length)
+            case "ATOMIC_GROUP":
+                ways *= _ways(argument, length)
+            case "GROUPREF_EXISTS":
+                ways *= sum(_ways(branch, length) for branch in argument[1:] if branch is not None)
+    return ways
