@@ -19,7 +19,8 @@ from twisted_flow.gateway.http.connections import Connections
 from twisted_flow.gateway.http.lane import Lane
 from twisted_flow.gateway.http.plain import Heads
 from twisted_flow.gateway.http.problem import write_problem
-from twisted_flow.graph.dispatch import FlowDispatcher, Node
+from twisted_flow.graph.dispatch import FlowDispatcher
+from twisted_flow.graph.node import Node
 from twisted_flow.limits import Limits
 from twisted_flow.message import Response
 from twisted_flow.policy.admission import Admission

@@ -33,7 +33,7 @@ from twisted_flow.gateway.http.app import App
 from twisted_flow.gateway.http.gateway import Door
 from twisted_flow.gateway.http.plain import Heads
 from twisted_flow.gateway.http.routes import HTTPSettings, flow_routes
-from twisted_flow.interfaces import IDispatcher, IExecutor
+from twisted_flow.interfaces import IExecutor, IStation
 from twisted_flow.message import Header, Request, Response
 from twisted_flow.ready import MaybeDeferred
 
@@ -55,7 +55,7 @@ def request(*docs: Any, endpoint: str = "/", target: str = "", **fields: Any) ->
     )
 
 
-@implementer(IDispatcher)
+@implementer(IStation)
 class Dispatcher:
     """Answers by a function of the request: with what it returns, or fails with what it raises."""
 
@@ -68,6 +68,9 @@ class Dispatcher:
         outcome = self.function(request)
         response = Response(request, request.docs, request.groundtruths, [])
         return outcome.addCallback(lambda _: response) if isinstance(outcome, Deferred) else response
+
+    def at_once(self, endpoint: str) -> None:
+        """See `IStation`: it is asked for each answer."""
 
 
 class Held(Dispatcher):

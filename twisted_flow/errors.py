@@ -90,6 +90,9 @@ class FlowError(Exception):
         if retryable is not None:
             self.retryable = retryable
 
+    def __str__(self) -> str:
+        return self.detail
+
     @property
     def name(self) -> str:
         """The name on the wire (``status.exception.name``)."""

@@ -24,6 +24,7 @@ __all__ = [
     "IExecutorPlugin",
     "IGateway",
     "IPlace",
+    "IStation",
 ]
 
 
@@ -41,6 +42,18 @@ class IDispatcher(Interface):
         """
 
 
+class IStation(IDispatcher):
+    """A dispatcher that stands in a flow, for one executor."""
+
+    def at_once(endpoint: str) -> Callable[..., Any] | None:
+        """How *endpoint* is answered where that never takes waiting: so that executors can do it in one go.
+
+        :return: takes a Request and a Context, and returns a coroutine that never waits, of what the user's method
+            returns or raises; None where there is no such.
+        :raises Unavailable: if there is one, but the executor is not open.
+        """
+
+
 class IExecutor(Interface):
     """A user's executor, ready to be opened in the place where it will run."""
 
@@ -52,7 +65,8 @@ class IExecutor(Interface):
 
         To be called once, where the object's blocking methods will run.
 
-        :return: for each endpoint how to call it: with a Request and a Context.
+        :return: for each endpoint how to call it: with a Request and a Context. (One whose `Endpoint` says that it
+            never ``waits`` returns a coroutine.)
         :raises Exception: whatever the user's constructor raises.
         """
 
@@ -83,7 +97,7 @@ class IExecutorPlugin(IPlugin):
     description = Attribute("``str``: one line, for ``twistd flow --list``.")
 
 
-class IEngine(IDispatcher):
+class IEngine(IStation):
     """An executor, running in some place."""
 
     name = Attribute("``str``: the executor's name.")

@@ -12,8 +12,9 @@ from .engine.choose import make_engine
 from .executor.component import component
 from .flow_config import FlowConfig
 from .gateway.http.routes import without_routes
-from .graph.dispatch import FlowDispatcher, Node
+from .graph.dispatch import FlowDispatcher
 from .graph.graph import ordered
+from .graph.node import Node
 from .interfaces import IDispatcher, IEngine, IGateway, IPlace
 from .listener import Listener
 from .place import described_place, port_place

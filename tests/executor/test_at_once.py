@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import request
+from twisted_flow.executor.at_once import at_once
 from twisted_flow.executor.call import Context, caller
 from twisted_flow.executor.table import function_endpoints
 
@@ -21,7 +22,7 @@ def called(method: Callable[..., Any]) -> Callable[[], Any]:
     """What calls *method*, as the engine does."""
     call = caller(method, function_endpoints(method)["/default"])
     asked = request()
-    return lambda: call(asked, Context(asked.request_id))
+    return lambda: at_once(call(asked, Context(asked.request_id)))
 
 
 def test_fresh_context() -> None:

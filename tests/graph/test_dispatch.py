@@ -10,7 +10,8 @@ from tests.support import Dispatcher, Held, asking, request
 from twisted_flow import Document
 from twisted_flow.errors import NotFound, ValidationError
 from twisted_flow.executor.table import Endpoint
-from twisted_flow.graph.dispatch import FlowDispatcher, Node
+from twisted_flow.graph.dispatch import FlowDispatcher
+from twisted_flow.graph.node import Node
 
 ANY = Endpoint("/default", "f", ("docs",), blocking=False)
 

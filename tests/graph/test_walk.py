@@ -17,8 +17,9 @@ from tests.test_answer import Log
 from twisted_flow import Document, DocumentArray
 from twisted_flow.errors import NotFound
 from twisted_flow.executor.table import Endpoint
-from twisted_flow.graph.dispatch import FlowDispatcher, Node
+from twisted_flow.graph.dispatch import FlowDispatcher
 from twisted_flow.graph.graph import NodeConfig
+from twisted_flow.graph.node import Node
 from twisted_flow.message import Request, Response
 
 ANY = Endpoint("/default", "f", ("docs",), blocking=False)

@@ -5,7 +5,7 @@ The default for an executor whose methods all are asynchronous. A plain ``def`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import isasyncgen, iscoroutine, isgenerator
 from typing import Any
 
@@ -15,8 +15,9 @@ from zope.interface import implementer
 
 from ..bridge import spawn
 from ..errors import Unavailable
-from ..executor.call import Context, awaited, error_of, response_to
-from ..executor.table import find
+from ..executor.at_once import at_once
+from ..executor.call import Call, Context, awaited, error_of, response_to
+from ..executor.table import Endpoint, find
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
 from ..ready import MaybeDeferred
@@ -37,7 +38,7 @@ class InlineEngine:
         self.endpoints = executor.endpoints
         self.health = "new"
         self.asked = False  # whether a question for its health is not answered yet
-        self._calls: dict[str, Callable[[Request, Context], Any]] = {}
+        self._calls: dict[str, Call] = {}
         self._under_way: set[Deferred[Response]] = set()
 
     def start(self) -> Deferred[None]:
@@ -72,12 +73,28 @@ class InlineEngine:
 
     def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
-        call = find(self._calls, request.header.exec_endpoint)
+        name = request.header.exec_endpoint
+        call = find(self._calls, name)
         if call is None:
             if not self._calls:
                 raise Unavailable(f"executor {self.name!r} is {self.health}")
             return response_to(request, None)
-        return run_on_loop(self.name, call, request)
+        return run_on_loop(self.name, call, request, find(self.endpoints, name).waits)
+
+    def at_once(self, endpoint: str) -> Call | None:
+        """See `IEngine`."""
+        return never_waiting(self, self._calls, endpoint)
+
+
+def never_waiting(engine: IEngine, calls: Mapping[str, Call], endpoint: str) -> Call | None:
+    """How *engine*, which has *calls* once it has started, calls *endpoint*, if that never waits."""
+    described: Endpoint | None = find(engine.endpoints, endpoint)
+    if described is None or described.waits:
+        return None
+    if not calls:
+        raise Unavailable(f"executor {engine.name!r} is {engine.health}")
+    call: Call = find(calls, endpoint)
+    return call
 
 
 def waited_for(hook: Callable[[], Any]) -> Any:
@@ -86,9 +103,10 @@ def waited_for(hook: Callable[[], Any]) -> Any:
     return spawn(result) if iscoroutine(result) else result
 
 
-def run_on_loop(name: str, call: Callable[[Request, Context], Any], request: Request) -> MaybeDeferred[Response]:
+def run_on_loop(name: str, call: Call, request: Request, waits: bool) -> MaybeDeferred[Response]:
     """What *call*, a method of the executor called *name*, answers to *request*, waited for on the event loop.
 
+    :param waits: whether it may have to be waited for.
     :raises FlowError: as *call* does.
     """
     context = Context(request.request_id, request.deadline)
@@ -97,6 +115,8 @@ def run_on_loop(name: str, call: Callable[[Request, Context], Any], request: Req
         if result is None:  # the most frequent of all
             return response_to(request, None)
         if iscoroutine(result):
+            if not waits:
+                return response_to(request, at_once(result))
             result = spawn(result)
         elif isasyncgen(result):
             result = spawn(awaited(result))

@@ -20,13 +20,13 @@ from zope.interface import implementer
 
 from ..bridge import from_thread
 from ..errors import Unavailable
-from ..executor.call import Context, error_of, response_to
-from ..executor.table import find
+from ..executor.call import Call, Context, error_of, response_to
+from ..executor.table import Endpoint, find
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
 from ..ready import MaybeDeferred
 from .checkup import checkup
-from .inline import run_on_loop, waited_for
+from .inline import never_waiting, run_on_loop, waited_for
 
 __all__ = ["ThreadEngine"]
 
@@ -74,7 +74,7 @@ class ThreadEngine:
         self.endpoints = executor.endpoints
         self.health = "new"
         self.asked = False  # whether a question for its health is not answered yet
-        self._calls: dict[str, Callable[[Request, Context], Any]] = {}
+        self._calls: dict[str, Call] = {}
         self._waiting: deque[_Call] = deque()
         self._handed: list[_Call] = []
         self._inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
@@ -134,12 +134,17 @@ class ThreadEngine:
             if not self._calls:
                 raise Unavailable(f"executor {self.name!r} is {self.health}")
             return response_to(request, None)
-        if not find(self.endpoints, name).blocking:
-            return run_on_loop(self.name, method, request)
+        endpoint: Endpoint = find(self.endpoints, name)
+        if not endpoint.blocking:
+            return run_on_loop(self.name, method, request, endpoint.waits)
         context = Context(request.request_id, request.deadline)
         # A generator's documents are made in the thread too: `response_to` runs it to its end.
         answering = self._enqueue(lambda: response_to(request, method(request, context)), context)
         return answering.addErrback(self._raised)
+
+    def at_once(self, endpoint: str) -> Call | None:
+        """See `IEngine`."""
+        return never_waiting(self, self._calls, endpoint)
 
     def _raised(self, failure: Failure) -> Failure:
         return failure if failure.check(CancelledError) else Failure(error_of(failure.value, self.name))

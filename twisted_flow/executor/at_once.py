@@ -37,7 +37,7 @@ class _Stepper:
 _idle: list[_Stepper] = []
 
 
-def at_once(coroutine: types.CoroutineType[Any, Any, Any]) -> Any:
+def at_once(coroutine: Any) -> Any:
     """What *coroutine*, which never waits, returns.
 
     :raises RuntimeError: if it waits after all.

@@ -13,10 +13,9 @@ from ..document import Document, DocumentArray
 from ..document.spelling import located
 from ..errors import ExecutorError, FlowError, Reject
 from ..message import Request, Response
-from .at_once import at_once
 from .table import ALWAYS, Endpoint
 
-__all__ = ["Context", "caller", "error_of", "response_to"]
+__all__ = ["Call", "Context", "caller", "documents_of", "error_of", "response_to"]
 
 
 class Context(Struct, eq=False):
@@ -40,26 +39,28 @@ _GETTERS: dict[str, Callable[[Request], Any]] = {
 }
 
 
-def caller(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request, Context], Any]:
+Call = Callable[[Request, Context], Any]
+"""How an endpoint is called."""
+
+
+def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
     """A function that calls *method* with what it wants of a request."""
-    if endpoint.wants == ("docs",) and not endpoint.waits:
-        return lambda request, context: at_once(method(docs=request.docs))
-    call = _with_arguments(method, endpoint)
-    return call if endpoint.waits else lambda request, context: at_once(call(request, context))
-
-
-def _with_arguments(method: Callable[..., Any], endpoint: Endpoint) -> Callable[[Request, Context], Any]:
     if endpoint.wants == ("docs",):
         return lambda request, context: method(docs=request.docs)
     plain = endpoint.parameters is None and endpoint.branches == "joined"
     if endpoint.wants == ALWAYS and plain:  # ``docs, **kwargs``, as most say: without a loop
-        return lambda request, context: method(
-            docs=request.docs,
-            parameters=request.parameters,
-            groundtruths=request.groundtruths,
-            docs_matrix=[request.docs],
-            groundtruths_matrix=[request.groundtruths],
-        )
+
+        def call(request: Request, context: Context) -> Any:
+            docs, groundtruths = request.docs, request.groundtruths
+            return method(
+                docs=docs,
+                parameters=request.parameters,
+                groundtruths=groundtruths,
+                docs_matrix=[docs],
+                groundtruths_matrix=[groundtruths],
+            )
+
+        return call
     getters = [(name, _GETTERS[name]) for name in endpoint.wants if name != "context"]
     if endpoint.parameters is not None:
         getters = [(name, _typed(endpoint.parameters) if name == "parameters" else get) for name, get in getters]
@@ -81,7 +82,12 @@ def _typed(kind: Any) -> Callable[[Request], Any]:
 
 
 def response_to(request: Request, result: Any) -> Response:
-    """The response to *request*, made of what the method returned; a generator is run to its end.
+    """The response to *request*, made of what the method returned. See `documents_of`."""
+    return Response(request, documents_of(request, result), request.groundtruths, [])
+
+
+def documents_of(request: Request, result: Any) -> DocumentArray:
+    """The documents that *result*, which a method returned for *request*, stands for; a generator is run to its end.
 
     :raises ExecutorError: if that is neither None nor documents.
     """
@@ -99,7 +105,7 @@ def response_to(request: Request, result: Any) -> Response:
         if type(document) is not Document:
             _documents(docs)  # which says what is wrong
             break
-    return Response(request, docs, request.groundtruths, [])
+    return docs
 
 
 def _documents(items: Iterable[Any]) -> DocumentArray:

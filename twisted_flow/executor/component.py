@@ -11,8 +11,7 @@ from zope.interface import implementer
 
 from ..errors import ConfigurationError
 from ..interfaces import IExecutor
-from ..message import Request
-from .call import Context, caller
+from .call import Call, caller
 from .executor import Executor
 from .load import load
 from .requests import endpoints_marked
@@ -21,7 +20,7 @@ from .table import Endpoint, endpoints_of, function_endpoints
 
 __all__ = ["component"]
 
-Calls = Mapping[str, Callable[[Request, Context], Any]]
+Calls = Mapping[str, Call]
 
 
 def component(spec: ExecutorSpec) -> IExecutor:

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from functools import partial
 
-from msgspec.structs import replace
 from zope.interface import implementer
 
-from ..document.identity import new_id
-from ..executor.table import Endpoint, find
+from ..executor.table import find
 from ..interfaces import IDispatcher
-from ..message import Request, Response, Route
+from ..message import Request, Response
 from ..ready import MaybeDeferred
+from .chain import chain_of
 from .graph import GATEWAY, NodeConfig
+from .node import Node, Visit
 from .plan import Branches, plan
 from .target import named
-from .walk import Visit, walk
+from .walk import walk
 
-__all__ = ["FlowDispatcher", "Node"]
+__all__ = ["FlowDispatcher"]
 
-_now, _UTC = datetime.now, UTC
 _REMEMBERED, _SHORT = 1000, 500  # ways that are kept, and characters that name each; all others are made anew
-
-
-class Node:
-    """One executor of a flow.
-
-    :param name: the executor's.
-    :param endpoints: what it answers.
-    :param dispatcher: how to have it answer.
-    """
-
-    def __init__(self, name: str, endpoints: Mapping[str, Endpoint], dispatcher: IDispatcher) -> None:
-        self.name, self.endpoints = name, endpoints
-        self.dispatch: Visit = dispatcher.dispatch
-        self.id = new_id()
 
 
 @implementer(IDispatcher)
@@ -52,7 +36,6 @@ class FlowDispatcher:
         self.nodes = {node.name: node for node in nodes}
         self.graph = _chain(nodes) if graph is None else tuple(graph)
         self._ways: dict[tuple[str, str], Visit] = {}
-        self._visits: dict[str, Visit] = {node.name: partial(_through, (node,)) for node in nodes}
 
     def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`."""
@@ -73,9 +56,9 @@ class FlowDispatcher:
         found_plan = plan(self.graph, visited)
         chain = found_plan.chain
         if chain is None:
-            way: Visit = partial(walk, found_plan, self._visits)
+            way: Visit = partial(walk, found_plan, {name: chain_of([self.nodes[name]], endpoint) for name in visited})
         else:
-            way = partial(_through, [self.nodes[name] for name in chain])
+            way = chain_of([self.nodes[name] for name in chain], endpoint)
         if len(endpoint) + len(target) <= _SHORT:
             if len(self._ways) >= _REMEMBERED:
                 self._ways.clear()
@@ -86,58 +69,3 @@ class FlowDispatcher:
 def _chain(nodes: Sequence[Node]) -> tuple[NodeConfig, ...]:
     before = [GATEWAY, *(node.name for node in nodes)]
     return tuple(NodeConfig(node.name, None, needs=(needed,)) for node, needed in zip(nodes, before, strict=False))
-
-
-def _through(chain: Sequence[Node], request: Request) -> MaybeDeferred[Response]:
-    """The response of the last one of *chain*, each of which takes what the one before it made."""
-    return _go_on(iter(chain), request, None, request, [], _now(_UTC))
-
-
-def _go_on(
-    chain: Iterator[Node],
-    request: Request,
-    response: Response | None,
-    asked: Request,
-    routes: list[Route],
-    started: datetime,
-) -> MaybeDeferred[Response]:
-    """Take *response*, which the last node gave to *request*, on through the rest of *chain*.
-
-    :param asked: what was asked at first, and stays what is answered.
-    :param routes: of the nodes before; those to come are added.
-    :param started: when the last node was done.
-    """
-    for node in chain:
-        if response is not None and (
-            response.docs is not request.docs or response.groundtruths is not request.groundtruths
-        ):  # else they were changed in place
-            request = replace(request, docs=response.docs, groundtruths=response.groundtruths)
-        answered: MaybeDeferred[Response] = node.dispatch(request)
-        if type(answered) is not Response:
-            return answered.addCallback(_arrived, node, chain, request, asked, routes, started)
-        response, ended = answered, _now(_UTC)
-        routes += response.routes
-        routes.append(Route(node.name, node.id, started, ended))
-        started = ended
-    if response is None:
-        return Response(asked, asked.docs, asked.groundtruths, routes)
-    if response.request is asked:
-        response.routes[:] = routes
-        return response
-    return Response(asked, response.docs, response.groundtruths, routes, response.status)
-
-
-def _arrived(
-    response: Response,
-    node: Node,
-    chain: Iterator[Node],
-    request: Request,
-    asked: Request,
-    routes: list[Route],
-    started: datetime,
-) -> MaybeDeferred[Response]:
-    """The same, once *node* has answered *request*."""
-    ended = _now(_UTC)
-    routes += response.routes
-    routes.append(Route(node.name, node.id, started, ended))
-    return _go_on(chain, request, response, asked, routes, ended)

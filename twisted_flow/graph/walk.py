@@ -15,15 +15,13 @@ from ..document import DocumentArray
 from ..document.copies import copied
 from ..document.merge import merge
 from ..message import Request, Response, Route
-from ..ready import MaybeDeferred
+from .node import Visit
 from .plan import REQUEST, Join, Plan, Stop
 
-__all__ = ["Visit", "walk"]
+__all__ = ["walk"]
 
 log = Logger()
 
-Visit = Callable[[Request], MaybeDeferred[Response]]
-"""How a node, or a whole way, answers."""
 Documents = tuple[DocumentArray, DocumentArray]
 """Documents, and what they should become."""
 

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from ..errors import QueueFull
-from ..interfaces import IDispatcher, IEngine
+from ..executor.call import Call
+from ..interfaces import IEngine, IStation
 from ..message import Request, Response
 from ..ready import MaybeDeferred
 
@@ -37,7 +38,7 @@ class _Waiter:
         response.chainDeferred(self.answer)
 
 
-@implementer(IDispatcher)
+@implementer(IStation)
 class Admission:
     """Lets through what fits in the engine's window; up to *most* wait; beyond that the answer is `QueueFull`.
 
@@ -61,6 +62,10 @@ class Admission:
             self._under_way += 1
             response.addBoth(self._ended)
         return response
+
+    def at_once(self, endpoint: str) -> Call | None:
+        """See `IStation`: what is answered at once takes no place, and need not wait for one."""
+        return self.engine.at_once(endpoint)
 
     def _wait(self, request: Request) -> Deferred[Response]:
         if len(self.waiting) >= self.most:
