@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
-from ..document import DocumentArray
+from ..document import Document, DocumentArray
 from ..document.protobuf.alike import read_alike
 from ..document.protobuf.descriptor import message
 from ..document.protobuf.quick import ODD, read_document, read_parameters
@@ -32,6 +32,8 @@ class Envelope(Struct):
 
     docs: DocumentArray
     groundtruths: DocumentArray
+    different: list[Document]
+    """Of `docs`, those that are not laid out as the one before."""
     request_id: str = ""
     header: bytes | None = None
     parameters: dict[str, Any] = {}
@@ -69,7 +71,7 @@ def _plainest(body: bytes) -> bytes:
 
 
 def _read(body: bytes) -> Envelope:
-    envelope = Envelope(DocumentArray(), DocumentArray())
+    envelope = Envelope(DocumentArray(), DocumentArray(), [])
     at, end, data = 0, len(body), False
     while at < end:
         key = body[at]
@@ -116,7 +118,9 @@ def _read_data(body: bytes, at: int, end: int, envelope: Envelope) -> None:
         if stop > end:
             raise Unusual("cut off")
         if key == _DOCS:
-            docs.append(read_document(body, at, stop))
+            document = read_document(body, at, stop)
+            docs.append(document)
+            envelope.different.append(document)
             if stop < end:
                 stop = read_alike(body, begin, at, stop, end, docs)
         elif key == _GROUNDTRUTHS:

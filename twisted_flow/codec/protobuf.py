@@ -13,7 +13,7 @@ from ..document.check import complete
 from ..document.identity import new_id
 from ..document.numbers import settle
 from ..document.protobuf.descriptor import message
-from ..document.protobuf.wire import double, field, number_field, tags_of, text_field, varint
+from ..document.protobuf.wire import double, field, number_field, size_of, tags_of, text_field, varint
 from ..document.protobuf.write import write_documents, write_struct
 from ..errors import FlowError, ValidationError
 from ..interfaces import ICodec
@@ -59,7 +59,7 @@ def _read_request(envelope: Envelope, endpoint: str | None, max_depth: int) -> R
         raise ValidationError.at("/header/exec_endpoint", "is required")
     docs, groundtruths, parameters = envelope.docs, envelope.groundtruths, envelope.parameters
     if docs:
-        complete(docs, "/data/docs", max_depth)
+        complete(docs, "/data/docs", max_depth, different=envelope.different)
     if groundtruths:
         complete(groundtruths, "/data/groundtruths", max_depth)
     if parameters:
@@ -168,12 +168,13 @@ def encode_response(response: Response) -> bytes:
 
 def _write_request(request: Request, answered: Request | Response) -> list[bytes]:
     """The parts of *request*, with the documents of what it is *answered* with."""
-    documents = write_documents(_DATA["docs"], answered.docs)
+    documents, size = write_documents(_DATA["docs"], answered.docs)
     if answered.groundtruths:
-        documents += write_documents(_DATA["groundtruths"], answered.groundtruths)
+        groundtruths, more = write_documents(_DATA["groundtruths"], answered.groundtruths)
+        documents, size = documents + groundtruths, size + more
     out = [
         text_field(_REQUEST_ID, request.request_id),
-        _REQUEST["data"] + varint(sum(map(len, documents))),
+        _REQUEST["data"] + size_of(size),
         *documents,
         _write_header(request.header),
     ]

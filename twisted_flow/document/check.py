@@ -24,14 +24,22 @@ MAX_DEPTH = 32
 _ALL_BUT_ONE = 4  # of the five contents
 
 
-def complete(documents: Sequence[Document], pointer: str, max_depth: int = MAX_DEPTH, level: int = 1) -> None:
+def complete(
+    documents: Sequence[Document],
+    pointer: str,
+    max_depth: int = MAX_DEPTH,
+    level: int = 1,
+    different: Sequence[Document] | None = None,
+) -> None:
     """Fill in the ids, settle the numbers in tags, make arrays of lists, and hold each document to the rules.
 
     :param pointer: where *documents* stand in the message (a JSON Pointer).
     :param max_depth: how many levels of documents, and of tags, there may be.
+    :param different: those of *documents* that have to be looked at; all others are laid out as one of these, have an
+        id and an array, and nothing else. None: all.
     :raises ValidationError: naming the first wrong place.
     """
-    for document in documents:
+    for document in documents if different is None else different:
         try:
             complete_one(document, "", max_depth, level)
         except ValidationError as wrong:

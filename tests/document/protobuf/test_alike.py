@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from tests.document.protobuf.test_quick import PLAIN
 from tests.support import request
 from twisted_flow import Document
 from twisted_flow.codec.protobuf import decode_request, encode_request
+from twisted_flow.document.ndarray import DenseNdArray, NdArray
+from twisted_flow.errors import ValidationError
 
 
 @st.composite
@@ -60,3 +63,24 @@ def test_many() -> None:
     read = decode_request(encode_request(request(*documents)), None, 32).docs
     assert read == documents
     assert [document.embedding[767] for document in read] == list(range(99))
+
+
+def test_without_ids() -> None:
+    """Each gets one of its own."""
+    parts = [Document(embedding=np.full(3, n, "<f4")) for n in range(5)]
+    for part in parts:
+        part.id = ""
+    read = decode_request(encode_request(request(*parts)), None, 32).docs
+    assert len({document.id for document in read} - {""}) == 5
+
+
+def test_wrong_arrays() -> None:
+    """Where all are wrong in one way, the first is named."""
+
+    def document(n: int, side: int) -> Document:
+        return Document(id=f"d{n}", embedding=NdArray(DenseNdArray(b"12345678", [side], "<f4")))
+
+    right, wrong_ones = [document(n, 2) for n in range(2)], [document(n, 3) for n in range(3)]
+    with pytest.raises(ValidationError) as wrong:
+        decode_request(encode_request(request(*right, *wrong_ones)), None, 32)
+    assert wrong.value.errors[0].pointer == "/data/docs/2/embedding"

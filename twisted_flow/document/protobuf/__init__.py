@@ -32,7 +32,7 @@ def from_message(proto: Any) -> Document:
 
 def to_bytes(documents: Iterable[Document]) -> bytes:
     """*documents* as a ``jina.DocumentArrayProto``. See `write.write_document`."""
-    return b"".join(write_documents(_DOCS, documents))
+    return b"".join(write_documents(_DOCS, documents)[0])
 
 
 def from_bytes(body: bytes) -> list[Document]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..document import Document
 from ..ndarray import DenseNdArray, NdArray
-from .quick import frame_of_size, numbers
+from .quick import frame_of_size, stay
 from .read import blank
 from .wire import key_of, long_size, tags_of
 
@@ -30,7 +30,7 @@ def read_alike(body: bytes, begin: int, at: int, stop: int, end: int, documents:
     if body[stop : stop + at - begin] != body[begin:at] or body[at] != _ID:  # another size, most often
         return stop
     id_end = at + 2 + body[at + 1]
-    if body[at + 1] > 127 or body[id_end : id_end + 2] != _EMBEDDING:
+    if not 0 < body[at + 1] < 128 or body[id_end : id_end + 2] != _EMBEDDING:
         return stop
     size, array = long_size(body, id_end + 2) if body[id_end + 2] > 127 else (body[id_end + 2], id_end + 3)
     frame = frame_of_size(size)
@@ -41,6 +41,7 @@ def read_alike(body: bytes, begin: int, at: int, stop: int, end: int, documents:
     layout = Struct(f"{len(lead)}s{body[at + 1]}s{len(middle)}s{size - head - tail}x{tail}s")
     known = (lead, middle, behind)
     unpack, size, start, at = layout.unpack_from, layout.size, array + head - begin, stop
+    source = memoryview(body) if stay(body, size - start - tail) else body
     while at + size <= end:
         its_lead, id, its_middle, its_behind = unpack(body, at)
         if (its_lead, its_middle, its_behind) != known:
@@ -50,7 +51,7 @@ def read_alike(body: bytes, begin: int, at: int, stop: int, end: int, documents:
             document.id = id.decode()
         except UnicodeDecodeError:
             break
-        document._embedding = NdArray(DenseNdArray(numbers(body, at + start, at + size - tail), shape.copy(), dtype))
+        document._embedding = NdArray(DenseNdArray(source[at + start : at + size - tail], shape.copy(), dtype))
         documents.append(document)
         at += size
     return at

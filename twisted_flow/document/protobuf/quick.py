@@ -14,7 +14,7 @@ from .descriptor import message
 from .read import DocumentProto, blank, read_dense, read_messages, read_struct, whole
 from .wire import Unusual, key_of, long_size, tags_of
 
-__all__ = ["ODD", "frame_of_size", "numbers", "read_document", "read_parameters"]
+__all__ = ["ODD", "frame_of_size", "read_document", "read_parameters", "stay"]
 
 ODD = (Unusual, IndexError, UnicodeDecodeError, error)
 """What is raised over bytes that are left to protobuf's reader."""
@@ -113,21 +113,19 @@ def _array(body: bytes, at: int, end: int) -> NdArray:
     if body[at:start] != before or body[stop:end] != behind:
         before, start, behind, stop, shape, dtype = _frame(body, at, end)
         start, stop = at + start, end - stop
-    return NdArray(DenseNdArray(numbers(body, start, stop), shape.copy(), dtype))
+    source = memoryview(body) if stay(body, stop - start) else body
+    return NdArray(DenseNdArray(source[start:stop], shape.copy(), dtype))
 
 
 _LARGE, _SHARE = 1 << 16, 4
 
 
-def numbers(body: bytes, start: int, stop: int) -> bytes | memoryview:
-    """The numbers of an array in *body*, from *start* to *stop*.
+def stay(body: bytes, size: int) -> bool:
+    """Whether the *size* bytes of an array stay in *body* until somebody looks at the array, and are not copied.
 
-    Those of large ones stay there until somebody looks at the array; but nobody who keeps a document shall keep many
-    times its size alive: so an array has to be a quarter of its message.
+    Nobody who keeps a document shall keep many times its size alive: so an array has to be a quarter of its message.
     """
-    if stop - start >= _LARGE and (stop - start) * _SHARE >= len(body):
-        return memoryview(body)[start:stop]
-    return body[start:stop]
+    return size >= _LARGE and size * _SHARE >= len(body)
 
 
 def frame_of_size(size: int) -> _Frame | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -9,7 +10,18 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from .descriptor import message
 
-__all__ = ["Unusual", "double", "field", "key_of", "long_size", "number_field", "tags_of", "text_field", "varint"]
+__all__ = [
+    "Unusual",
+    "double",
+    "field",
+    "key_of",
+    "long_size",
+    "number_field",
+    "size_of",
+    "tags_of",
+    "text_field",
+    "varint",
+]
 
 _ONE_BYTE = [bytes([number]) for number in range(128)]
 _VARINT, _EIGHT_BYTES, _DELIMITED, _FOUR_BYTES = 0, 1, 2, 5  # wire types
@@ -57,10 +69,14 @@ def varint(number: int) -> bytes:
     return bytes(digits)
 
 
+size_of = lru_cache(maxsize=1024)(varint)
+"""A size: those of a message's parts are the same ones again and again."""
+
+
 def field(tag: bytes, payload: bytes) -> bytes:
     """A field of bytes, or of a message that is encoded already."""
     size = len(payload)
-    return tag + (_ONE_BYTE[size] if size < 128 else varint(size)) + payload
+    return tag + (_ONE_BYTE[size] if size < 128 else size_of(size)) + payload
 
 
 def text_field(tag: bytes, text: str) -> bytes:
@@ -71,7 +87,7 @@ def text_field(tag: bytes, text: str) -> bytes:
     """
     payload = _encode(text)
     size = len(payload)
-    return tag + (_ONE_BYTE[size] if size < 128 else varint(size)) + payload
+    return tag + (_ONE_BYTE[size] if size < 128 else size_of(size)) + payload
 
 
 def number_field(tag: bytes, number: Any) -> bytes:

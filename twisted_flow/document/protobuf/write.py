@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import copysign, inf
 from struct import Struct, error
@@ -13,7 +13,7 @@ from msgspec import UNSET
 from ..document import Document, Graph
 from ..fields import NamedScore
 from ..ndarray import DenseNdArray, NdArray, SparseNdArray
-from .wire import double, field, number_field, tags_of, text_field, uint32, varint
+from .wire import double, field, number_field, size_of, tags_of, text_field, uint32, varint
 
 __all__ = ["write_document", "write_documents", "write_struct"]
 
@@ -26,6 +26,7 @@ _GRAPH, _SCORE = tags_of("jina.GraphProto"), tags_of("jina.NamedScoreProto")
 _VALUE = tags_of("google.protobuf.Value")
 _ENTRIES, _KEY, _ENTRY_VALUE = (varint(number << 3 | 2) for number in (1, 1, 2))  # as of any map
 _float = Struct("<f").pack
+_SHORT = 64  # characters of a name: what is kept is bounded
 
 
 def write_document(document: Document) -> bytes:
@@ -34,20 +35,69 @@ def write_document(document: Document) -> bytes:
     :raises TypeError: if there is something in it that cannot travel.
     :raises ValueError: if a number does not fit its field, or a text cannot be UTF-8.
     """
-    return b"".join(_parts(document))
+    return b"".join(_parts(document)[0])
 
 
-def _parts(document: Document) -> list[Any]:
-    """The fields of *document*, which joined are its message."""
+def write_documents(tag: bytes, documents: Iterable[Document]) -> tuple[list[Any], int]:
+    """*documents* as a repeated field: its parts, for who joins them with others, and their size in bytes.
+    See `write_document`.
+    """
+    out: list[Any] = []
+    total = 0
+    for document in documents:
+        parts, size = _parts(document)
+        head = tag + size_of(size)
+        out.append(head)
+        out += parts  # not joined here: that would copy large arrays once more
+        total += len(head) + size
+    return out, total
+
+
+def _parts(document: Document) -> tuple[Sequence[Any], int]:
+    """The fields of *document*, which joined are its message; and the size of that."""
+    if (  # there is more than most documents have
+        document._chunks
+        or document._matches
+        or document._buffer is not UNSET
+        or document._blob is not UNSET
+        or document._uri is not UNSET
+        or document._graph is not UNSET
+        or document.weight
+        or document.granularity
+        or document.adjacency
+        or document.parent_id
+        or document.location
+        or document.offset
+        or document.modality
+        or document._scores
+        or document._evaluations
+    ):
+        parts = _all_parts(document)
+        return parts, sum(map(len, parts))
+    head = text_field(_ID, document.id)
+    if document.mime_type:
+        head += text_field(_MIME_TYPE, document.mime_type)
+    if document.tags:
+        head += field(_TAGS, write_struct(document.tags))
+    if document._text is not UNSET:
+        head += text_field(_TEXT, document._text)
+    if document._embedding is None:
+        return (head,), len(head)
+    array, size = _array(_EMBEDDING, document._embedding)
+    return (head, *array), len(head) + size
+
+
+def _all_parts(document: Document) -> list[Any]:
+    """The same for any document: all fields that there are, in the order of their numbers."""
     out: list[Any] = [text_field(_ID, document.id)]
     if document._buffer is not UNSET:
         out.append(field(_DOCUMENT["buffer"], _bytes(document._buffer)))
     if document._chunks:
-        out += write_documents(_DOCUMENT["chunks"], document._chunks)
+        out += write_documents(_DOCUMENT["chunks"], document._chunks)[0]
     if document.weight:
         out.append(_DOCUMENT["weight"] + _float32(document.weight))
     if document._matches:
-        out += write_documents(_DOCUMENT["matches"], document._matches)
+        out += write_documents(_DOCUMENT["matches"], document._matches)[0]
     if document._uri is not UNSET:
         out.append(text_field(_DOCUMENT["uri"], document._uri))
     if document.mime_type:
@@ -55,7 +105,7 @@ def _parts(document: Document) -> list[Any]:
     if document.tags:
         out.append(field(_TAGS, write_struct(document.tags)))
     if document._blob is not UNSET:
-        out += _array(_DOCUMENT["blob"], document._blob)
+        out += _array(_DOCUMENT["blob"], document._blob)[0]
     if document._text is not UNSET:
         out.append(text_field(_TEXT, document._text))
     if document.granularity:
@@ -67,7 +117,7 @@ def _parts(document: Document) -> list[Any]:
     if document.offset:
         out.append(number_field(_DOCUMENT["offset"], document.offset))
     if document._embedding is not None:
-        out += _array(_EMBEDDING, document._embedding)
+        out += _array(_EMBEDDING, document._embedding)[0]
     if document.modality:
         out.append(text_field(_DOCUMENT["modality"], document.modality))
     if document.adjacency:
@@ -78,16 +128,6 @@ def _parts(document: Document) -> list[Any]:
         out.append(_scores(_DOCUMENT["scores"], document._scores))
     if document._evaluations:
         out.append(_scores(_DOCUMENT["evaluations"], document._evaluations))
-    return out
-
-
-def write_documents(tag: bytes, documents: Iterable[Document]) -> list[bytes]:
-    """*documents* as a repeated field: its parts, for who joins them with others. See `write_document`."""
-    out: list[bytes] = []
-    for document in documents:
-        parts = _parts(document)
-        out += tag, varint(sum(map(len, parts)))
-        out += parts  # not joined here: that would copy large arrays once more
     return out
 
 
@@ -112,26 +152,30 @@ def _uint32s(numbers: Iterable[int]) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _frame(tag: bytes, size: int, dtype: str, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
-    """What stands before and behind the *size* bytes of a plain dense array that is the field *tag*."""
+def _frame(tag: bytes, size: int, dtype: str, shape: tuple[int, ...]) -> tuple[bytes, bytes, int]:
+    """What stands before and behind the *size* bytes of a plain dense array that is the field *tag*, and the size of
+    all.
+    """
     behind = (field(_DENSE["shape"], _uint32s(shape)) if shape else b"") + (
         text_field(_DENSE["dtype"], dtype) if dtype else b""
     )
     before = _DENSE["buffer"] + varint(size) if size else b""
     before = _NDARRAY["dense"] + varint(len(before) + size + len(behind)) + before
-    return tag + varint(len(before) + size + len(behind)) + before, behind
+    before = tag + varint(len(before) + size + len(behind)) + before
+    return before, behind, len(before) + size + len(behind)
 
 
-def _array(tag: bytes, array: Any) -> tuple[Any, ...]:
-    """*array* as a field: its parts, the numbers uncopied."""
+def _array(tag: bytes, array: Any) -> tuple[tuple[Any, ...], int]:
+    """*array* as a field: its parts, the numbers uncopied, and their size."""
     dense = array.dense
     if dense is UNSET or dense.quantization or dense.original_dtype:
-        return (field(tag, _any_array(array)),)
+        whole = field(tag, _any_array(array))
+        return (whole,), len(whole)
     buffer = dense.buffer
     if type(buffer) is memoryview:
         buffer = _flat(buffer)
-    before, behind = _frame(tag, len(buffer), dense.dtype, tuple(dense.shape))
-    return before, buffer, behind
+    before, behind, size = _frame(tag, len(buffer), dense.dtype, tuple(dense.shape))
+    return (before, buffer, behind), size
 
 
 def _flat(view: memoryview) -> memoryview | bytes:
@@ -205,8 +249,7 @@ def write_struct(values: dict[str, Any]) -> bytes:
     """
     out = []
     for name, value in values.items():
-        kind = type(value)
-        if (kind is float or kind is int) and len(name) < 64:
+        if (type(value) is float or type(value) is int) and len(name) < _SHORT:
             out.append(_before_number(name) + double(float(value)))
         else:
             out.append(field(_ENTRIES, text_field(_KEY, name) + field(_ENTRY_VALUE, _value(value))))
