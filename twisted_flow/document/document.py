@@ -127,11 +127,13 @@ class Document(
     @property
     def text(self) -> str | None:
         """The content as text, if that is what it is."""
-        return None if self._text is UNSET else self._text
+        text = self._text
+        return None if text is UNSET else text
 
     @text.setter
     def text(self, value: str | None) -> None:
-        self._buffer = self._blob = self._uri = self._graph = UNSET
+        if self._text is UNSET:  # else the others are not set
+            self._buffer = self._blob = self._uri = self._graph = UNSET
         self._text = UNSET if value is None else value
         if value is not None and not self.mime_type:
             self.mime_type = "text/plain"
