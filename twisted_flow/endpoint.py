@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -79,6 +80,17 @@ class LoopTransport:
         pending, self._pending, self._size = self._pending, [], 0
         if pending and not self.inner.is_closing():
             self.inner.write(pending[0] if len(pending) == 1 else b"".join(pending))
+
+    def unread(self) -> int:
+        """How many bytes have been written that the peer has not taken yet, as far as the system can tell."""
+        ours: int = self._size + self.inner.get_write_buffer_size()
+        try:
+            from fcntl import ioctl  # not on Windows
+            from termios import TIOCOUTQ
+
+            return ours + int.from_bytes(ioctl(self._socket().fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
+        except (ImportError, OSError, ValueError):  # the system does not say, or it is closed
+            return ours
 
     def loseConnection(self, reason: Any = None) -> None:
         """Close when all is written: at once, unless a producer that was paused has more to say."""

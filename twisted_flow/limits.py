@@ -30,7 +30,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     header_timeout: Annotated[Seconds, "seconds for the head of a request to come in whole"] = 10
     body_timeout: Annotated[Seconds, "seconds in which some of a request's body must come"] = 30
     idle_timeout: Annotated[Seconds, "seconds that a connection may stay open with nothing asked"] = 75
-    write_timeout: Annotated[Seconds, "seconds that a client may leave its answer unread"] = 60
+    write_timeout: Annotated[Seconds, "seconds that a client may read nothing of its answer"] = 60
     max_in_flight: Annotated[Count, "requests in flight on a WebSocket or a gRPC stream; then reading stops"] = 128
     health_interval: Annotated[Seconds, "seconds between two questions to the executors how they do"] = 10
     ping_interval: Annotated[Pings, "seconds between pings on a WebSocket"] = 20

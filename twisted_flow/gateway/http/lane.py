@@ -22,6 +22,7 @@ from .connections import Connections, linger
 from .head import Refused, unfinished
 from .plain import Heads
 from .problem import problem
+from .unread import Unread
 from .wire import answer_bytes
 
 __all__ = ["Lane"]
@@ -55,6 +56,7 @@ class Lane(Protocol):
         """How many bytes of an unfinished head are known to be well formed."""
         self.since = 0
         """The second in which what the connection now waits for began."""
+        self.unread = Unread()
         self.full = self.held = self.draining = self.ended = False
         self._advancing = False
 
@@ -193,10 +195,9 @@ class Lane(Protocol):
     def sweep(self, second: int) -> None:
         """Once a second: end what has waited too long for its client."""
         waited = second - self.since
-        if self.full:
-            if waited > self.limits.write_timeout:
-                self.transport.abortConnection()  # type: ignore[union-attr]
-        elif self.due:
+        if self.unread.seconds(self.transport, second, self.full) > self.limits.write_timeout:
+            self.transport.abortConnection()  # type: ignore[union-attr]
+        elif self.full or self.due:
             return
         elif not self.buffer:
             if waited > self.limits.idle_timeout:
@@ -209,7 +210,6 @@ class Lane(Protocol):
     def pauseProducing(self) -> None:
         """The client does not read: take no more requests, and read no more."""
         self.full = True
-        self.since = self.connections.second
         self.hold()
 
     def resumeProducing(self) -> None:

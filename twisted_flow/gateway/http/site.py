@@ -17,6 +17,7 @@ from ...limits import Limits
 from .connections import Connections, linger
 from .head import Refused, read_head, unfinished
 from .problem import problem
+from .unread import Unread
 from .wire import answer_bytes
 
 __all__ = ["FlowSite"]
@@ -69,6 +70,7 @@ class FlowChannel(HTTPChannel):
         super().__init__()
         self._lines: list[bytes] = []
         self._since = 0
+        self._unread = Unread()
         self._receiving = False
         self._successor: Any = None
 
@@ -141,7 +143,7 @@ class FlowChannel(HTTPChannel):
     def sweep(self, second: int) -> None:
         """See `Connections`: the library times idle connections; the rest is here."""
         limits, waited = self.site.limits, second - self._since
-        if self._waitingForTransport and waited > limits.write_timeout:
+        if self._unread.seconds(self.transport, second, self._waitingForTransport) > limits.write_timeout:
             self.transport.abortConnection()
         elif self._lines and waited > limits.header_timeout:
             self._refuse(Refused(RequestTimeout(f"no whole head within {limits.header_timeout:g} s")))

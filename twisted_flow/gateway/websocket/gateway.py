@@ -16,6 +16,7 @@ from ...interfaces import IDispatcher
 from ...limits import Limits
 from ..http.connections import Connections
 from ..http.problem import write_problem
+from ..http.unread import Unread
 from ..session import Session
 
 __all__ = ["Upgrade"]
@@ -45,7 +46,7 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_passing = 0  # how much of a frame is still to come that is Autobahn's
         self.flow_due: Any = None  # the call that goes on with the rest, in another turn of the loop
         self.flow_full = self.flow_held = self.flow_taking = self.flow_dead = False
-        self.flow_since = 0
+        self.flow_unread = Unread()
         self.flow_last = False  # whether the client has said that it sends no more
         self.flow_session: Session | None = None
 
@@ -200,13 +201,12 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def sweep(self, second: int) -> None:
         """See `Connections`: a client that leaves its answers unread is dropped; pings find those that are gone."""
-        if self.flow_full and second - self.flow_since > self.flow_upgrade.limits.write_timeout:
+        if self.flow_unread.seconds(self.transport, second, self.flow_full) > self.flow_upgrade.limits.write_timeout:
             self.transport.abortConnection()
 
     def pauseProducing(self) -> None:
         """The client does not read."""
         self.flow_full = True
-        self.flow_since = self.flow_connections.second
         self.flow_hold()
 
     def resumeProducing(self) -> None:
