@@ -97,6 +97,32 @@ class TestServing:
         with pytest.raises(RuntimeError, match="reactor's own thread"):
             wait_for(flow.start)
 
+    def test_fork(self) -> None:
+        """A process that was forked after the first use has no reactor, and is told so in place of hanging."""
+        code = """
+import os
+from twisted_flow import Client, Flow
+with Flow(protocol="http", host="127.0.0.1") as flow:
+    client = Client(protocol="http", port=flow.port)
+    client.post("/", "a")
+    child = os.fork()
+    if not child:
+        for use in (lambda: client.post("/", "a"), lambda: flow.post("/", "a"), lambda: Flow(protocol="http").start()):
+            try:
+                use()
+            except RuntimeError as wrong:
+                assert "after the fork" in str(wrong), wrong
+            else:
+                os._exit(1)
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert client.post("/", "a", return_results=True)[0].docs.texts == ["a"]
+    client.close()
+print("all well")
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT)
+        assert done.stdout.endswith("all well\n"), done.stderr
+
     @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
     def test_notebook(self, loop: str) -> None:
         """In cells that run in an event loop, as a notebook's do; the loop is left as it was."""
@@ -246,7 +272,10 @@ class TestMistakes:
         with pytest.raises(ConfigurationError, match="two executors are named 'a'"):
             Flow().add(uses=Count, name="a").add(uses=Count, name="a")
 
-    @pytest.mark.parametrize("wrong", [{"port": 70000}, {"port": 1, "port_expose": 2}, {"limits": Limits(max_body=0)}])
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"port": 70000}, {"port": "8080"}, {"port": 1, "port_expose": 2}, {"limits": Limits(max_body=0)}],
+    )
     def test_settings(self, wrong: dict[str, Any]) -> None:
         """So is a setting that makes no sense."""
         with pytest.raises(ConfigurationError):
@@ -259,6 +288,13 @@ class TestMistakes:
         """And a route that cannot be one."""
         with pytest.raises(ConfigurationError):
             Flow().expose_endpoint("/foo", **wrong)
+
+    def test_routes_of_the_servers_own(self) -> None:
+        """No endpoint takes the place of what clients and tools count on, unless that is switched off."""
+        for path in ("/post", "/status", "/docs", "/openapi.json"):
+            with pytest.raises(ConfigurationError, match="the server's own"):
+                Flow().expose_endpoint("/foo", path=path)
+            Flow(no_debug_endpoints=True, docs=False).expose_endpoint("/foo", path=path)
 
     def test_taken_port(self) -> None:
         """Of two flows on one port the second is told, and leaves nothing behind."""

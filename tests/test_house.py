@@ -12,7 +12,19 @@ import pytest
 from tests.support import ROOT
 
 ROOMS = [
-    ["version", "suggestion", "limits", "errors", "signals", "systemd", "ready", "frames", "memory", "contained"],
+    [
+        "version",
+        "suggestion",
+        "limits",
+        "errors",
+        "signals",
+        "systemd",
+        "ready",
+        "frames",
+        "memory",
+        "contained",
+        "logs",
+    ],
     ["telemetry"],
     ["document"],
     ["message"],

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import os
 import sys
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -19,9 +19,10 @@ from typing import Any, Generic, TypeVar, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorCore
-from twisted.logger import Logger, STDLibLogObserver, globalLogBeginner
+from twisted.logger import Logger
 
 from .contained import Ending, contained
+from .logs import log_as_python_does
 
 __all__ = [
     "Mailbox",
@@ -199,24 +200,21 @@ def when_running(function: Callable[[], Any]) -> Deferred[Any]:
     return result
 
 
-def _log_as_python_does() -> None:
-    """Hand the log to ``logging``, where a Python program looks for it, unless it goes somewhere already."""
-    if getattr(globalLogBeginner, "_temporaryObserver", None) is None:
-        return
-    shown = warnings.showwarning
-    globalLogBeginner.beginLoggingTo([STDLibLogObserver()], redirectStandardIO=False)
-    warnings.showwarning = shown  # those are the program's own
-
-
 class _Background:
     """The process's one reactor, running in a daemon thread for users who run none themselves."""
 
     lock = threading.Lock()
     thread: threading.Thread | None = None
+    forked = False
 
     @classmethod
     def ensure(cls) -> Any:
         """The running reactor."""
+        if cls.forked:
+            raise RuntimeError(
+                "this process was forked from one that had used a Client or a Flow, and has no thread to run one: "
+                "use them after the fork alone, or have multiprocessing spawn its processes"
+            )
         with cls.lock:
             install_reactor()
             from twisted.internet import reactor
@@ -224,11 +222,13 @@ class _Background:
             if not cast(Any, reactor).running:
                 if cls.thread is not None:
                     raise RuntimeError("the reactor has been stopped, and a stopped reactor cannot run again")
-                _log_as_python_does()
+                log_as_python_does()
                 ready = threading.Event()
                 cls.thread = threading.Thread(target=cls._run, args=(reactor, ready), name="reactor", daemon=True)
                 cls.thread.start()
                 ready.wait()
+                if hasattr(os, "register_at_fork"):  # not on Windows
+                    os.register_at_fork(after_in_child=partial(setattr, cls, "forked", True))
                 atexit.register(cls._end, reactor, cls.thread)
             return reactor
 

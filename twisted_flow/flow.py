@@ -79,7 +79,7 @@ class Flow(Topology):
         super().__init__(workspace)
         self.host, self.name = host, name
         self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
-        self._ports = () if port is None else (port,) if isinstance(port, int) else tuple(port)
+        self._ports = () if port is None else (port,) if isinstance(port, int | str) else tuple(port)
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._listeners = listeners(self._protocols, self._ports, self._listen)
         self._limits = checked(limits or Limits())
@@ -145,7 +145,7 @@ class Flow(Topology):
             include_in_schema=include_in_schema,
             name=name,
         )
-        check_route(route)
+        check_route(route, self._http)
         self._must_not_run()
         self._exposed.append(route)
         return self

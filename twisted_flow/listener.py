@@ -43,8 +43,8 @@ def listeners(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[s
     if not protocols:
         raise ConfigurationError("a flow is served over at least one protocol")
     for port in ports:
-        if not 0 <= port <= 65535:
-            raise ConfigurationError(f"port={port}: a port is a number from 0 to 65535")
+        if type(port) is not int or not 0 <= port <= 65535:
+            raise ConfigurationError(f"port={port!r}: a port is a number from 0 to 65535")
     if listen:
         return _described(protocols, ports, listen)
     if not ports:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from typing import Any, cast
 
@@ -16,7 +17,10 @@ from .endpoint import BACKLOG, LoopServerEndpoint
 from .errors import ConfigurationError
 from .interfaces import IPlace
 
-__all__ = ["described_place", "port_place"]
+__all__ = ["described_place", "port_place", "resolved"]
+
+
+_UNIX = re.compile(r"unix:(?:address=)?((?:\\.|[^:\\])*)")
 
 
 def port_place(host: str, port: int, *, listen: bool = True) -> IPlace:
@@ -25,11 +29,8 @@ def port_place(host: str, port: int, *, listen: bool = True) -> IPlace:
     :param listen: whether it is to listen at once; gRPC binds the port again, beside a socket that does not.
     :raises ConfigurationError: one line, if that cannot be.
     """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
-    except (OSError, OverflowError, UnicodeError) as wrong:
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong}") from None
+    family, address = resolved(host, port)
+    bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
@@ -40,6 +41,18 @@ def port_place(host: str, port: int, *, listen: bool = True) -> IPlace:
         raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong.strerror or wrong}") from None
     bound.setblocking(False)
     return cast(IPlace, _Bound(bound))
+
+
+def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """What *host* and *port* are to the system: a family, and an address in it.
+
+    :raises ConfigurationError: one line, if there is no such host.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, OverflowError, UnicodeError) as wrong:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong}") from None
+    return found[0], found[4]
 
 
 def described_place(description: str) -> IPlace:
@@ -56,6 +69,9 @@ def described_place(description: str) -> IPlace:
         raise ConfigurationError(f"cannot listen on {description}: {why}") from None
     except Exception as wrong:  # each kind of endpoint has its own
         raise ConfigurationError(f"cannot listen on {description}: {wrong}") from None
+    unix = _UNIX.match(description)
+    if unix is not None and not os.access(folder := os.path.dirname(unix[1]) or ".", os.W_OK | os.X_OK):
+        raise ConfigurationError(f"cannot listen on {description}: {folder} is no folder that can be written to")
     if not isinstance(endpoint, AdoptedStreamServerEndpoint):
         return cast(IPlace, _Described(description))
     adopted = socket.socket(fileno=os.dup(endpoint.fileno))  # so that it can be handed over again

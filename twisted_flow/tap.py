@@ -124,14 +124,15 @@ class Options(usage.Options):
 
     def _explained(self, wrong: str) -> str:
         unknown = wrong.removeprefix("option --").removesuffix(" not recognized")
-        if unknown == wrong:
+        if not wrong.endswith(" not recognized"):
             return wrong
         return f"there is no option --{unknown}{nearest(unknown, [name.rstrip('=') for name in self.longOpt])}"
 
     def postOptions(self) -> None:
         """The last moment at which the reactor can be chosen."""
         if self["list"]:
-            _say("".join(f"{name}: {plugin.description}\n" for name, plugin in sorted(plugins().items())))
+            found = [f"{name}: {plugin.description}\n" for name, plugin in sorted(plugins().items())]
+            _say("".join(found) or "no installed package brings an executor along\n")
         install_reactor()
         try:
             self["flow"] = flow = self._flow()

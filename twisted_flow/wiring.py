@@ -17,7 +17,7 @@ from .graph.graph import ordered
 from .graph.node import Node
 from .interfaces import IDispatcher, IEngine, IGateway, IPlace
 from .listener import Listener
-from .place import described_place, port_place
+from .place import described_place, port_place, resolved
 from .policy.admission import Admission
 from .policy.deadline import Deadline
 from .service import FlowService
@@ -63,6 +63,8 @@ def checked(config: FlowConfig) -> list[str]:
     for listener in config.listeners:
         if listener.endpoint:
             described_place(listener.endpoint).close()
+        else:
+            resolved(config.host, listener.port)
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
     return [*lines, f"{config.name} can be served over {served}"]
 

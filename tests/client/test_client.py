@@ -223,8 +223,23 @@ class TestConnecting:
         """``host`` may be a URL."""
         client = Client(host="http://flow.invalid:1234")
         assert (client.protocol, client.host, client.port) == ("http", "flow.invalid", 1234)
+        assert Client(host="flow.invalid:1234").host == "flow.invalid"
+        assert Client(host="flow.invalid:1234").port == 1234
+        assert Client(host="::1", port=5).host == "::1"
 
-    @pytest.mark.parametrize("wrong", [{"protocol": "grcp", "port": 1}, {}, {"port": 70000}, {"host": "ftp://a:1"}])
+    def test_callbacks_that_nobody_would_await(self) -> None:
+        """An ``async def`` is no callback, and that is said before anything is sent."""
+
+        async def done(response: Any) -> None:
+            pass
+
+        for name in ("on_done", "on_error", "on_always"):
+            with pytest.raises(TypeError, match=f"{name} is an async def"):
+                Client(port=1).post("/", "a", **{name: done})
+
+    @pytest.mark.parametrize(
+        "wrong", [{"protocol": "grcp", "port": 1}, {}, {"port": 70000}, {"port": "x"}, {"host": "ftp://a:1"}]
+    )
     def test_mistakes(self, wrong: dict[str, Any]) -> None:
         """What names no server is told in one line."""
         with pytest.raises(ConfigurationError):

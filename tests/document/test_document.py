@@ -10,7 +10,26 @@ import pytest
 
 from twisted_flow import Document
 from twisted_flow.document import Graph, NamedScore, SparseArray
+from twisted_flow.document.ndarray import NdArray
 from twisted_flow.errors import ValidationError
+
+
+class TestShown:
+    def test_what_it_says(self) -> None:
+        """By the names that users know, and no longer than a screen."""
+        document = Document(id="a", text="x" * 1000, embedding=np.zeros(3, "<f4"), tags={"n": 1})
+        document.chunks = [Document("b"), Document("c")]
+        assert repr(document) == (
+            f"Document(id='a', text='{'x' * 37}...{'x' * 38}', chunks=<2 documents>, mime_type='text/plain', "
+            "tags={'n': 1}, embedding=<array <f4 (3,)>)"
+        )
+        assert repr(Document(id="a")) == "Document(id='a')"
+
+    def test_arrays(self) -> None:
+        """Sparse ones, and those that are none."""
+        sparse = SparseArray(np.array([[0, 1]]), np.array([1.0]), (2, 2))
+        assert repr(Document(id="a", blob=sparse)) == "Document(id='a', blob=<sparse array <f8 (2, 2)>)"
+        assert repr(Document(id="a", blob=NdArray())) == "Document(id='a', blob=<no array>)"
 
 
 class TestContent:

@@ -449,6 +449,10 @@ class TestListen:
             (["--listen=carrier:pigeon"], "cannot listen on carrier:pigeon: Unknown endpoint type: 'carrier'"),
             (["--listen=unix:x", "--protocol=grpc"], "gRPC listens on a port of its own"),
             (["--listen=unix:x", "--port=12345"], "on a port or at an endpoint"),
+            (["--listen=unix:/nowhere/x"], "/nowhere is no folder that can be written to"),
+            (["--listen=unix:/nowhere/x:mode=600", "--check"], "/nowhere is no folder that can be written to"),
+            (["--host=nowhere.invalid", "--check"], "cannot listen on nowhere.invalid:0"),
+            (["--uses"], "option --uses requires argument"),
         ],
     )
     def test_mistakes(self, folder: pathlib.Path, options: list[str], said: str) -> None:

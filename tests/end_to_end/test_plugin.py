@@ -39,6 +39,8 @@ def flow(environment: dict[str, str], *options: str) -> subprocess.CompletedProc
 def test_list(installed: dict[str, str]) -> None:
     """``--list`` tells what is there."""
     assert flow(installed, "--list").stdout == "reverse: turns texts around\n"
+    without = {**installed, "PYTHONPATH": ""}
+    assert flow(without, "--list").stdout == "no installed package brings an executor along\n"
 
 
 def test_uses(installed: dict[str, str], tmp_path: pathlib.Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ class Client:
     """Calls a flow: ``Client(port=12345).post('/search', Document(text='hello'), return_results=True)``.
 
     :param protocol: 'grpc', 'http' or 'websocket'.
-    :param host: of the server; 'http://host:port' names protocol and port too.
+    :param host: of the server; 'host:port' names the port too, 'http://host:port' the protocol as well.
     :param port: of the server.
     :param port_expose: the same as *port*, by its older name.
     :param asyncio: whether `post` is an asynchronous iterator (``async for response in client.post(...)``).
@@ -61,12 +62,15 @@ class Client:
             if parts.scheme not in _SCHEMES:
                 raise ConfigurationError(f"host={host!r}: the schemes are {', '.join(_SCHEMES)}")
             protocol, host, port = _SCHEMES[parts.scheme], parts.hostname or "localhost", parts.port or port
+        elif host.count(":") == 1 and host.rpartition(":")[2].isdecimal():
+            host, _, named = host.partition(":")
+            port = int(named)
         if protocol not in CHANNELS:
             near = nearest(protocol, CHANNELS)
             raise ConfigurationError(f"protocol={protocol!r}: the protocols are {', '.join(CHANNELS)}{near}")
         number = port if port is not None else port_expose
-        if number is None or not 0 < number <= 65535:
-            raise ConfigurationError(f"port={number}: the server's port is needed, a number from 1 to 65535")
+        if type(number) is not int or not 0 < number <= 65535:
+            raise ConfigurationError(f"port={number!r}: the server's port is needed, a number from 1 to 65535")
         self.protocol, self.host, self.port = protocol, host, number
         self.asyncio, self.window = asyncio, window
         self._channel: IChannel | None = None
@@ -109,6 +113,9 @@ class Client:
             raise TypeError(f"parameters={parameters!r}: they are a dict")
         if request_size < 1:
             raise ValueError(f"request_size={request_size}: at least one document is in a request")
+        for name, callback in (("on_done", on_done), ("on_error", on_error), ("on_always", on_always)):
+            if iscoroutinefunction(callback):
+                raise TypeError(f"{name} is an async def, which nobody would await: callbacks are plain functions")
         asking = Asking(Header(on, target_peapod), parameters or {}, request_size, timeout)
         told = _Told(on_done, on_error, on_always, continue_on_error, Progress() if show_progress else None)
         if self.asyncio:

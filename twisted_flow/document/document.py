@@ -17,6 +17,7 @@ from .fields import CONTENTS, Blob, Content, NamedScore, Relatives, Scores
 from .identity import new_id
 from .late import protobuf
 from .ndarray import NdArray, SparseNdArray, from_wire, to_wire
+from .shown import shown
 
 __all__ = ["Document", "Graph"]
 
@@ -192,6 +193,10 @@ class Document(
         return self is other or plain.to_builtins(self) == plain.to_builtins(other)
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """What it says, for who prints it: long texts are cut short, arrays told by dtype and shape."""
+        return shown(self)
 
     def __copy__(self) -> Document:
         """A document with the very same objects in its fields, but for its lists of chunks and matches."""

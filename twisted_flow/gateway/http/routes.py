@@ -50,8 +50,8 @@ def origins(named: str | Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def check_route(route: Route) -> None:
-    """Hold *route*, which a user described, against what a route may be.
+def check_route(route: Route, settings: HTTPSettings) -> None:
+    """Hold *route*, which a user described, against what a route may be beside those that *settings* ask for.
 
     :raises ConfigurationError: one line, where it cannot be.
     """
@@ -59,6 +59,10 @@ def check_route(route: Route) -> None:
         raise ConfigurationError(f"path={route.path!r}: a path begins with a slash, and has no ?, #, <, > or space")
     if not 200 <= route.status_code <= 299:
         raise ConfigurationError(f"status_code={route.status_code}: that of a success is 200 to 299")
+    taken = {"/post", "/status"} if settings.debug_endpoints else set()
+    taken |= {"/docs", "/redoc", "/openapi.json"} if settings.docs else set()
+    if route.path in taken:
+        raise ConfigurationError(f"path={route.path!r}: the server's own; give the endpoint another")
     if not route.methods or not set(route.methods) <= {"GET", "POST", "PUT", "PATCH", "DELETE"}:
         raise ConfigurationError(f"methods={list(route.methods)}: of GET, POST, PUT, PATCH and DELETE at least one")
 
