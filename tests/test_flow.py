@@ -324,6 +324,17 @@ class TestService:
         """A flow adapts to `IService`."""
         verifyObject(IService, IService(Flow(protocol="http", host="127.0.0.1")))
 
+    @pytest.mark.parametrize("protocol", ["http", "websocket", "grpc"])
+    def test_service_that_starts_again(self, protocol: str) -> None:
+        """On the same port, with executors that are made anew."""
+        service: Any = IService(Flow(protocol=protocol, host="127.0.0.1").add(uses=Count))
+        for _ in range(3):
+            wait_for(service.start)
+            client = Client(protocol=protocol, port=service.ports[0])
+            assert client.post("/count", "a", return_results=True)[0].docs[0].tags["count"] == 1
+            client.close()
+            wait_for(service.stop)
+
     @pytest.mark.parametrize("reactor", [[], ["--reactor=epoll"]], ids=["ours", "epoll"])
     def test_tac(self, tmp_path: pathlib.Path, reactor: list[str]) -> None:
         """In a ``.tac`` it serves beside whatever else is there."""

@@ -59,7 +59,7 @@ class FlowService(Service):
         self.gateways: list[IGateway] = []
         self._running: list[IEngine] = []
         self._one_at_a_time = DeferredLock()
-        self._stopping = False
+        self._stopping = self._left = False
         self._checking = LoopingCall(self._check)
 
     @property
@@ -89,6 +89,8 @@ class FlowService(Service):
         return when_running(lambda: self._one_at_a_time.run(lambda: ensureDeferred(self._start())))
 
     async def _start(self) -> None:
+        if self._left:
+            self.places, self._left = self.find_places(self.listeners), False
         try:
             for engine in self.engines:
                 self._go_on()
@@ -190,6 +192,7 @@ class FlowService(Service):
                 log.debug("executor {name}: {stacks}", name=engine.name, stacks="".join(format_exception(wrong)))
         for each in self.places:
             each.close()
+        self._left = True
 
     def _in_time(self, stopping: Deferred[None]) -> Deferred[None]:
         """*stopping*, but not for ever: a method may run on though nobody waits for it any more."""

@@ -40,11 +40,11 @@ def make_service(config: FlowConfig) -> FlowService:
     nodes = [
         Node(name, engine.endpoints, Admission(engine, config.limits.max_queue)) for name, engine in engines.items()
     ]
-    flow = FlowDispatcher(nodes, graph)
 
     def gateway(listener: Listener, place: IPlace) -> IGateway:
         from twisted.internet import reactor  # chosen by now
 
+        flow = FlowDispatcher(nodes, graph)  # whose ways lead to executors that are open by now
         return _gateway(config, listener, Deadline(flow, config.limits.timeout, reactor), place, list(engines.values()))
 
     return FlowService(config, list(engines.values()), partial(_places, config.host), gateway)

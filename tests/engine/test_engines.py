@@ -100,6 +100,16 @@ class Many(Executor):
         yield Document()
         raise KeyboardInterrupt
 
+    @requests(on="/exit_in_what_it_returns")
+    async def exit_in_what_it_returns(self) -> Iterator[Document]:
+        await asyncio.sleep(0)
+
+        def documents() -> Iterator[Document]:
+            yield Document()
+            raise SystemExit(3)
+
+        return documents()
+
     @requests(on="/reject")
     def reject(self) -> None:
         raise Reject("NotFound", "not here")
@@ -166,7 +176,7 @@ class TestContract:
 
     def test_system_exit(self, engine: IEngine) -> None:
         """A method that exits is the executor's error; the engine lives on."""
-        for endpoint in ("/exit", "/exit_later", "/exit_generator"):
+        for endpoint in ("/exit", "/exit_later", "/exit_generator", "/exit_in_what_it_returns"):
             with pytest.raises(ExecutorError, match="raised (SystemExit|KeyboardInterrupt)"):
                 ask(engine, endpoint)
         assert ask(engine, "/plain", "a") == ["A"]

@@ -70,9 +70,14 @@ class Marks(Executor):
 
     @requests(on="/variable")
     async def variable(self, docs: DocumentArray) -> None:
-        if self.mark == "a":
-            docs[0].text = VARIABLE.get()
+        docs[0].text = f"{docs[0].text}{self.mark} {VARIABLE.get()} "
+        if self.mark != "c":
             VARIABLE.set("stale")
+
+    @requests(on="/principal")
+    async def principal(self, docs: DocumentArray, context: Any) -> None:
+        docs[0].text = f"{docs[0].text}{self.mark} {context.principal} "
+        context.principal = self.mark
 
 
 class Waits(Marks):
@@ -83,10 +88,21 @@ class Waits(Marks):
         await asyncio.sleep(0)
         await super().change(docs, **kwargs)
 
+    async def told_late(self, docs: DocumentArray, **kwargs: Any) -> None:
+        await asyncio.sleep(0)
+
     @requests(on="/return")
     async def replace(self, docs: DocumentArray) -> list[Document]:
         await asyncio.sleep(0)
         return await super().replace(docs)
+
+
+class Reloaded(Marks):
+    """Is given other code while it runs."""
+
+    @requests(on="/change")
+    async def change(self, docs: DocumentArray, **kwargs: Any) -> None:
+        pass
 
 
 KINDS = {"in one go": (Marks, Marks, Marks), "mixed": (Marks, Waits, Marks), "waiting": (Waits, Waits, Waits)}
@@ -170,8 +186,54 @@ def test_told(chain: Chain) -> None:
 
 
 def test_fresh_context(chain: Chain) -> None:
-    """Nothing of one request shows in the next."""
-    assert [chain.ask("/variable", "").docs[0].text for _ in range(3)] == ["fresh"] * 3
+    """Nothing of one request, or of one executor, shows in another."""
+    for _ in range(3):
+        response = chain.ask("/variable", "")
+        assert response.docs[0].text == "a fresh b fresh c fresh "
+        assert [route.pod for route in response.routes] == ["a", "b", "c"]
+        assert chain.ask("/principal", "").docs[0].text == "a None b None c None "
+
+
+class Swapped(Marks):
+    """Has in the end another method than its class has."""
+
+    def __init__(self, mark: str = "") -> None:
+        super().__init__(mark)
+
+        async def waits(docs: DocumentArray, **kwargs: Any) -> None:
+            await asyncio.sleep(0)
+            for document in docs:
+                document.text = (document.text or "") + mark
+
+        def plain(docs: DocumentArray) -> list[Document]:
+            return [Document(text=(document.text or "") + mark) for document in docs]
+
+        self.change = waits  # type: ignore[method-assign]
+        self.replace = plain  # type: ignore[method-assign, assignment]
+
+
+def test_methods_of_the_object() -> None:
+    """What its constructor put in the place of a method is called as what it is."""
+    chain = Chain((Marks, Swapped, Marks), "inline")
+    for each in chain.engines:
+        wait_for(each.start)
+    assert chain.ask("/change", "x").docs.texts == ["xabc"]
+    assert chain.ask("/return", "x").docs.texts == ["xabc"]
+
+
+def test_code_that_is_swapped() -> None:
+    """As reloading in a notebook does: the executor that waits after all is named."""
+    chain = Chain((Marks, Reloaded, Marks), "inline")
+    for each in chain.engines:
+        wait_for(each.start)
+    before = Reloaded.change.__code__
+    Reloaded.change.__code__ = Waits.told_late.__code__
+    try:
+        with pytest.raises(ExecutorError, match="executor 'b' raised RuntimeError"):
+            chain.ask("/change", "x")
+    finally:
+        Reloaded.change.__code__ = before
+    assert chain.ask("/change", "x").docs.texts == ["xac"]
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))

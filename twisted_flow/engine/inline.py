@@ -94,7 +94,9 @@ def never_waiting(engine: IEngine, calls: Mapping[str, Call], endpoint: str) -> 
     if not calls:
         raise Unavailable(f"executor {engine.name!r} is {engine.health}")
     call: Call = find(calls, endpoint)
-    return call
+    if "context" not in described.wants:
+        return call
+    return lambda request, _: call(request, Context(request.request_id, request.deadline))
 
 
 def waited_for(hook: Callable[[], Any]) -> Any:
@@ -132,7 +134,7 @@ def run_on_loop(name: str, call: Call, request: Request, waits: bool) -> MaybeDe
 def _returned(result: Any, request: Request, name: str) -> Response:
     try:
         return response_to(request, list(result) if isgenerator(result) else result)
-    except Exception as wrong:
+    except BaseException as wrong:
         error = error_of(wrong, name)
     raise error
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
-__all__ = ["at_once"]
+__all__ = ["at_once", "at_once_in"]
 
 _Step = Callable[[Any], Any]
 
@@ -42,7 +42,16 @@ def at_once(coroutine: Any) -> Any:
 
     :raises RuntimeError: if it waits after all.
     """
-    stepper = _idle.pop() if _idle else _Stepper()  # a coroutine may lead to another before it is done
+    return _run(_idle.pop() if _idle else _Stepper(), coroutine)  # it may lead to another before it is done
+
+
+def at_once_in(function: Callable[[contextvars.Context], Any]) -> Any:
+    """What the coroutine returns that *function* makes, told the context that it will run in. See `at_once`."""
+    stepper = _idle.pop() if _idle else _Stepper()
+    return _run(stepper, function(stepper.context))
+
+
+def _run(stepper: _Stepper, coroutine: Any) -> Any:
     returned = stepper.step(coroutine)
     if coroutine.cr_frame is not None:
         raise RuntimeError("waits, though its code has no await")

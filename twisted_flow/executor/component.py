@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from msgspec.structs import replace
 from zope.interface import implementer
 
 from ..errors import ConfigurationError
@@ -59,7 +60,10 @@ def _hook(executor: Any, name: str) -> Any:
     return getattr(executor, name, lambda: None)()
 
 
-def _bound(executor: Any, endpoints: Mapping[str, Endpoint]) -> Calls:
+def _bound(executor: Any, endpoints: dict[str, Endpoint]) -> Calls:
+    for name, endpoint in endpoints.items():
+        if endpoint.method in getattr(executor, "__dict__", ()):  # the object's own, not the one that was described
+            endpoints[name] = replace(endpoint, waits=True)
     return {name: caller(getattr(executor, endpoint.method), endpoint) for name, endpoint in endpoints.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -9,7 +10,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from ..document import Document
-from ..executor.at_once import at_once
+from ..executor.at_once import at_once_in
 from ..executor.call import Call, Context, documents_of, error_of
 from ..message import Request, Response, Route
 from ..ready import MaybeDeferred
@@ -29,15 +30,30 @@ def chain_of(nodes: Sequence[Node], endpoint: str) -> Visit:
     return partial(_in_one_go, calls) if len(calls) == len(nodes) else partial(_one_by_one, nodes)
 
 
-def _in_one_go(calls: Sequence[tuple[str, str, Call]], asked: Request) -> Response:
+_Calls = Sequence[tuple[str, str, Call]]
+
+
+def _in_one_go(calls: _Calls, asked: Request) -> Response:
     """Where none of them ever waits: to start and to end a coroutine for each takes longer than most of them run."""
-    response: Response = at_once(_all(calls, asked))
-    return response
+    routes: list[Route] = []
+    try:
+        request = at_once_in(partial(_run, calls, asked, routes))
+        while len(routes) < len(calls):  # context variables were set: the others get a context without them
+            request = at_once_in(partial(_run, calls[len(routes) :], request, routes))
+    except RuntimeError as wrong:  # of those that do wait after all, whose code is not what it was
+        error = error_of(wrong, calls[len(routes)][0])
+    else:
+        return Response(asked, request.docs, request.groundtruths, routes)
+    raise error
 
 
-async def _all(calls: Sequence[tuple[str, str, Call]], asked: Request) -> Response:
-    request, routes, started = asked, [], _now(_UTC)
-    context = Context(asked.request_id, asked.deadline)
+async def _run(calls: _Calls, request: Request, routes: list[Route], variables: contextvars.Context) -> Request:
+    """Have *calls* answer one after another, until there are no more, or *variables* are set; routes tell how far.
+
+    :return: what the last of them made, as a request to the next one.
+    """
+    started = _now(_UTC)
+    context = Context(request.request_id, request.deadline)
     for name, node_id, call in calls:
         try:
             result = await call(request, context)
@@ -47,14 +63,18 @@ async def _all(calls: Sequence[tuple[str, str, Call]], asked: Request) -> Respon
                         documents_of(request, result)  # which says what is wrong
             elif (docs := documents_of(request, result)) is not request.docs:
                 request = replace(request, docs=docs)
+        except GeneratorExit:  # it has waited, and is not waited for
+            raise
         except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
             error = error_of(wrong, name)
             break
         ended = _now(_UTC)
         routes.append(Route(name, node_id, started, ended))
+        if variables:
+            return request
         started = ended
     else:
-        return Response(asked, request.docs, request.groundtruths, routes)
+        return request
     raise error
 
 

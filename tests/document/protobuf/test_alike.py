@@ -13,6 +13,7 @@ from tests.codec.test_envelope import by_hand, by_protobuf
 from tests.document.protobuf.test_quick import PLAIN
 from tests.support import request
 from twisted_flow import Document
+from twisted_flow.codec.envelope import RequestProto
 from twisted_flow.codec.protobuf import decode_request, encode_request
 from twisted_flow.document.ndarray import DenseNdArray, NdArray
 from twisted_flow.errors import ValidationError
@@ -84,3 +85,18 @@ def test_wrong_arrays() -> None:
     with pytest.raises(ValidationError) as wrong:
         decode_request(encode_request(request(*right, *wrong_ones)), None, 32)
     assert wrong.value.errors[0].pointer == "/data/docs/2/embedding"
+
+
+def test_the_frame_of_another_message() -> None:
+    """What is like an array that was read before, and not like the one before it, is held to the rules all the same."""
+    wrong = [Document(id=f"d{n}", embedding=NdArray(DenseNdArray(b"x" * 20, [10], "<f4"))) for n in range(3)]
+    one = RequestProto.FromString(encode_request(request(*wrong)))
+    one.data.docs[0].embedding.dense.Clear()
+    dense = one.data.docs[0].embedding.dense
+    dense.buffer, dense.dtype, dense.quantization = b"x" * 18, "<f2", 1  # of the same size in all
+    dense.shape.append(9)
+    sizes = {document.embedding.ByteSize() for document in one.data.docs}
+    assert len(sizes) == 1
+    for body in (encode_request(request(*wrong)), one.SerializeToString()):
+        with pytest.raises(ValidationError):
+            decode_request(body, None, 32)

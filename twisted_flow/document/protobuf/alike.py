@@ -37,6 +37,8 @@ def read_alike(body: bytes, begin: int, at: int, stop: int, end: int, documents:
     if frame is None or array + size != stop:
         return stop
     before, head, behind, tail, shape, dtype = frame
+    if body[array : array + head] != before or body[stop - tail : stop] != behind:  # it is another's
+        return stop
     lead, middle = body[begin : at + 2], body[id_end:array] + before
     layout = Struct(f"{len(lead)}s{body[at + 1]}s{len(middle)}s{size - head - tail}x{tail}s")
     known = (lead, middle, behind)
