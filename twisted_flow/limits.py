@@ -32,6 +32,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idle_timeout: Annotated[Seconds, "seconds that a connection may stay open with nothing asked"] = 75
     write_timeout: Annotated[Seconds, "seconds that a client may read nothing of its answer"] = 60
     max_in_flight: Annotated[Count, "requests in flight on a WebSocket or a gRPC stream; then reading stops"] = 128
+    max_in_flight_size: Annotated[
+        Bytes, "bytes that those, or their answers, may have: of large ones there are fewer"
+    ] = 64 * 2**20
     health_interval: Annotated[Seconds, "seconds between two questions to the executors how they do"] = 10
     ping_interval: Annotated[Pings, "seconds between pings on a WebSocket"] = 20
     ping_timeout: Annotated[Pings, "seconds in which a ping has to be answered"] = 20

@@ -14,6 +14,7 @@ from ..codec import json, protobuf
 from ..document.identity import new_id
 from ..errors import Unavailable
 from ..interfaces import ICodec, IDispatcher
+from ..limits import Limits
 from ..message import Request, Response
 from ..ready import MaybeDeferred
 from .failure import error_writer
@@ -32,6 +33,7 @@ class Session:
     :param encoding: 'json' or 'bytes', for all messages; None: text is JSON, and what is binary protobuf.
     :param send: sends a message: its bytes, and whether it is binary.
     :param idle: called whenever nothing is in flight any more.
+    :param limits: how many requests may be in flight.
     """
 
     def __init__(
@@ -41,10 +43,16 @@ class Session:
         encoding: str | None,
         send: Callable[[bytes, bool], None],
         idle: Callable[[], None],
+        limits: Limits,
     ) -> None:
         self.dispatcher, self.encoding, self.send, self.idle = dispatcher, encoding, send, idle
         self.in_flight = 0
+        self.room = limits.max_in_flight
+        """How many requests may be in flight, as large as messages are of late."""
         self.draining = False
+        self._limits = limits
+        self._small = limits.max_in_flight_size // limits.max_in_flight
+        self._large = 0  # bytes of the largest message of late, if that is not small
         self._under_way: dict[Deferred[Response], str] = {}  # to the request's id, which may not be the only one
         self._latest: Deferred[Response] | None = None
         self._json = Origin(**_fields(origin), write_error=error_writer(_JSON, origin.gateway), cancel=self.cancel)
@@ -52,6 +60,8 @@ class Session:
 
     def received(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
         """A message came: now, or *since* then it waits for those that came with it."""
+        if len(payload) > self._small or self._large:
+            self._weigh(len(payload))
         if self.encoding is not None:
             binary = self.encoding == "bytes"
         codec, origin = (_PROTOBUF, self._bytes) if binary else (_JSON, self._json)
@@ -77,8 +87,21 @@ class Session:
 
     def answered(self, done: Answer, binary: bool) -> None:
         """Send an answer, if there is something to send."""
+        if len(done.body) > self._small or self._large:
+            self._weigh(len(done.body))
         if done.body:
             self.send(done.body, binary)
+
+    def _weigh(self, size: int) -> None:
+        """A message of *size* bytes came, or is to be sent: those to come may be as large, and the next ones fewer.
+
+        What is large is forgotten slowly: large answers belong to small requests, or the other way round.
+        """
+        self._large = large = max(size, self._large - (self._large >> 3))
+        if large <= self._small:
+            self._large = 0
+        most = self._limits.max_in_flight
+        self.room = max(1, min(most, self._limits.max_in_flight_size // large)) if self._large else most
 
     def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`; what is under way can be cancelled by its id."""

@@ -86,7 +86,7 @@ class GRPCGateway(Service):
 
     async def call(self, requests: Any, context: Any) -> None:
         """``/jina.JinaRPC/Call``."""
-        stream = Stream(self.dispatcher, self.origin, context, self.limits.max_in_flight)
+        stream = Stream(self.dispatcher, self.origin, context, self.limits)
         self.streams.add(stream)
         try:
             await stream.run()

@@ -10,6 +10,7 @@ from grpc import aio
 from ...answer import Origin
 from ...bridge import Signal, spawn
 from ...interfaces import IDispatcher
+from ...limits import Limits
 from ..session import Session
 
 __all__ = ["Stream"]
@@ -21,12 +22,12 @@ class Stream:
     It reads in one task and writes in another: neither waits for the other but where too much is in flight.
 
     :param context: of the call.
-    :param most: requests in flight; then reading stops.
+    :param limits: what may be in flight; beyond that reading stops.
     """
 
-    def __init__(self, dispatcher: IDispatcher, origin: Origin, context: Any, most: int) -> None:
-        self.context, self.most = context, most
-        self.session = Session(dispatcher, origin, "bytes", self.send, self.changed)
+    def __init__(self, dispatcher: IDispatcher, origin: Origin, context: Any, limits: Limits) -> None:
+        self.context = context
+        self.session = Session(dispatcher, origin, "bytes", self.send, self.changed, limits)
         self.answers: deque[bytes] = deque()
         self.ended = False
         """Whether the client sends no more."""
@@ -69,7 +70,7 @@ class Stream:
         try:
             while (message := await context.read()) is not aio.EOF:
                 session.received(message, True)
-                while session.in_flight + len(answers) >= self.most:
+                while session.in_flight + len(answers) >= session.room:
                     self._room.clear()
                     await self._room.wait()
         finally:

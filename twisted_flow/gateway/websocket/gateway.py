@@ -58,7 +58,7 @@ class FlowProtocol(WebSocketServerProtocol):
         """The handshake is done."""
         up = self.flow_upgrade
         self.flow_session = Session(
-            up.dispatcher, up.origin, self.websocket_protocol_in_use, self.flow_send, self.flow_idle
+            up.dispatcher, up.origin, self.websocket_protocol_in_use, self.flow_send, self.flow_idle, up.limits
         )
         self.transport.registerProducer(self, True)
         if self.flow_connections.draining:
@@ -114,7 +114,7 @@ class FlowProtocol(WebSocketServerProtocol):
         since = datetime.now(UTC)  # once for all that came at once: to look at the clock takes a fortieth of a message
         while at < end and not self.flow_due:
             in_flight = session.in_flight
-            crowded = self.flow_full or in_flight >= limits.max_in_flight
+            crowded = self.flow_full or in_flight >= session.room
             frame = plain_frame(data, at, limits.max_body) if quiet and not crowded else None
             if frame is None:
                 stop = self.flow_passed(data, at, end, crowded)
@@ -160,7 +160,7 @@ class FlowProtocol(WebSocketServerProtocol):
     def flow_hold(self) -> None:
         """Read on only while there is room for answers; a little may be read ahead, so that pongs and ends are seen."""
         session, ahead = self.flow_session, len(self.flow_rest) - self.flow_at > _AHEAD
-        crowded = session is not None and (session.in_flight >= self.flow_upgrade.limits.max_in_flight or self.flow_due)
+        crowded = session is not None and (session.in_flight >= session.room or self.flow_due)
         hold = self.flow_full or bool(crowded and ahead)
         if hold != self.flow_held and self.state != self.STATE_CLOSED:
             self.flow_held = hold
