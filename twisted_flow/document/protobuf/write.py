@@ -78,7 +78,7 @@ def _parts(document: Document) -> tuple[Sequence[Any], int]:
     if document.mime_type:
         head += text_field(_MIME_TYPE, document.mime_type)
     if document.tags:
-        head += field(_TAGS, write_struct(document.tags))
+        head += _tags(document.tags)
     if document._text is not UNSET:
         head += text_field(_TEXT, document._text)
     if document._embedding is None:
@@ -241,6 +241,15 @@ def _score(score: NamedScore) -> bytes:
     return b"".join(out)
 
 
+def _tags(tags: dict[str, Any]) -> bytes:
+    """*tags* as a field; a number alone, such as a score, in one go."""
+    if len(tags) == 1:
+        ((name, value),) = tags.items()
+        if type(value) is float and len(name) < _SHORT:
+            return _before_tag(name) + double(value)
+    return field(_TAGS, write_struct(tags))
+
+
 def write_struct(values: dict[str, Any]) -> bytes:
     """The ``google.protobuf.Struct`` that says *values*.
 
@@ -261,6 +270,13 @@ def _before_number(name: str) -> bytes:
     """What stands before the eight bytes of the number called *name*."""
     before = text_field(_KEY, name) + _ENTRY_VALUE + varint(9) + _VALUE["number_value"]
     return _ENTRIES + varint(len(before) + 8) + before
+
+
+@lru_cache(maxsize=256)
+def _before_tag(name: str) -> bytes:
+    """The same, where it is a document's only tag."""
+    before = _before_number(name)
+    return _TAGS + varint(len(before) + 8) + before
 
 
 def _value(value: Any) -> bytes:
