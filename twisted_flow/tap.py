@@ -123,9 +123,9 @@ class Options(usage.Options):
             _give_up(self._explained(str(wrong)))
 
     def _explained(self, wrong: str) -> str:
-        unknown = wrong.removeprefix("option --").removesuffix(" not recognized")
         if not wrong.endswith(" not recognized"):
             return wrong
+        unknown = wrong.removeprefix("option --").removesuffix(" not recognized")
         return f"there is no option --{unknown}{nearest(unknown, [name.rstrip('=') for name in self.longOpt])}"
 
     def postOptions(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from twisted_flow import Document
+from twisted_flow.codec.json import decode_response
 from twisted_flow.document import Graph, NamedScore, SparseArray
 from twisted_flow.document.ndarray import NdArray
 from twisted_flow.errors import ValidationError
@@ -41,6 +42,14 @@ class TestContent:
             others = {"text", "buffer", "uri", "graph", "blob"} - {name}
             assert document.content_type == name
             assert all(getattr(document, other) is None for other in others)
+
+    def test_one_of_two(self) -> None:
+        """Another server's document may have two contents; what is assigned is the only one then."""
+        answer = b'{"data": {"docs": [{"id": "a", "text": "x", "buffer": "eA=="}]}}'
+        for name, value in {"text": "y", "uri": "z"}.items():
+            (document,) = decode_response(answer).docs
+            setattr(document, name, value)
+            assert [each for each in ("text", "buffer", "uri") if getattr(document, each) is not None] == [name]
 
     def test_content_finds_its_kind(self) -> None:
         """``content`` sets the field that fits."""

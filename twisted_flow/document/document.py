@@ -133,8 +133,7 @@ class Document(
 
     @text.setter
     def text(self, value: str | None) -> None:
-        if self._text is UNSET:  # else the others are not set
-            self._buffer = self._blob = self._uri = self._graph = UNSET
+        self._buffer = self._blob = self._uri = self._graph = UNSET  # also beside a text: other servers' may have both
         self._text = UNSET if value is None else value
         if value is not None and not self.mime_type:
             self.mime_type = "text/plain"

@@ -39,7 +39,6 @@ class InlineEngine:
         self.health = "new"
         self.asked = False  # whether a question for its health is not answered yet
         self._calls: dict[str, Call] = {}
-        self._under_way: set[Deferred[Response]] = set()
 
     def start(self) -> Deferred[None]:
         """See `IEngine`."""
