@@ -64,6 +64,41 @@ def test_kinds() -> None:
     assert run(Own()) == "own"
 
 
+class Given(Executor):
+    def __init__(self, replace: bool = False) -> None:
+        if replace:
+            self.ask = lambda docs, **kwargs: self.looks(docs, **kwargs)  # type: ignore[method-assign]
+
+    @requests
+    def ask(self, docs: DocumentArray, **kwargs: Any) -> None:
+        docs[0].text = "never looks"
+
+    @requests(on="/named")
+    def named(self, docs: DocumentArray, parameters: dict[str, Any], **kwargs: Any) -> None:
+        docs[0].text = parameters["text"]
+
+    @requests(on="/looks")
+    def looks(self, docs: DocumentArray, **kwargs: Any) -> None:
+        docs[0].text = " ".join(sorted(kwargs))
+
+
+@pytest.mark.parametrize(
+    ("replace", "endpoint", "text"),
+    [
+        (False, "/default", "never looks"),
+        (False, "/named", "what was asked"),
+        (False, "/looks", "docs_matrix groundtruths groundtruths_matrix parameters"),
+        (True, "/default", "docs_matrix groundtruths groundtruths_matrix parameters"),  # not by what it stands for
+    ],
+)
+def test_what_a_method_is_given(replace: bool, endpoint: str, text: str) -> None:
+    """All that it names, and all that there is where it looks at its ``**kwargs``."""
+    executor = component(ExecutorSpec(uses=Given, uses_with={"replace": replace}))
+    asked = request(Document("a"), parameters={"text": "what was asked"})
+    executor.open()[endpoint](asked, Context(asked.request_id))
+    assert asked.docs.texts == [text]
+
+
 def test_before_the_constructor(tmp_path: pathlib.Path) -> None:
     """Name, workspace and runtime arguments are known before the constructor runs, whether or not it calls ours."""
     executor: Any = component(ExecutorSpec(uses=Upper, name="up", workspace=str(tmp_path), uses_metas={"x": 1}))

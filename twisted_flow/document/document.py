@@ -133,7 +133,9 @@ class Document(
 
     @text.setter
     def text(self, value: str | None) -> None:
-        self._buffer = self._blob = self._uri = self._graph = UNSET  # also beside a text: other servers' may have both
+        alone = self._buffer is self._blob is self._uri is self._graph is UNSET  # looking is faster than setting
+        if not alone:  # also beside a text: other servers' may have both
+            self._buffer = self._blob = self._uri = self._graph = UNSET
         self._text = UNSET if value is None else value
         if value is not None and not self.mime_type:
             self.mime_type = "text/plain"

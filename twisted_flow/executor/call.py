@@ -45,10 +45,13 @@ Call = Callable[[Request, Context], Any]
 
 def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
     """A function that calls *method* with what it wants of a request."""
-    if endpoint.wants == ("docs",):
+    wants = tuple(name for name in endpoint.wants if name not in endpoint.unread)
+    if wants == ("docs",):
         return lambda request, context: method(docs=request.docs)
     plain = endpoint.parameters is None and endpoint.branches == "joined"
-    if endpoint.wants == ALWAYS and plain:  # ``docs, **kwargs``, as most say: without a loop
+    if wants == ("docs", "parameters") and plain:  # as most say: without a loop
+        return lambda request, context: method(docs=request.docs, parameters=request.parameters)
+    if wants == ALWAYS and plain:
 
         def call(request: Request, context: Context) -> Any:
             docs, groundtruths = request.docs, request.groundtruths
@@ -61,10 +64,10 @@ def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
             )
 
         return call
-    getters = [(name, _GETTERS[name]) for name in endpoint.wants if name != "context"]
+    getters = [(name, _GETTERS[name]) for name in wants if name != "context"]
     if endpoint.parameters is not None:
         getters = [(name, _typed(endpoint.parameters) if name == "parameters" else get) for name, get in getters]
-    if "context" not in endpoint.wants:
+    if "context" not in wants:
         return lambda request, context: method(**{name: get(request) for name, get in getters})
     return lambda request, context: method(context=context, **{name: get(request) for name, get in getters})
 

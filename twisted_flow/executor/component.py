@@ -63,7 +63,7 @@ def _hook(executor: Any, name: str) -> Any:
 def _bound(executor: Any, endpoints: dict[str, Endpoint]) -> Calls:
     for name, endpoint in endpoints.items():
         if endpoint.method in getattr(executor, "__dict__", ()):  # the object's own, not the one that was described
-            endpoints[name] = replace(endpoint, waits=True)
+            endpoints[name] = replace(endpoint, waits=True, unread=())
     return {name: caller(getattr(executor, endpoint.method), endpoint) for name, endpoint in endpoints.items()}
 
 

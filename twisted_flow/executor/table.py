@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import dis
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -41,6 +42,8 @@ class Endpoint(Struct, frozen=True):
     """How it takes the branches that meet before it: joined, as ``docs``; apart, as ``docs_matrix``; or both."""
     parameters: Any = None
     """The type that ``parameters`` have to be of: a msgspec Struct, a dataclass or a TypedDict. None: any dict."""
+    unread: tuple[str, ...] = ()
+    """Which of `wants` it is not given: they would lie in a ``**kwargs`` that its code never looks at."""
     summary: str = ""
     """The first line of the method's docstring."""
 
@@ -114,6 +117,7 @@ def _described(attribute: str, method: Callable[..., Any], title: str, skip: int
         waits=not inspect.iscoroutinefunction(method) or _suspends(method),
         parameters=_typed(method) if "parameters" in said else None,
         branches="joined" if not apart else "both" if "docs" in said else "apart",
+        unread=tuple(sorted(wants - said)) if greedy and _ignores_kwargs(method) else (),
         summary=(inspect.getdoc(method) or "").partition("\n")[0],
     )
 
@@ -130,6 +134,34 @@ def _typed(method: Callable[..., Any]) -> Any:
         issubclass(annotation, Struct) or dataclasses.is_dataclass(annotation) or typing.is_typeddict(annotation)
     )
     return annotation if fields else None
+
+
+_SEE_ALL = {"locals", "vars", "dir", "eval", "exec", "breakpoint", "set_trace", "_getframe", "currentframe", "stack"}
+"""Names of what may look at a variable that is not named."""
+
+
+def _ignores_kwargs(method: Any) -> bool:
+    """Whether *method* never looks at its ``**kwargs``: to fill them takes longer than many methods run.
+
+    Not while a debugger is there: its user may look.
+    """
+    code = getattr(method, "__code__", None)
+    if code is None or not code.co_flags & inspect.CO_VARKEYWORDS or inspect.unwrap(method) is not method:
+        return False
+    if _SEE_ALL & {*code.co_names} or _debugged():
+        return False
+    takes_more = bool(code.co_flags & inspect.CO_VARARGS)
+    kwargs = code.co_varnames[code.co_argcount + code.co_kwonlyargcount + takes_more]
+    return not any(
+        kwargs in (step.argval if isinstance(step.argval, tuple) else (step.argval,))
+        for step in dis.get_instructions(code)
+    )
+
+
+def _debugged() -> bool:
+    monitoring = getattr(sys, "monitoring", None)  # Python 3.12
+    by_events = monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
+    return by_events or sys.gettrace() is not None
 
 
 def _suspends(coroutine_function: Any) -> bool:
