@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct
@@ -22,7 +23,7 @@ MUTABLE = (
 
 
 _RELATIVES = ("_chunks", "_matches")
-_OTHERS = tuple(name for name in MUTABLE if name not in _RELATIVES)
+_values_of = attrgetter(*MUTABLE)
 _shallow: Any = Struct.__copy__  # type: ignore[attr-defined]
 
 
@@ -34,11 +35,13 @@ def copied(documents: Iterable[Document]) -> DocumentArray:
 def copied_one(document: Document) -> Document:
     """A copy of *document*: about a tenth of what ``copy.deepcopy`` costs."""
     twin: Document = _shallow(document)
-    for name in _RELATIVES:
-        setattr(twin, name, list(map(copied_one, getattr(document, name))))
-    for name in _OTHERS:
-        value = getattr(document, name)
-        if value is not UNSET and value is not None:
+    for name, value in zip(MUTABLE, _values_of(document), strict=True):
+        kind = type(value)
+        if (kind is dict or kind is list) and not value:  # the most frequent of all
+            setattr(twin, name, kind())
+        elif name in _RELATIVES:
+            setattr(twin, name, list(map(copied_one, value)))
+        elif value is not UNSET and value is not None:
             setattr(twin, name, _value(value))
     return twin
 

@@ -94,17 +94,22 @@ def _merged(base: Document, versions: Sequence[Document], conflicts: Conflicts) 
         elif name in _BY_ID:
             setattr(merged, name, list(merge(before, values, conflicts)))
     if not changed.keys().isdisjoint(_OF_CONTENT):
-        _merge_content(merged, base, versions, conflicts)
+        _merge_content(merged, base, versions, [name for name in _CONTENT if name in changed], conflicts)
     return merged
 
 
-def _merge_content(merged: Document, base: Document, versions: Sequence[Document], conflicts: Conflicts) -> None:
-    """Of what documents have at most one, one stands; and the type goes with it."""
-    before, *contents = (tuple(getattr(each, name) for name in _CONTENT) for each in (base, *versions))
+def _merge_content(
+    merged: Document, base: Document, versions: Sequence[Document], names: Sequence[str], conflicts: Conflicts
+) -> None:
+    """Of what documents have at most one, one stands; and the type goes with it.
+
+    :param names: which of them differ.
+    """
+    before, *contents = ([getattr(each, name) for name in names] for each in (base, *versions))
     content = _settled(before, contents, base.id, "content", conflicts)
     types = [version.mime_type for version, its in zip(versions, contents, strict=True) if its in (content, before)]
     merged.mime_type = _settled(base.mime_type, types, base.id, "mime_type", conflicts)
-    for name, value in zip(_CONTENT, content, strict=True):
+    for name, value in zip(names, content, strict=True):
         setattr(merged, name, value)
 
 

@@ -68,19 +68,21 @@ class _Walk:
 
     def deliver(self, place: int, documents: Documents) -> None:
         """Hand on what a stop has made; all copies are made before the first of them is changed."""
-        takes, needed = self.plan.takes[place], place in self.plan.bases
+        plan = self.plan
+        takes, needed = plan.takes[place], place in plan.bases
         if needed:
             self.bases[place] = documents
-        asked = len(takes) + (place == self.plan.end)
-        given = [documents if n == asked - 1 and not needed else _copied(documents) for n in range(asked)]
+        asked = len(takes) + (place == plan.end)
+        given = [_copied(documents) for _ in range(asked if needed else asked - 1)]
+        if not needed:
+            given.append(documents)
+        full = []
         for (stop, position), its in zip(takes, given, strict=False):
-            self.inboxes[stop][position] = its
-        full = [
-            stop
-            for stop in dict.fromkeys(stop for stop, _ in takes)
-            if len(self.inboxes[stop]) == len(self.plan.stops[stop].sources)
-        ]
-        if place == self.plan.end:
+            inbox = self.inboxes[stop]
+            inbox[position] = its
+            if len(inbox) == len(plan.stops[stop].sources):
+                full.append(stop)
+        if place == plan.end:
             self._end(given[-1])
         for stop in full:
             self.go_on(self._arrive, stop)
