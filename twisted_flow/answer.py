@@ -80,7 +80,7 @@ def answer(
         response: MaybeDeferred[Response] = dispatcher.dispatch(request)
     except Exception:
         return _failed(Failure(), request, origin)
-    if type(response) is Response:  # nothing happened since its last route ended, and to look at the clock takes 1 µs
+    if type(response) is Response:  # since its last route ended there was a join at most; the clock takes long to read
         routes = response.routes
         return _succeeded(response, codec, origin, started, routes[-1].end_time if routes else None)
     return response.addCallbacks(

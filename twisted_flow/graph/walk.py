@@ -15,6 +15,7 @@ from ..document import DocumentArray
 from ..document.copies import copied
 from ..document.merge import merge
 from ..message import Request, Response, Route
+from ..ready import MaybeDeferred
 from .node import Visit
 from .plan import REQUEST, Join, Plan, Stop
 
@@ -26,7 +27,7 @@ Documents = tuple[DocumentArray, DocumentArray]
 """Documents, and what they should become."""
 
 
-def walk(plan: Plan, visits: Mapping[str, Visit], request: Request) -> Deferred[Response]:
+def walk(plan: Plan, visits: Mapping[str, Visit], request: Request) -> MaybeDeferred[Response]:
     """Take *request* the way of *plan*.
 
     Branches run side by side, each on documents of its own. Where one fails, the rest is cancelled; what nobody waits
@@ -36,6 +37,12 @@ def walk(plan: Plan, visits: Mapping[str, Visit], request: Request) -> Deferred[
     """
     walking = _Walk(plan, request, visits)
     walking.go_on(walking.deliver, REQUEST, (request.docs, request.groundtruths))
+    outcome = walking.outcome
+    if type(outcome) is Response:
+        return outcome
+    if outcome is not None:
+        outcome.raiseException()
+    walking.answer = Deferred(walking.cancel)
     return walking.answer
 
 
@@ -49,7 +56,9 @@ class _Walk:
 
     def __init__(self, plan: Plan, request: Request, visits: Mapping[str, Visit]) -> None:
         self.plan, self.request, self.visits = plan, request, visits
-        self.answer: Deferred[Response] = Deferred(self._cancelled)
+        self.outcome: Response | Failure | None = None
+        self.answer: Deferred[Response] | None = None
+        """Where to say the outcome, if it was not there at once."""
         self.inboxes: list[dict[int, Documents]] = [{} for _ in plan.stops]
         self.bases: dict[int, Documents] = {}
         self.visited: dict[int, Response] = {}
@@ -171,10 +180,11 @@ class _Walk:
         """The first failure is the answer, if there is none yet."""
         if self.over:
             return
-        self._cancelled(self.answer)
-        self.answer.errback(failure)
+        self.cancel()
+        self._settle(failure)
 
-    def _cancelled(self, _: Deferred[Response]) -> None:
+    def cancel(self, _: Deferred[Response] | None = None) -> None:
+        """End all that is under way."""
         self.over = True
         for response in list(self.under_way.values()):
             response.cancel()
@@ -185,4 +195,9 @@ class _Walk:
         response = Response(self.request, documents[0], documents[1], routes)
         if last is not None:
             response = replace(response, status=self.visited[last].status)
-        self.answer.callback(response)
+        self._settle(response)
+
+    def _settle(self, outcome: Response | Failure) -> None:
+        self.outcome = outcome
+        if self.answer is not None:
+            self.answer.callback(outcome)
