@@ -78,7 +78,7 @@ def test_variables(text: str, value: Any) -> None:
         ("a: !!bool maybe\n", "the text:1:1: 'maybe' is no bool"),
         ("a: ${NAME:-x}\n", "the text:1:1: after a dollar stands {NAME} or {{ ENV.NAME }}; $$ is a dollar"),
         ("a: &a [*a]\n", "the text: it contains itself"),
-        ("number: x\n", "the text:1:1: Expected `int`, got `str`"),
+        ("number: x\n", "the text:1:1: number: Expected `int`, got `str`"),
         ("number: 1\ninner: {}\ninnner: {}\n", "the text:3:1: there is no key 'innner'; did you mean 'inner'?"),
         (
             "inner:\n  items:\n    - {name: a}\n    - {nmae: b}\n",

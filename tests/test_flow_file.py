@@ -110,7 +110,7 @@ def test_modules_of_both(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
         ("engine: thread", "engine: thred", "engine='thred': the engines are inline, thread; did you mean 'thread'?"),
         ("protocol: [", "protcol: [", "flow.yml:5:3: there is no key 'protcol'; did you mean 'protocol'?"),
         ("[http, w", "[htp, w", "flow.yml:5:3: protocol='htp'"),
-        ("max_body: 1000", "max_body: 0", "flow.yml:6:12: Expected `int` >= 1"),
+        ("max_body: 1000", "max_body: 0", "flow.yml:6:12: with.limits.max_body: Expected `int` >= 1"),
         ("max_body: 1000", "max_bdy: 1000", "flow.yml:6:12: there is no key 'max_bdy'; did you mean 'max_body'?"),
         (
             "needs: [encode,",
@@ -120,14 +120,18 @@ def test_modules_of_both(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
         ("name: keywords", "name: encode", "flow.yml:13:5: two executors are named 'encode'"),
         ("keywords.py:keywords", "keywrds.py:keywords", "flow.yml:13:5: "),
         ("uses: Encoder ", "uses: Encodr ", "flow.yml:8:5: there is no executor 'Encodr' in"),
-        ("{dimensions:", "{dimension:", "flow.yml:8:5: uses_with of encode: missing a required argument"),
+        (
+            "{dimensions:",
+            "{dimension:",
+            "flow.yml:8:5: uses_with of encode: missing a required argument: 'dimensions'; did",
+        ),
         ("[encoder.py]", "[encodr.py]", "flow.yml:8:5: "),
         (
             "${{ ENV.DIMENSIONS }}",
             "'${{ env.DIMENSIONS }}'",
             "flow.yml:11:17: after a dollar stands {NAME} or {{ ENV.NAME }}",
         ),
-        ("jtype: Flow", "jtype: Flw", "flow.yml:2:1: Invalid enum value 'Flw'"),
+        ("jtype: Flow", "jtype: Flw", "flow.yml:2:1: jtype: Invalid enum value 'Flw'; did you mean 'Flow'?"),
         ("executors:", "executors: 5\nx:", "flow.yml:7:1"),
     ],
 )
@@ -247,6 +251,21 @@ def test_script(tmp_path: pathlib.Path) -> None:
     )
     done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=60)
     assert done.stderr.endswith("executor0: Mine is of the script that runs: put it into a module of its own\n")
+
+
+def test_beside_the_script(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class of a module beside the script that runs is found from elsewhere, by that module's path."""
+    (tmp_path / "lies_beside.py").write_text(
+        "from twisted_flow import Executor, requests\n"
+        "class Mine(Executor):\n    @requests\n    def f(self, docs): docs[0].tags['mine'] = True\n"
+    )
+    (tmp_path / "script.py").write_text(
+        "from lies_beside import Mine\nfrom twisted_flow import Flow\n"
+        "Flow(protocol='http', host='127.0.0.1').add(Mine).save_config('flow.yml')\n"
+    )
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True, timeout=60)
+    monkeypatch.chdir("/")
+    assert tags(Flow.load_config(tmp_path / "flow.yml")) == {"mine": True}
 
 
 def test_options_are_not_the_files_mistake(folder: pathlib.Path) -> None:

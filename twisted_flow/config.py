@@ -26,6 +26,7 @@ Path = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$(?:\$|\{\{\s*ENV\.([A-Za-z_]\w*)\s*\}\}|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|(\{))")
 _MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_NO_SUCH = re.compile(r"Invalid enum value '(.*)'")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
@@ -83,8 +84,11 @@ class ConfigFile:
             detail, steps = (found["detail"], found["path"] or "") if found else (str(wrong), "")
             here = (*path, *(name or int(position) for name, position in _STEP.findall(steps)))
             if unknown := _UNKNOWN.fullmatch(detail):
-                raise self.unknown((*here, unknown[1]), _keys_at(kind, here[len(path) :])) from None
-            raise self.error(here, detail) from None
+                raise self.unknown((*here, unknown[1]), _names_at(kind, here[len(path) :])) from None
+            if wrong_name := _NO_SUCH.fullmatch(detail):
+                detail += nearest(wrong_name[1], _names_at(kind, here[len(path) :]))
+            key = steps.removeprefix("$").removeprefix(".")
+            raise self.error(here, f"{key}: {detail}" if key else detail) from None
 
     def unknown(self, path: Path, known: Iterable[str]) -> ConfigurationError:
         """The error that the last of *path* is none of the *known* keys."""
@@ -147,15 +151,15 @@ class ConfigFile:
         return text, whole
 
 
-def _keys_at(kind: Any, path: Path) -> list[str]:
-    """The keys that *kind*, a Struct, has at *path*."""
+def _names_at(kind: Any, path: Path) -> list[str]:
+    """The keys, or else the texts, that *kind*, a Struct, has at *path*."""
     info: Any = msgspec.inspect.type_info(kind)
     for step in path:
         if isinstance(info, msgspec.inspect.StructType):
             info = next((field.type for field in info.fields if field.encode_name == step), None)
         else:
             info = getattr(info, "item_type", None)
-    return [field.encode_name for field in getattr(info, "fields", ())]
+    return [*getattr(info, "values", ()), *(field.encode_name for field in getattr(info, "fields", ()))]
 
 
 def read(source: str | pathlib.Path) -> ConfigFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -232,4 +233,8 @@ def _named(uses: Any, name: str) -> str:
         raise ConfigurationError(f"{name}: a file cannot name {uses!r}: use a class or function of a module")
     if module == "__main__":
         raise ConfigurationError(f"{name}: {qualified} is of the script that runs: put it into a module of its own")
+    file = getattr(sys.modules.get(module), "__file__", None)
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if "." not in module and file and script and pathlib.Path(file).parent == pathlib.Path(script).absolute().parent:
+        module = file  # who loads it elsewhere finds what lies beside this script by its path alone
     return f"{module}:{qualified}"

@@ -116,8 +116,10 @@ def test_mistakes() -> None:
     for uses in (5, object()):
         with pytest.raises(ConfigurationError, match="uses= takes"):
             component(ExecutorSpec(uses=uses))
-    with pytest.raises(ConfigurationError, match="uses_with of Upper: .*'marc'"):
+    with pytest.raises(ConfigurationError, match="uses_with of Upper: .*'marc'; did you mean 'mark'?"):
         component(ExecutorSpec(uses=Upper, uses_with={"marc": 1}))
+    with pytest.raises(ConfigurationError, match="uses_with of Upper is a dict of arguments, not 5"):
+        component(ExecutorSpec(uses=Upper, uses_with=5))  # type: ignore[arg-type]
 
 
 class TestReturns:

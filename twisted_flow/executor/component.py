@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from ..errors import ConfigurationError
 from ..interfaces import IExecutor
+from ..suggestion import nearest
 from .call import Call, caller
 from .executor import Executor
 from .load import load
@@ -60,6 +61,18 @@ def _hook(executor: Any, name: str) -> Any:
     return getattr(executor, name, lambda: None)()
 
 
+def _check_arguments(owner: type, arguments: Any, name: str) -> None:
+    if not isinstance(arguments, Mapping):
+        raise ConfigurationError(f"uses_with of {name} is a dict of arguments, not {arguments!r}")
+    signature = inspect.signature(owner)
+    try:
+        signature.bind(**arguments)
+    except TypeError as wrong:
+        unknown = next((each for each in arguments if each not in signature.parameters), "")
+        near = nearest(str(unknown), signature.parameters)
+        raise ConfigurationError(f"uses_with of {name}: {wrong}{near}") from None
+
+
 def _bound(executor: Any, endpoints: dict[str, Endpoint]) -> Calls:
     for name, endpoint in endpoints.items():
         if endpoint.method in getattr(executor, "__dict__", ()):  # the object's own, not the one that was described
@@ -103,10 +116,7 @@ class _ClassExecutor:
         self.name = spec.name or owner.__name__
         self.endpoints = endpoints_of(owner, spec.uses_requests)
         self.executor: Any = None
-        try:
-            inspect.signature(owner).bind(**spec.uses_with)
-        except TypeError as wrong:
-            raise ConfigurationError(f"uses_with of {self.name}: {wrong}") from None
+        _check_arguments(owner, spec.uses_with, self.name)
 
     def open(self) -> Calls:
         """See `IExecutor`."""
