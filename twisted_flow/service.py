@@ -23,6 +23,7 @@ from .flow_config import FlowConfig
 from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
 from .memory import prepare_to_serve
+from .signals import told_to_stop
 from .systemd import notify
 
 __all__ = ["FlowService"]
@@ -77,6 +78,7 @@ class FlowService(Service):
         super().stopService()
         if self.owns_process:
             notify("STOPPING=1")
+            told_to_stop()
         return self.stop()
 
     def start(self) -> Deferred[None]:

@@ -1,13 +1,19 @@
-"""Waiting to be told to stop."""
+"""Being told to stop."""
 
 from __future__ import annotations
 
 import signal
 import threading
 
-__all__ = ["wait_for_stop"]
+__all__ = ["told_to_stop", "wait_for_stop"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def told_to_stop() -> None:
+    """From now on Ctrl-C ends the process at once, and SIGTERM, which a supervisor may send twice, says nothing new."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda *_: None)
 
 
 def wait_for_stop() -> None:

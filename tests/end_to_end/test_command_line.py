@@ -174,6 +174,17 @@ class TestServing:
                 assert resident() - before < 40_000_000
 
 
+def wait_until_refused(server: Server) -> None:
+    """Wait until it has begun to stop."""
+    while True:
+        try:
+            connect(server.port).close()  # type: ignore[attr-defined]
+        except ConnectionRefusedError:
+            return
+        except ConnectionResetError:
+            pass  # it was not accepted any more
+
+
 class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_requests_in_flight_are_answered(self, folder: pathlib.Path, number: int) -> None:
@@ -191,6 +202,33 @@ class TestStopping:
             assert server.wait() in (0, -number)  # twistd ends by the signal that it was sent
             with pytest.raises(ConnectionRefusedError):
                 connect(server.port)  # type: ignore[attr-defined]
+
+    def test_told_twice(self, folder: pathlib.Path) -> None:
+        """A second SIGTERM changes nothing: what was asked is answered."""
+        with serving("--uses=mine.py:Slow", "--expose-endpoint=/soon", cwd=folder) as server:
+            with connect(server.port) as client:  # type: ignore[attr-defined]
+                client.sendall(post("/soon", {"data": ["a"]}))
+                server.wait_for_line("soon")
+                server.process.send_signal(signal.SIGINT)
+                wait_until_refused(server)
+                server.process.send_signal(signal.SIGTERM)
+                received = b""
+                while chunk := client.recv(10_000):
+                    received += chunk
+                assert [reply.status for reply in replies(received)] == [200]
+            assert server.wait() in (0, -signal.SIGINT)
+        assert not any("Traceback" in line for line in server.lines)
+
+    def test_second_interrupt(self, folder: pathlib.Path) -> None:
+        """Who presses Ctrl-C again does not want to wait for what was asked."""
+        options = ["--uses=mine.py:Slow", "--expose-endpoint=/sleep", f"--drain-grace={2 * TIMEOUT}"]
+        with serving(*options, cwd=folder) as server, connect(server.port) as client:  # type: ignore[attr-defined]
+            client.sendall(post("/sleep", {"data": ["a"]}))
+            server.wait_for_line("sleeping")
+            server.process.send_signal(signal.SIGINT)
+            wait_until_refused(server)
+            server.process.send_signal(signal.SIGINT)
+            assert server.wait() == -signal.SIGINT
 
     def test_grace(self, folder: pathlib.Path) -> None:
         """What takes longer than the grace is cut, and said so."""
