@@ -77,6 +77,16 @@ class Given(Executor):
     def named(self, docs: DocumentArray, parameters: dict[str, Any], **kwargs: Any) -> None:
         docs[0].text = parameters["text"]
 
+    @requests(on="/static")
+    @staticmethod
+    def static(docs: DocumentArray, **kwargs: Any) -> None:
+        docs[0].text = "static"
+
+    @requests(on="/class")
+    @classmethod
+    def of_class(cls, docs: DocumentArray) -> None:
+        docs[0].text = cls.__name__
+
     @requests(on="/looks")
     def looks(self, docs: DocumentArray, **kwargs: Any) -> None:
         docs[0].text = " ".join(sorted(kwargs))
@@ -87,6 +97,8 @@ class Given(Executor):
     [
         (False, "/default", "never looks"),
         (False, "/named", "what was asked"),
+        (False, "/static", "static"),
+        (False, "/class", "Given"),
         (False, "/looks", "docs_matrix groundtruths groundtruths_matrix parameters"),
         (True, "/default", "docs_matrix groundtruths groundtruths_matrix parameters"),  # not by what it stands for
     ],

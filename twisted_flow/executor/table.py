@@ -72,10 +72,16 @@ def endpoints_of(owner: type, renamed: Mapping[str, str] | None = None) -> dict[
     if not table:
         raise ConfigurationError(f"{owner.__name__} has no method marked with @requests")
     described = {
-        attribute: _described(attribute, getattr(owner, attribute), f"{owner.__name__}.{attribute}", skip=1)
+        attribute: _described(
+            attribute, getattr(owner, attribute), f"{owner.__name__}.{attribute}", skip=_takes_self(owner, attribute)
+        )
         for attribute in set(table.values())
     }
     return {name: replace(described[attribute], name=name) for name, attribute in table.items()}
+
+
+def _takes_self(owner: type, attribute: str) -> bool:
+    return not isinstance(inspect.getattr_static(owner, attribute, None), staticmethod | classmethod)
 
 
 def function_endpoints(function: Callable[..., Any]) -> dict[str, Endpoint]:
