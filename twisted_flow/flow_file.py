@@ -235,6 +235,10 @@ def _named(uses: Any, name: str) -> str:
         raise ConfigurationError(f"{name}: {qualified} is of the script that runs: put it into a module of its own")
     file = getattr(sys.modules.get(module), "__file__", None)
     script = getattr(sys.modules["__main__"], "__file__", None)
-    if "." not in module and file and script and pathlib.Path(file).parent == pathlib.Path(script).absolute().parent:
+    if "." not in module and file and file.endswith(".py") and script and _folder(file) == _folder(script):
         module = file  # who loads it elsewhere finds what lies beside this script by its path alone
     return f"{module}:{qualified}"
+
+
+def _folder(file: str) -> pathlib.Path:
+    return pathlib.Path(file).resolve().parent

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from typing import Any
 
 __all__ = ["told_to_stop", "wait_for_stop"]
 
@@ -12,8 +14,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def told_to_stop() -> None:
     """From now on Ctrl-C ends the process at once, and SIGTERM, which a supervisor may send twice, says nothing new."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _end_at_once)
     signal.signal(signal.SIGTERM, lambda *_: None)
+
+
+def _end_at_once(number: int, _: Any) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)  # the first process of a container is not ended by signals
 
 
 def wait_for_stop() -> None:

@@ -64,6 +64,11 @@ def test_kinds() -> None:
     assert run(Own()) == "own"
 
 
+class Many(Upper):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+
+
 class Given(Executor):
     def __init__(self, replace: bool = False) -> None:
         if replace:
@@ -92,6 +97,16 @@ class Given(Executor):
         docs[0].text = " ".join(sorted(kwargs))
 
 
+class Chosen(Given):
+    def __new__(cls) -> Given:
+        return Given.__new__(Looks)
+
+
+class Looks(Chosen):
+    def ask(self, docs: DocumentArray, **kwargs: Any) -> None:
+        self.looks(docs, **kwargs)
+
+
 @pytest.mark.parametrize(
     ("replace", "endpoint", "text"),
     [
@@ -109,6 +124,14 @@ def test_what_a_method_is_given(replace: bool, endpoint: str, text: str) -> None
     asked = request(Document("a"), parameters={"text": "what was asked"})
     executor.open()[endpoint](asked, Context(asked.request_id))
     assert asked.docs.texts == [text]
+
+
+def test_another_object_than_described() -> None:
+    """What is made may be of another class: it is given all that there is."""
+    executor = component(ExecutorSpec(uses=Chosen))
+    asked = request(Document("a"))
+    executor.open()["/default"](asked, Context(asked.request_id))
+    assert asked.docs.texts == ["docs_matrix groundtruths groundtruths_matrix parameters"]
 
 
 def test_before_the_constructor(tmp_path: pathlib.Path) -> None:
@@ -130,7 +153,9 @@ def test_mistakes() -> None:
             component(ExecutorSpec(uses=uses))
     with pytest.raises(ConfigurationError, match="uses_with of Upper: .*'marc'; did you mean 'mark'?"):
         component(ExecutorSpec(uses=Upper, uses_with={"marc": 1}))
-    with pytest.raises(ConfigurationError, match="uses_with of Upper is a dict of arguments, not 5"):
+    with pytest.raises(ConfigurationError, match="unexpected keyword argument 'arg'$"):
+        component(ExecutorSpec(uses=Many, uses_with={"arg": 1}))
+    with pytest.raises(ConfigurationError, match="uses_with is a dict of arguments, not 5"):
         component(ExecutorSpec(uses=Upper, uses_with=5))  # type: ignore[arg-type]
 
 

@@ -37,6 +37,8 @@ def component(spec: ExecutorSpec) -> IExecutor:
 
 
 def _component(spec: ExecutorSpec) -> IExecutor:
+    if not isinstance(spec.uses_with, Mapping):
+        raise ConfigurationError(f"uses_with is a dict of arguments, not {spec.uses_with!r}")
     if isinstance(spec.uses, str) and spec.uses.endswith((".yml", ".yaml")):
         from .file import from_file  # YAML only for those who use it
 
@@ -62,22 +64,32 @@ def _hook(executor: Any, name: str) -> Any:
 
 
 def _check_arguments(owner: type, arguments: Any, name: str) -> None:
-    if not isinstance(arguments, Mapping):
-        raise ConfigurationError(f"uses_with of {name} is a dict of arguments, not {arguments!r}")
-    signature = inspect.signature(owner)
+    known: list[str] = []
     try:
+        signature = inspect.signature(owner)
+        known = [
+            each.name
+            for each in signature.parameters.values()
+            if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+        ]
         signature.bind(**arguments)
     except TypeError as wrong:
-        unknown = next((each for each in arguments if each not in signature.parameters), "")
-        near = nearest(str(unknown), signature.parameters)
+        unknown = next((each for each in arguments if each not in known), "")
+        near = nearest(str(unknown), known)
         raise ConfigurationError(f"uses_with of {name}: {wrong}{near}") from None
 
 
-def _bound(executor: Any, endpoints: dict[str, Endpoint]) -> Calls:
+def _bound(executor: Any, owner: type, endpoints: dict[str, Endpoint]) -> Calls:
+    calls = {}
     for name, endpoint in endpoints.items():
         if endpoint.method in getattr(executor, "__dict__", ()):  # the object's own, not the one that was described
             endpoints[name] = replace(endpoint, waits=True, unread=())
-    return {name: caller(getattr(executor, endpoint.method), endpoint) for name, endpoint in endpoints.items()}
+    for name, endpoint in endpoints.items():
+        method = getattr(executor, endpoint.method)
+        if getattr(method, "__func__", method) is not getattr(owner, endpoint.method):  # found in a way of its own
+            endpoint = replace(endpoint, unread=())
+        calls[name] = caller(method, endpoint)
+    return calls
 
 
 @implementer(IExecutor)
@@ -87,12 +99,12 @@ class _ObjectExecutor:
     def __init__(self, executor: Any, spec: ExecutorSpec) -> None:
         self.executor = executor
         owner = executor if inspect.isclass(executor) else type(executor)
-        self.name = spec.name or owner.__name__
+        self.name, self.owner = spec.name or owner.__name__, owner
         self.endpoints = endpoints_of(owner, spec.uses_requests)
 
     def open(self) -> Calls:
         """See `IExecutor`."""
-        return _bound(self.executor, self.endpoints)
+        return _bound(self.executor, self.owner, self.endpoints)
 
     def warm_up(self) -> Any:
         """See `IExecutor`."""
@@ -128,7 +140,7 @@ class _ClassExecutor:
             executor.requests = {name: endpoint.method for name, endpoint in self.endpoints.items()}
             executor.runtime_args = SimpleNamespace(name=self.name, workspace=metas["workspace"])
         executor.__init__(**self.spec.uses_with)
-        return _bound(executor, self.endpoints)
+        return _bound(executor, owner, self.endpoints)
 
     def warm_up(self) -> Any:
         """See `IExecutor`."""

@@ -8,6 +8,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -151,8 +152,10 @@ def _ignores_kwargs(method: Any) -> bool:
 
     Not while a debugger is there: its user may look.
     """
-    code = getattr(method, "__code__", None)
-    if code is None or not code.co_flags & inspect.CO_VARKEYWORDS or inspect.unwrap(method) is not method:
+    if type(method) is not FunctionType or {"__wrapped__", "__signature__"} & vars(method).keys():
+        return False  # its code is not to be had (a compiled one's is a dummy), or is not what its signature says
+    code = method.__code__
+    if not code.co_flags & inspect.CO_VARKEYWORDS:
         return False
     if _SEE_ALL & {*code.co_names} or _debugged():
         return False
