@@ -82,14 +82,15 @@ def _check_arguments(owner: type, arguments: Any, name: str) -> None:
 def _bound(executor: Any, owner: type, endpoints: dict[str, Endpoint]) -> Calls:
     calls = {}
     for name, endpoint in endpoints.items():
-        if endpoint.method in getattr(executor, "__dict__", ()):  # the object's own, not the one that was described
-            endpoints[name] = replace(endpoint, waits=True, unread=())
-    for name, endpoint in endpoints.items():
         method = getattr(executor, endpoint.method)
-        if getattr(method, "__func__", method) is not getattr(owner, endpoint.method):  # found in a way of its own
-            endpoint = replace(endpoint, unread=())
+        if _function(method) is not _function(getattr(owner, endpoint.method)):  # another than was described
+            endpoint = endpoints[name] = replace(endpoint, waits=True, unread=())
         calls[name] = caller(method, endpoint)
     return calls
+
+
+def _function(method: Any) -> Any:
+    return getattr(method, "__func__", method)
 
 
 @implementer(IExecutor)
