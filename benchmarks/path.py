@@ -55,25 +55,25 @@ def show(name: str, function: Callable[[], Any]) -> None:
 
 def main() -> None:
     """Time all stations."""
-    request = json.decode_request(BODY, None, 32)
+    request = json.decode_request(BODY, None, Limits())
     engine = InlineEngine(component(ExecutorSpec(uses=upper)))
     engine.start()
     admission = Admission(engine, 1024)
     flow = FlowDispatcher([Node("executor0", engine.endpoints, admission)])
     dispatcher = Deadline(flow, None, Clock())
-    origin = Origin(gateway="0" * 32, write_error=write_problem, max_depth=32)
+    origin = Origin(gateway="0" * 32, write_error=write_problem, limits=Limits())
     response = Response(request, request.docs, request.groundtruths, [])
     post = Action(lambda body: answer(body, json, dispatcher, origin))  # type: ignore[arg-type]
     lane = Lane(Heads({(b"POST", b"/post"): post}, Limits()), Connections(lambda transport, data: None, Clock()))
     lane.makeConnection(Nowhere())  # type: ignore[arg-type]
     raw = HEAD % len(BODY) + BODY
-    show("decode", lambda: json.decode_request(BODY, None, 32))
+    show("decode", lambda: json.decode_request(BODY, None, Limits()))
     show("the user's function", lambda: upper(request.docs))
     show("… in its engine", lambda: engine.dispatch(request))
     show("… behind admission", lambda: admission.dispatch(request))
     show("… as a flow, with routes", lambda: flow.dispatch(request))
     show("… with a deadline", lambda: dispatcher.dispatch(request))
-    show("encode", lambda: json.encode_response(response))
+    show("encode", lambda: json.encode_response(response, Limits()))
     show("the whole path, bytes to bytes", lambda: answer(BODY, json, dispatcher, origin))  # type: ignore[arg-type]
     show("the same through the lane", lambda: lane.dataReceived(raw))
 

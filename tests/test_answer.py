@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 from typing import Any
 
+import grpc
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
@@ -13,16 +16,20 @@ from zope.interface.verify import verifyObject
 from tests.support import HELLO, Dispatcher, Held
 from twisted_flow.answer import Answer, Origin, answer
 from twisted_flow.codec import json as codec
-from twisted_flow.errors import ExecutorError, NotFound
+from twisted_flow.codec import protobuf
+from twisted_flow.errors import ExecutorError, FlowError, NotFound, Reject
+from twisted_flow.executor.call import error_of
+from twisted_flow.gateway.failure import error_writer
 from twisted_flow.gateway.http.problem import write_problem
 from twisted_flow.interfaces import IDispatcher
+from twisted_flow.limits import Limits
 
-ORIGIN = Origin(gateway="g", write_error=write_problem, max_depth=32)
+ORIGIN = Origin(gateway="g", write_error=write_problem, limits=Limits())
 BODY = json.dumps(HELLO | {"requestId": "r1"}).encode()
 
 
 def ask(dispatcher: Any, body: bytes = BODY, **origin: Any) -> Answer:
-    asked = answer(body, codec, dispatcher, Origin(gateway="g", write_error=write_problem, max_depth=32, **origin))  # type: ignore[arg-type]
+    asked = answer(body, codec, dispatcher, Origin(gateway="g", write_error=write_problem, limits=Limits(), **origin))  # type: ignore[arg-type]
     return asked.result if isinstance(asked, Deferred) else asked  # type: ignore[return-value]
 
 
@@ -143,3 +150,80 @@ def test_problem_fields(instance: str) -> None:
     told = json.loads(ask(Dispatcher(), b'{"requestId": "r1", "data": [{"text": 5}], "execEndpoint": "/"}').body)
     assert told["errors"] == [{"pointer": "/data/0/text", "detail": "Expected `str`, got `int`"}]
     assert told.keys() == {"type", "title", "status", "detail", "instance", "retryable", "errors"}
+
+
+@pytest.mark.parametrize(
+    "body", [b"{" + b" " * 1000, b'{"data": [{"x": "y" ', BODY], ids=["blanks", "cut off", "a failure"]
+)
+def test_a_refusal_keeps_nothing_of_the_body(body: bytes) -> None:
+    """What was refused, or failed, is not held by the error that tells so: not until the collector comes by."""
+
+    def fails(asked: Any) -> None:
+        big = asked.docs[0].text * 2
+        raise error_of(ValueError(f"{len(big)}"), "e") from KeyError(len(asked.docs))
+
+    gc.disable()
+    try:
+        payload = bytearray(body)
+        before = sys.getrefcount(frozen := bytes(payload))
+        answers = [ask(Dispatcher(fails), frozen) for _ in range(3)]
+        assert sys.getrefcount(frozen) == before
+        assert all(each.error is not None and each.error.__traceback__ is None for each in answers)
+    finally:
+        gc.enable()
+
+
+def odd(**attributes: Any) -> FlowError:
+    error = NotFound("odd")
+    vars(error).update(attributes)
+    return error
+
+
+HARD = {
+    "a lone surrogate": lambda: Reject("NotFound", "no caf\udce9.png"),
+    "no text": lambda: Reject("NotFound", 5),  # type: ignore[arg-type]
+    "nothing to tell": lambda: Reject("QueueFull", "", retry_after=0),
+    "its text fails": type("Mute", (Exception,), {"__str__": lambda self: 1 / 0}),
+    "generators' end": GeneratorExit,
+    "an end": SystemExit,
+    "iterators' end": lambda: StopIteration(3),
+    "a surrogate in what it raised": lambda: ValueError("\udce9"),
+    "a status that is none": lambda: odd(http_status=204),
+    "a gRPC status that is none": lambda: odd(grpc_status="NO"),
+}
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("name", HARD)
+def test_whatever_is_raised_is_an_answer(name: str, debug: bool) -> None:
+    """No exception of a user's code is without an answer, as a problem or as a status."""
+
+    def fails(asked: Any) -> None:
+        raise error_of(HARD[name](), "e")
+
+    for write in (write_problem, error_writer(codec, "g"), error_writer(protobuf, "g")):  # type: ignore[arg-type]
+        origin = Origin(gateway="g", write_error=write, limits=Limits(), debug=debug)
+        told = answer(BODY, codec, Dispatcher(fails), origin)  # type: ignore[arg-type]
+        assert type(told) is Answer
+        assert told.error is not None
+        assert told.body
+        assert 400 <= told.error.http_status <= 599
+        assert told.error.grpc_status in grpc.StatusCode.__members__
+
+
+@pytest.mark.parametrize("given", [float("nan"), float("inf"), -1, 1e300, "soon", True, b"1"])
+def test_errors_are_valid_when_they_are_made(given: Any) -> None:
+    """A time to wait that no protocol can tell is refused where it is written."""
+    with pytest.raises((TypeError, ValueError), match="retry_after"):
+        Reject("QueueFull", "x", retry_after=given)
+
+
+def test_the_log_cannot_be_forged() -> None:
+    """What a caller names is one short line in the log, without line ends and without escape sequences."""
+    with Log() as lines:
+        ask(Dispatcher(), json.dumps(HELLO | {"requestId": "a\r\nINFO all is well\x1b[2J", "data": 5}).encode())
+        ask(Dispatcher(), json.dumps({"execEndpoint": "/x\n", "k" * 100_000: 1, "requestId": "ü"}).encode())
+    assert len(lines) == 2
+    assert all(line.isprintable() and len(line) < 1500 for line in lines)
+    assert "a\\r\\nINFO all is well\\x1b[2J" in lines[0]
+    assert "request ü" in lines[1]

@@ -17,16 +17,28 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .document.identity import new_id
-from .errors import Cancelled, ExecutorError, FlowError, ValidationError
+from .errors import (
+    GRPC_STATUSES,
+    BadRequest,
+    Cancelled,
+    ExecutorError,
+    FlowError,
+    PayloadTooLarge,
+    ValidationError,
+)
 from .interfaces import ICodec, IDispatcher
+from .limits import Limits
 from .message import Arrays, Request, Response, Route
+from .printable import forget_frames, one_line, printable
 from .ready import MaybeDeferred
+from .turns import in_turns
 
 __all__ = ["Answer", "Origin", "answer", "refusal"]
 
 log = Logger()
 
 _now, _UTC = datetime.now, UTC
+_MOST_DETAIL = 1000  # characters of an error's detail in the log
 
 
 @final
@@ -46,7 +58,7 @@ class Origin(Struct, frozen=True, kw_only=True):
     """The id of the gateway, for its entry in ``routes``."""
     write_error: Callable[[FlowError, str, Request | None], Answer]
     """How the protocol writes an error: from it, the request's id, and the request if it could be read."""
-    max_depth: int
+    limits: Limits
     endpoint: str | None = None
     """The endpoint, where the place has one: it wins over the body's."""
     timeout: float | None = None
@@ -68,9 +80,22 @@ def answer(
     """
     started = started or _now(_UTC)
     try:
-        request: Request = codec.decode_request(body, origin.endpoint, origin.max_depth)
-    except FlowError as error:
-        return refusal(error, error.request_id or new_id(), origin)
+        steps = codec.decode_in_steps(body, origin.endpoint, origin.limits)
+        if steps is not None:
+            reading = in_turns(steps)
+            return reading.addCallbacks(
+                _read, _unread, callbackArgs=(codec, dispatcher, origin, started), errbackArgs=(origin,)
+            )
+        request: Request = codec.decode_request(body, origin.endpoint, origin.limits)
+    except Exception as wrong:
+        return _undecoded(wrong, origin)
+    return _read(request, codec, dispatcher, origin, started)
+
+
+def _read(
+    request: Request, codec: ICodec, dispatcher: IDispatcher, origin: Origin, started: datetime
+) -> MaybeDeferred[Answer]:
+    """Have *request* answered, which has been read."""
     if request.cancels:
         return _cancelled(request, origin)
     if origin.timeout is not None or origin.arrays is not None:
@@ -78,7 +103,7 @@ def answer(
         request = msgspec.structs.replace(request, timeout=timeout, arrays=origin.arrays or request.arrays)
     try:
         response: MaybeDeferred[Response] = dispatcher.dispatch(request)
-    except Exception:
+    except BaseException:  # SystemExit and GeneratorExit of a user's code end nothing here
         return _failed(Failure(), request, origin)
     if type(response) is Response:  # since its last route ended there was a join at most; the clock takes long to read
         routes = response.routes
@@ -86,6 +111,24 @@ def answer(
     return response.addCallbacks(
         _succeeded, _failed, callbackArgs=(codec, origin, started), errbackArgs=(request, origin)
     )
+
+
+def _unread(failure: Failure, origin: Origin) -> Answer:
+    if isinstance(failure.value, CancelledError):
+        return refusal(Cancelled("the caller went away"), new_id(), origin)
+    return _undecoded(failure.value, origin)
+
+
+def _undecoded(wrong: BaseException | None, origin: Origin) -> Answer:
+    if isinstance(wrong, FlowError):
+        return refusal(wrong, wrong.request_id or new_id(), origin)
+    error: FlowError = BadRequest("the body cannot be read")
+    if isinstance(wrong, MemoryError):
+        error = PayloadTooLarge("what the body says takes more memory than there is")
+    else:  # no decoder should raise it, but a caller is answered all the same
+        log.failure("a body cannot be decoded", Failure(wrong))
+    forget_frames(wrong)
+    return refusal(error, new_id(), origin)
 
 
 def _cancelled(request: Request, origin: Origin) -> Answer:
@@ -102,7 +145,9 @@ def _succeeded(
 ) -> Answer:
     response.routes.insert(0, Route("gateway", origin.gateway, started, ended or _now(_UTC)))
     try:
-        return Answer(codec.encode_response(response), codec.content_type)
+        return Answer(codec.encode_response(response, origin.limits), codec.content_type)
+    except FlowError as refused:
+        return refusal(refused, response.request.request_id, origin, response.request)
     except Exception as wrong:  # whatever an executor put into its documents
         error = ExecutorError("the answer cannot be encoded")
         error.__cause__ = wrong
@@ -114,25 +159,38 @@ def _failed(failure: Failure, request: Request, origin: Origin) -> Answer:
     if isinstance(error, CancelledError):
         error = Cancelled("the caller went away")
     elif not isinstance(error, FlowError):
-        log.failure("request {id}: not an error of ours", failure, id=request.request_id)
+        log.failure("request {id}: not an error of ours", failure, id=printable(request.request_id))
+        forget_frames(error)
         error = ExecutorError("internal error")
     return refusal(error, request.request_id, origin, request)
 
 
 def refusal(error: FlowError, request_id: str, origin: Origin, request: Request | None = None) -> Answer:
-    """The answer that *error* is, with one line in the log; all that is behind it, where *origin* says debug."""
+    """The answer that *error* is, with one line in the log; all that is behind it, where *origin* says debug.
+
+    When it is written down, *error* lets go of the frames that it came through.
+    """
+    try:
+        if not 400 <= error.http_status <= 599 or error.grpc_status not in GRPC_STATUSES:  # of a user's own class
+            error = ExecutorError(error.detail, executor=error.executor)
+        return _refusal(error, request_id, origin, request)
+    except Exception:  # something in it, or of the request, cannot be written
+        log.failure("request {id}: its error cannot be written as it is", id=printable(request_id))
+        return origin.write_error(ExecutorError("internal error"), request_id.encode("ascii", "replace").decode(), None)
+    finally:
+        forget_frames(error)
+
+
+def _refusal(error: FlowError, request_id: str, origin: Origin, request: Request | None) -> Answer:
     cause = error.__cause__
-    because = "" if cause is None else f": {traceback.format_exception_only(cause)[-1].strip()}"
+    because = "" if cause is None else f": {one_line(cause)}"
     write = log.error if error.http_status == 500 else log.info
     write(
-        "request {id}: {name}: {detail}{because}", id=request_id, name=error.name, detail=error.detail, because=because
-    )
+        "request {id}: {name}: {detail}{because}",
+        id=printable(request_id), name=error.name, detail=printable(error.detail, _MOST_DETAIL), because=because,
+    )  # fmt: skip
     if origin.debug and cause is not None:
-        error.detail += because
-        error.stacks = tuple(traceback.format_exception(cause))
-        log.debug("request {id}: {stacks}", id=request_id, stacks="".join(error.stacks))
-    try:
-        return origin.write_error(error, request_id, request)
-    except Exception:  # something of the request cannot be written either
-        log.failure("request {id}: its error cannot be written as it is", id=request_id)
-        return origin.write_error(error, request_id, None)
+        stacks = tuple(traceback.format_exception(cause))
+        log.debug("request {id}: {stacks}", id=printable(request_id), stacks="".join(stacks))
+        error = error.told(because, stacks)
+    return origin.write_error(error, request_id, request)

@@ -26,18 +26,21 @@ request, is a `ConfigurationError`: one line that says what to do.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, ClassVar
 
 from msgspec import Struct
 
 __all__ = [
+    "GRPC_STATUSES",
     "ConfigurationError",
     "FieldError",
     "FlowError",
     "Reject",
     "error_named",
-    "one_line",
 ]
+
+_LONGEST_WAIT = 366 * 86400.0  # seconds
 
 
 class FieldError(Struct, frozen=True, gc=False):
@@ -52,12 +55,16 @@ class FieldError(Struct, frozen=True, gc=False):
 class FlowError(Exception):
     """A request failed; the answer says how.
 
-    :param detail: one line for the caller.
+    It is valid when it is made, so that an answer can always be made of it.
+
+    :param detail: one line for the caller; what cannot be UTF-8 in it (of a file's name, say) is escaped.
     :param errors: the wrong places in the message, if it is the message's fault.
-    :param retry_after: seconds after which trying again makes sense, if that is known.
+    :param retry_after: seconds after which trying again makes sense, if that is known: 0 to a year.
     :param retryable: whether trying again may help; by default what the class says.
     :param stacks: lines of the traceback behind it; shown to the caller with ``--debug`` only.
     :param executor: the name of the executor that failed, if one did.
+    :raises TypeError: if one of them is of another type.
+    :raises ValueError: if *retry_after* is no such number.
     """
 
     http_status: ClassVar[int] = 500
@@ -77,26 +84,53 @@ class FlowError(Exception):
         stacks: tuple[str, ...] = (),
         executor: str = "",
     ) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.errors = errors
-        self.retry_after = retry_after
-        self.stacks = stacks
+        self.detail = _encodable(detail if type(detail) is str else str(detail))
+        super().__init__(self.detail)
+        self.errors = _field_errors(errors) if errors else ()
+        self.retry_after = None if retry_after is None else _seconds(retry_after)
+        self.stacks = tuple(stacks)
         self.executor = executor
         self.request_id = ""
         """The request's, where one could be read though the request could not."""
         self.response: Any = None
         """The `Response` that a server gave, where it was no success."""
         if retryable is not None:
-            self.retryable = retryable
+            self.retryable = bool(retryable)
 
     def __str__(self) -> str:
         return self.detail
+
+    def told(self, because: str, stacks: tuple[str, ...]) -> FlowError:
+        """The same error for a caller who is told what was *because* of it, and the traceback."""
+        twin: FlowError = copy(self)
+        twin.detail = _encodable(self.detail + because)
+        twin.stacks = tuple(map(_encodable, stacks))
+        return twin
 
     @property
     def name(self) -> str:
         """The name on the wire (``status.exception.name``)."""
         return type(self).__name__
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _seconds(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise TypeError(f"retry_after={given!r}: it is a number of seconds")
+    if not 0 <= given <= _LONGEST_WAIT:  # nor is it a NaN
+        raise ValueError(f"retry_after={given!r}: it is from 0 to {_LONGEST_WAIT:.0f} seconds")
+    return given
+
+
+def _field_errors(given: Any) -> tuple[FieldError, ...]:
+    errors = tuple(given)
+    for each in errors:
+        if type(each) is not FieldError or type(each.pointer) is not str or type(each.detail) is not str:
+            raise TypeError(f"errors={given!r}: they are FieldErrors, of a pointer and a detail")
+    return tuple(FieldError(_encodable(each.pointer), _encodable(each.detail)) for each in errors)
 
 
 class BadRequest(FlowError):
@@ -208,6 +242,10 @@ class Cancelled(FlowError):
 _BY_NAME: dict[str, type[FlowError]] = {error.__name__: error for error in FlowError.__subclasses__()}
 
 
+GRPC_STATUSES = frozenset({error.grpc_status for error in _BY_NAME.values()} | {"UNKNOWN"})
+"""The gRPC statuses that errors have."""
+
+
 def error_named(name: str, detail: str, **options: Any) -> FlowError:
     """The error called *name*; one that is not known here is the executor's."""
     return _BY_NAME.get(name, ExecutorError)(detail, **options)
@@ -231,9 +269,3 @@ class Reject(Exception):
 
 class ConfigurationError(Exception):
     """A flow, or a command line, cannot be served as it is. Its text is one line that says what to do."""
-
-
-def one_line(wrong: BaseException | None) -> str:
-    """*wrong* and what was noted of it, in one line."""
-    notes = "".join(f" {note}" for note in getattr(wrong, "__notes__", ()))
-    return f"{type(wrong).__name__}{notes}: {' '.join(str(wrong).split())}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from twisted.application.service import IService
@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
+from .limits import Limits
 from .message import Request, Response
 from .ready import MaybeDeferred
 
@@ -129,21 +130,30 @@ class ICodec(Interface):
 
     content_type = Attribute("``str``: the media type of what it encodes.")
 
-    def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request:
-        """Read a request.
+    def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request:
+        """Read a request, in one go.
 
         :param body: all of it.
         :param endpoint: the endpoint, if the place where the request came in has one: it wins over the body's.
-        :param max_depth: how many levels of documents, and of tags, there may be.
+        :param limits: how many documents there may be, and how many levels of them, and of tags.
         :raises BadRequest: if the bytes do not parse.
         :raises ValidationError: if they do, and say nothing that makes sense; it names the field.
+        :raises PayloadTooLarge: if there is more in it than may be.
         """
 
-    def encode_response(response: Response) -> bytes:
+    def decode_in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request] | None:
+        """The same for a *body* that would take long: others have their turn between the steps.
+
+        :return: None where it is better read in one go.
+        """
+
+    def encode_response(response: Response, limits: Limits) -> bytes:
         """Write a response.
 
         :param response: with all its routes.
+        :param limits: what its arrays may be when they are spelt as lists.
         :raises TypeError: if there is something in it that cannot travel (an object of the user's in tags, say).
+        :raises PayloadTooLarge: if its arrays would be more.
         """
 
     def encode_request(request: Request) -> bytes:

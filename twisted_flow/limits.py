@@ -9,7 +9,10 @@ from msgspec import Meta, Struct
 
 from .errors import ConfigurationError
 
-__all__ = ["Limits", "checked"]
+__all__ = ["LONGEST_NAME", "Limits", "checked"]
+
+LONGEST_NAME = 1024
+"""Characters of an id, an endpoint, a target."""
 
 Bytes = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=1)]
@@ -44,6 +47,13 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drain_grace: Annotated[
         Delay, "seconds for requests in flight to end when the server stops; and then for each executor to close"
     ] = 30
+    max_documents: Annotated[Count, "documents in a request, nested ones too"] = 100_000
+    max_values: Annotated[
+        Count, "lists and objects in one document, and beside the documents; of values in JSON four times as many"
+    ] = 262_144
+    max_expanded: Annotated[
+        Count, "numbers or lists that the arrays of an answer may be when they are spelt as lists"
+    ] = 16_777_216
     max_depth: Annotated[Count, "levels of nested documents, and of nested tags"] = 32
 
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, final
 from msgspec import Struct
 
 from .document import DocumentArray
-from .errors import FlowError
+from .errors import FlowError, ValidationError
+from .limits import LONGEST_NAME
 
 __all__ = [
     "ExceptionInfo",
@@ -20,6 +21,7 @@ __all__ = [
     "Status",
     "StatusCode",
     "bare_request",
+    "check_names",
     "status_of",
 ]
 
@@ -103,6 +105,17 @@ class Request(Struct, frozen=True, kw_only=True):
     groundtruths_matrix: list[DocumentArray] | None = None
     cancels: bool = False
     """Whether it asks for nothing but the end of the request with its id."""
+
+
+def check_names(request_id: str, header: Header) -> None:
+    """Hold what a caller names to what fits a line of the log.
+
+    :raises ValidationError: if a name is too long.
+    """
+    names = (request_id, header.exec_endpoint, header.target_peapod)
+    if max(map(len, names)) > LONGEST_NAME:
+        field = ("requestId", "execEndpoint", "targetPeapod")[[len(name) > LONGEST_NAME for name in names].index(True)]
+        raise ValidationError.at(f"/{field}", f"has more than {LONGEST_NAME} characters")
 
 
 def bare_request(request_id: str, *, cancels: bool = False) -> Request:

@@ -18,11 +18,12 @@ from zope.interface import implementer
 
 from .banner import banner
 from .bridge import when_running
-from .errors import ConfigurationError, one_line
+from .errors import ConfigurationError
 from .flow_config import FlowConfig
 from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
 from .memory import prepare_to_serve
+from .printable import one_line
 from .signals import told_to_stop
 from .systemd import notify
 

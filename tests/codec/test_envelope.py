@@ -18,6 +18,7 @@ from twisted_flow.codec.protobuf import encode_request
 from twisted_flow.document.protobuf.descriptor import message
 from twisted_flow.document.protobuf.read import read_messages, read_struct
 from twisted_flow.errors import BadRequest
+from twisted_flow.limits import Limits
 
 
 def by_protobuf(body: bytes) -> Any:
@@ -33,7 +34,7 @@ def by_protobuf(body: bytes) -> Any:
 
 def by_hand(body: bytes) -> Any:
     try:
-        read = taken_apart(body)
+        read = taken_apart(body, Limits())
         header = message("jina.HeaderProto").FromString(read.header or b"")
         for route in read.routes:
             message("jina.RouteProto").FromString(route)

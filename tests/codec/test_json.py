@@ -17,6 +17,7 @@ from twisted_flow import Document
 from twisted_flow.codec import json as codec
 from twisted_flow.errors import BadRequest, FlowError, ValidationError
 from twisted_flow.interfaces import ICodec
+from twisted_flow.limits import Limits
 from twisted_flow.message import Header, Request, Response, Route
 
 OLD_CLIENT = (
@@ -29,13 +30,15 @@ OLD_CLIENT = (
 
 def decode(body: Any, endpoint: str | None = "/x") -> Request:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return codec.decode_request(raw, endpoint, 32)
+    return codec.decode_request(raw, endpoint, Limits())
 
 
 def encode(asked: Request) -> Any:
     now = datetime(2026, 11, 23, 9, 11, 57, 900436, UTC)
     return json.loads(
-        codec.encode_response(Response(asked, asked.docs, asked.groundtruths, [Route("gateway", "g", now, now)]))
+        codec.encode_response(
+            Response(asked, asked.docs, asked.groundtruths, [Route("gateway", "g", now, now)]), Limits()
+        )
     )
 
 

@@ -21,6 +21,7 @@ from twisted_flow import Document
 from twisted_flow.codec import json, protobuf
 from twisted_flow.errors import BadRequest, FlowError, ValidationError
 from twisted_flow.interfaces import ICodec
+from twisted_flow.limits import Limits
 from twisted_flow.message import Request, Response
 
 R1 = "0a0272311a520a500a02643122080a0263316a02696e520a746578742f706c61696e5a100a0e0a0161120911000000000000f03f6a0b68656c6c6f20776f726c649a01140a120a080000803f000000401201021a033c663422080a062f696e6465782a140a120a05746f705f6b1209110000000000001440"
@@ -30,11 +31,11 @@ ANSWER_R3 = "0a0272331a0022080a062f696e64657832490a07676174657761791224656561636
 
 
 def decode(body: bytes) -> Request:
-    return protobuf.decode_request(body, None, 32)
+    return protobuf.decode_request(body, None, Limits())
 
 
 def answer(asked: Request) -> bytes:
-    return protobuf.encode_response(Response(asked, asked.docs, asked.groundtruths, []))
+    return protobuf.encode_response(Response(asked, asked.docs, asked.groundtruths, []), Limits())
 
 
 def test_provides() -> None:
@@ -80,7 +81,7 @@ class TestRecorded:
         assert [route.pod for route in read.routes] == ["gateway", "pod0/ZEDRuntime"]
         assert read.routes[0].start_time < read.routes[0].end_time
         assert (read.request.request_id, read.status.code) == ("r3", 0)
-        again = protobuf.decode_response(protobuf.encode_response(read))
+        again = protobuf.decode_response(protobuf.encode_response(read, Limits()))
         assert (again.routes, again.status) == (read.routes, read.status)
 
 
@@ -174,9 +175,9 @@ class TestAgreement:
         """A document says the same in JSON, after having been protobuf, and the other way round."""
         by_protobuf = decode(protobuf.encode_request(request(document, parameters=parameters)))
         assert by_protobuf.docs[0].to_dict() == document.to_dict()
-        told = json.encode_response(Response(by_protobuf, by_protobuf.docs, by_protobuf.groundtruths, []))
+        told = json.encode_response(Response(by_protobuf, by_protobuf.docs, by_protobuf.groundtruths, []), Limits())
         by_json = json.decode_request(
-            b'{"data":' + msgspec.json.encode(msgspec.json.decode(told)["data"]) + b"}", "/", 32
+            b'{"data":' + msgspec.json.encode(msgspec.json.decode(told)["data"]) + b"}", "/", Limits()
         )
         assert by_json.docs[0] == by_protobuf.docs[0] == document
 

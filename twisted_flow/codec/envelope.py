@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from struct import Struct as Layout
 from typing import Any
 
@@ -10,12 +11,14 @@ from msgspec import Struct
 
 from ..document import Document, DocumentArray
 from ..document.protobuf.alike import read_alike
+from ..document.protobuf.census import LARGE, Census
 from ..document.protobuf.descriptor import message
 from ..document.protobuf.quick import ODD, read_document, read_parameters
 from ..document.protobuf.wire import Unusual, key_of, long_size, tags_of
-from ..errors import BadRequest
+from ..errors import BadRequest, PayloadTooLarge
+from ..limits import Limits
 
-__all__ = ["Envelope", "RequestProto", "bad_request", "taken_apart"]
+__all__ = ["Envelope", "RequestProto", "bad_request", "taken_apart", "taken_apart_in_steps"]
 
 RequestProto = message("jina.RequestProto")
 _DataRequestProto = tags_of("jina.RequestProto.DataRequestProto")
@@ -24,6 +27,8 @@ _KEYS = {name: key_of(tag) for name, tag in tags_of("jina.RequestProto").items()
 _REQUEST_ID, _DATA, _HEADER, _ROUTES = (_KEYS[name] for name in ("request_id", "data", "header", "routes"))
 _PARAMETERS, _TIMEOUT, _CONTROL = _KEYS["parameters"], _KEYS["timeout"], _KEYS["control"]
 _BYTES = {_KEYS[name]: name for name in ("header", "control", "status")}
+_MOST_FIELDS = 10_000  # of a message; its documents are one of them
+_SLICE = 1 << 16  # bytes of documents that are read in one step, unless one document has more
 _double = Layout("<d").unpack_from
 
 
@@ -41,18 +46,38 @@ class Envelope(Struct):
     control: bytes | None = None
     routes: list[bytes] = []
     status: bytes | None = None
+    anew: bool = False
+    """Whether it was read once more, from the beginning."""
 
 
-def taken_apart(body: bytes) -> Envelope:
+def taken_apart(body: bytes, limits: Limits) -> Envelope:
     """What *body* says.
 
     :raises BadRequest: if it is not a RequestProto.
+    :raises PayloadTooLarge: if there is more in it than may be.
     """
+    envelope = Envelope(DocumentArray(), DocumentArray(), [])
     try:
         try:
-            return _read(body)
+            for at, stop in _read(body, envelope, limits):
+                _read_data(body, at, stop, stop, envelope, limits)
         except ODD:
-            return _read(_plainest(body))
+            _read_plainest(body, envelope, limits)
+    except (DecodeError, RecursionError, *ODD) as wrong:
+        raise bad_request(wrong) from None
+    return envelope
+
+
+def taken_apart_in_steps(body: bytes, envelope: Envelope, limits: Limits) -> Generator[None, None, None]:
+    """The same into *envelope*, which is still empty, some documents at a time."""
+    try:
+        try:
+            for at, stop in _read(body, envelope, limits):
+                while at < stop:
+                    at = _read_data(body, at, stop, min(stop, at + _SLICE), envelope, limits)
+                    yield
+        except ODD:
+            _read_plainest(body, envelope, limits)
     except (DecodeError, RecursionError, *ODD) as wrong:
         raise bad_request(wrong) from None
 
@@ -62,20 +87,31 @@ def bad_request(wrong: Exception) -> BadRequest:
     return BadRequest(f"not a RequestProto: {wrong}")
 
 
-def _plainest(body: bytes) -> bytes:
-    """The same message as protobuf itself would write it: all in order, nothing twice, nothing unknown."""
+def _read_plainest(body: bytes, envelope: Envelope, limits: Limits) -> None:
+    """The same once protobuf itself has written the message: all in order, nothing twice, nothing unknown."""
+    if len(body) > LARGE:
+        Census(limits.max_values, limits.max_documents).take("jina.RequestProto", body, 0, len(body))
     proto = RequestProto.FromString(body)
     proto.DiscardUnknownFields()
     plainest: bytes = proto.SerializeToString()
-    return plainest
+    fresh = Envelope(DocumentArray(), DocumentArray(), [])
+    for at, stop in _read(plainest, fresh, limits):
+        _read_data(plainest, at, stop, stop, fresh, limits)
+    fresh.anew = True
+    for name in Envelope.__struct_fields__:
+        setattr(envelope, name, getattr(fresh, name))
 
 
-def _read(body: bytes) -> Envelope:
-    envelope = Envelope(DocumentArray(), DocumentArray(), [])
-    at, end, data = 0, len(body), False
+def _read(body: bytes, envelope: Envelope, limits: Limits) -> list[tuple[int, int]]:
+    """Fill in *envelope* what *body* says, but for its documents: where those stand."""
+    data: list[tuple[int, int]] = []
+    at, end, left = 0, len(body), _MOST_FIELDS
     while at < end:
         key = body[at]
         at += 1
+        left -= 1
+        if not left:
+            raise PayloadTooLarge(f"a message of more than {_MOST_FIELDS} fields")
         if key > 127:
             key |= body[at] << 8
             at += 1
@@ -93,27 +129,32 @@ def _read(body: bytes) -> Envelope:
         if key == _REQUEST_ID:
             envelope.request_id = body[at:stop].decode()
         elif key == _DATA and envelope.control is None:
-            _read_data(body, at, stop, envelope)
-            data = True
+            data.append((at, stop))
         elif key == _ROUTES:
             envelope.routes.append(body[at:stop])
         elif key in _BYTES and getattr(envelope, _BYTES[key]) is None and not (data and key == _CONTROL):
             setattr(envelope, _BYTES[key], body[at:stop])
         elif key == _PARAMETERS and not envelope.parameters:
+            if size > LARGE:
+                Census(limits.max_values, 0).take("google.protobuf.Struct", body, at, stop)
             envelope.parameters = read_parameters(body, at, stop)
         else:
             raise Unusual("unknown, or to be merged")
         at = stop
-    return envelope
+    return data
 
 
-def _read_data(body: bytes, at: int, end: int, envelope: Envelope) -> None:
+def _read_data(body: bytes, at: int, end: int, until: int, envelope: Envelope, limits: Limits) -> int:
+    """Read the documents that begin between *at* and *until*: where the next one begins."""
     docs = envelope.docs
-    while at < end:
+    while at < until:
         begin, key, size = at, body[at], body[at + 1]
         at += 2
         if size > 127:
             size, at = long_size(body, at - 1)
+            if size > LARGE:
+                census = Census(limits.max_values, limits.max_documents)
+                census.take("jina.DocumentProto", body, at, min(at + size, end))
         stop = at + size
         if stop > end:
             raise Unusual("cut off")
@@ -121,10 +162,11 @@ def _read_data(body: bytes, at: int, end: int, envelope: Envelope) -> None:
             document = read_document(body, at, stop)
             docs.append(document)
             envelope.different.append(document)
-            if stop < end:
-                stop = read_alike(body, begin, at, stop, end, docs)
+            if stop < until:
+                stop = read_alike(body, begin, at, stop, until, docs)
         elif key == _GROUNDTRUTHS:
             envelope.groundtruths.append(read_document(body, at, stop))
         else:
             raise Unusual("unknown")
         at = stop
+    return at

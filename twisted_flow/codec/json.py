@@ -6,26 +6,30 @@ spellings that existing clients use (`document.spelling`); if it is refused agai
 
 from __future__ import annotations
 
-import copy
-from typing import Annotated, Any, cast
+from collections.abc import Generator
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from zope.interface import moduleProvides
 
 from ..document import Document, DocumentArray, plain, spelling
-from ..document.check import complete
+from ..document.check import Counter, complete
 from ..document.identity import new_id
-from ..document.ndarray import NdArray
+from ..document.listed import expanded_size, with_lists
 from ..document.numbers import settle
-from ..errors import BadRequest, ValidationError
+from ..errors import BadRequest, FlowError, PayloadTooLarge, ValidationError
 from ..interfaces import ICodec
-from ..message import Arrays, Header, Request, Response, Route, Status, bare_request
+from ..limits import LONGEST_NAME, Limits
+from ..message import Arrays, Header, Request, Response, Route, Status, bare_request, check_names
+from .slices import ARRAYS, cut
+from .tolerance import canonical_list, canonical_request, id_in
 
 __all__ = [
     "PostAnswer",
     "PostBody",
     "content_type",
+    "decode_in_steps",
     "decode_request",
     "decode_response",
     "encode_request",
@@ -35,6 +39,9 @@ __all__ = [
 moduleProvides(ICodec)
 
 content_type = "application/json"
+
+_LARGE, _MANY, _OBJECTS = 1 << 20, 1 << 16, 10_000
+"""Bodies of more than so many bytes are decoded in steps; of more than so many if they have so many objects."""
 
 
 class Data(Struct, forbid_unknown_fields=True):
@@ -69,46 +76,105 @@ class PostAnswer(Struct, rename="camel"):
     status: Status
 
 
-_KNOWN = Document.__struct_encode_fields__
 _decode = msgspec.json.Decoder(PostBody).decode
+_decode_documents = msgspec.json.Decoder(list[Document]).decode
 _decode_anything = msgspec.json.Decoder().decode
 
 
-def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request:
+def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request:
     """See `ICodec`."""
     try:
         post = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         post = _decode_tolerantly(body)
+    return _checked_request(post, endpoint, limits)
+
+
+def decode_in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request] | None:
+    """See `ICodec`."""
+    if len(body) < _LARGE and (len(body) < _MANY or body.count(b"{") < _OBJECTS):
+        return None
+    return _in_steps(body, endpoint, limits)
+
+
+def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request]:
+    parts = yield from cut(body, limits)
+    if parts is None:
+        return decode_request(body, endpoint, limits)
+    counter = Counter(limits)
+    read: dict[str, list[Document]] = {}
+    wrong: ValidationError | None = None
+    for place, spans in parts.slices.items():
+        documents = read[place] = []
+        for begin, end in spans:
+            if wrong is None:  # else the rest says whose mistake it is
+                try:
+                    documents += _read_slice(body[begin:end], place, len(documents), limits, counter)
+                except ValidationError as error:
+                    wrong = error
+            yield
+    request = decode_request(parts.rest, endpoint, limits)
+    if wrong is not None:
+        wrong.request_id = request.request_id
+        raise wrong
+    request.docs.extend(read.get(ARRAYS[0], ()))
+    request.docs.extend(read.get(ARRAYS[1], ()))
+    request.groundtruths.extend(read.get(ARRAYS[2], ()))
+    return request
+
+
+def _read_slice(items: bytes, place: str, first: int, limits: Limits, counter: Counter) -> list[Document]:
+    """The documents that *items* are, which stand one after another at *place*, behind *first* others."""
+    body = b"[%b]" % items
+    try:
+        documents = _decode_documents(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raw = _decode_raw(body)
+        try:
+            documents = msgspec.convert(canonical_list(raw), list[Document])
+        except msgspec.ValidationError as wrong:
+            error = spelling.located(wrong, raw)
+            _, position, *path = error.errors[0].pointer.split("/")
+            pointer = "/".join([place, str(first + int(position)), *path])
+            raise ValidationError.at(pointer, error.errors[0].detail) from None
+    complete(documents, place, limits.max_depth, counter=counter, first=first)
+    return documents
+
+
+def _checked_request(post: PostBody, endpoint: str | None, limits: Limits) -> Request:
+    if len(post.request_id) > LONGEST_NAME:
+        raise ValidationError.at("/requestId", f"has more than {LONGEST_NAME} characters")
     if post.cancel is not UNSET:
         return bare_request(post.cancel, cancels=True)
     try:
-        return _request(post, endpoint, max_depth)
-    except ValidationError as wrong:
+        return _request(post, endpoint, limits)
+    except FlowError as wrong:
         wrong.request_id = post.request_id
         raise
 
 
-def _request(post: PostBody, endpoint: str | None, max_depth: int) -> Request:
-    data = post.data
+def _request(post: PostBody, endpoint: str | None, limits: Limits) -> Request:
+    data, max_depth = post.data, limits.max_depth
     if data is None:
         docs, groundtruths = DocumentArray(), DocumentArray()
     elif isinstance(data, list):
         docs, groundtruths = DocumentArray(data), DocumentArray()
-        complete(docs, "/data", max_depth)
+        complete(docs, "/data", max_depth, counter=Counter(limits))
     else:
-        docs, groundtruths = DocumentArray(data.docs), DocumentArray(data.groundtruths)
-        complete(docs, "/data/docs", max_depth)
-        complete(groundtruths, "/data/groundtruths", max_depth)
+        docs, groundtruths, counter = DocumentArray(data.docs), DocumentArray(data.groundtruths), Counter(limits)
+        complete(docs, "/data/docs", max_depth, counter=counter)
+        complete(groundtruths, "/data/groundtruths", max_depth, counter=counter)
     if post.parameters:
         settle(post.parameters, "/parameters", max_depth)
     if endpoint is None:
         if not post.exec_endpoint:
             raise ValidationError.at("/execEndpoint", "is required")
         endpoint = post.exec_endpoint
+    header = Header(endpoint, post.target_peapod)
+    check_names(post.request_id, header)
     return Request(
         request_id=post.request_id or new_id(),
-        header=Header(endpoint, post.target_peapod),
+        header=header,
         docs=docs,
         groundtruths=groundtruths,
         parameters=post.parameters or {},
@@ -117,58 +183,35 @@ def _request(post: PostBody, endpoint: str | None, max_depth: int) -> Request:
     )
 
 
-def _decode_tolerantly(body: bytes) -> PostBody:
+def _decode_raw(body: bytes) -> Any:
     try:
-        raw = _decode_anything(body)
+        return _decode_anything(body)
     except RecursionError:
         raise BadRequest("the JSON is nested too deep") from None
     except ValueError as wrong:  # DecodeError and UnicodeDecodeError are such
         raise BadRequest(f"not JSON: {wrong}") from None
+
+
+def _decode_tolerantly(body: bytes) -> PostBody:
+    raw = _decode_raw(body)
     try:
-        return msgspec.convert(_canonical(raw), PostBody)
+        return msgspec.convert(canonical_request(raw), PostBody)
     except msgspec.ValidationError as wrong:
         error = spelling.located(wrong, raw)
-        error.request_id = _id_in(raw)
+        error.request_id = id_in(raw)
         raise error from None
     except RecursionError:
         raise BadRequest("the JSON is nested too deep") from None
 
 
-def _id_in(raw: Any) -> str:
-    """The id of a request that is wrong otherwise, if it has one."""
-    found = (raw.get("requestId") or raw.get("request_id")) if isinstance(raw, dict) else None
-    return found if isinstance(found, str) else ""
-
-
-def _canonical(raw: Any) -> Any:
-    """The request that *raw* describes, in the one spelling."""
-    if not isinstance(raw, dict):
-        return raw
-    post = spelling.canonical_keys(raw)
-    if isinstance(header := post.pop("header", None), dict):  # as the old Python client sends it
-        for name in ("execEndpoint", "targetPeapod"):
-            if name in (canonical := spelling.canonical_keys(header)):
-                post.setdefault(name, canonical[name])
-    if "targetExecutor" in post:
-        post.setdefault("targetPeapod", post.pop("targetExecutor"))
-    data = post.get("data")
-    if isinstance(data, dict) and data.keys() & {"docs", "groundtruths"}:
-        post["data"] = {name: _canonical_list(items) for name, items in data.items() if items is not None}
-    elif data is not None:
-        post["data"] = _canonical_list(data)
-    return post
-
-
-def _canonical_list(items: Any) -> Any:
-    return [spelling.canonical_document(item, _KNOWN) for item in (items if isinstance(items, list) else [items])]
-
-
-def encode_response(response: Response) -> bytes:
+def encode_response(response: Response, limits: Limits) -> bytes:
     """See `ICodec`."""
     request = response.request
     docs, groundtruths = response.docs, response.groundtruths
     if request.arrays == "list":
-        docs, groundtruths = _with_lists(docs), _with_lists(groundtruths)
+        if expanded_size(docs) + expanded_size(groundtruths) > limits.max_expanded:
+            raise PayloadTooLarge(f"as lists the arrays are more than {limits.max_expanded} numbers and lists")
+        docs, groundtruths = with_lists(docs), with_lists(groundtruths)
     return plain.to_json(
         PostAnswer(
             request.request_id,
@@ -232,26 +275,7 @@ def _decode_answer_tolerantly(body: bytes) -> _Told:
     try:
         raw = _decode_anything(body)
         if isinstance(raw, dict) and isinstance(raw.get("data"), dict):
-            raw["data"] = {name: _canonical_list(items or []) for name, items in raw["data"].items()}
+            raw["data"] = {name: canonical_list(items or []) for name, items in raw["data"].items()}
         return msgspec.convert(raw, _Told)
     except (ValueError, RecursionError) as wrong:
         raise BadRequest(f"not an answer: {wrong}") from None
-
-
-def _with_lists(documents: list[Document]) -> DocumentArray:
-    """*documents* with their arrays as nested lists; copies, so that who keeps the originals sees no change."""
-    return DocumentArray(map(_with_list, documents))
-
-
-def _with_list(document: Document) -> Document:
-    twin = copy.copy(document)
-    if isinstance(twin._embedding, NdArray):
-        twin._embedding = _listed(document.embedding)
-    if isinstance(twin._blob, NdArray):
-        twin._blob = _listed(document.blob)
-    twin._chunks, twin._matches = _with_lists(twin._chunks), _with_lists(twin._matches)
-    return twin
-
-
-def _listed(array: Any) -> list[Any]:
-    return cast("list[Any]", (array.toarray() if hasattr(array, "toarray") else array).tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from zope.interface import moduleProvides
 
-from ..document.check import complete
+from ..document import DocumentArray
+from ..document.check import Counter, complete
 from ..document.identity import new_id
 from ..document.numbers import settle
 from ..document.protobuf.descriptor import message
@@ -17,12 +19,14 @@ from ..document.protobuf.wire import double, field, number_field, size_of, tags_
 from ..document.protobuf.write import write_documents, write_struct
 from ..errors import FlowError, ValidationError
 from ..interfaces import ICodec
-from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request
-from .envelope import Envelope, RequestProto, bad_request, taken_apart
+from ..limits import LONGEST_NAME, Limits
+from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request, check_names
+from .envelope import Envelope, RequestProto, bad_request, taken_apart, taken_apart_in_steps
 
 __all__ = [
     "RequestProto",
     "content_type",
+    "decode_in_steps",
     "decode_request",
     "decode_response",
     "encode_request",
@@ -33,37 +37,77 @@ moduleProvides(ICodec)
 
 content_type = "application/x-protobuf"
 
+_LARGE, _MANY, _OBJECTS = 1 << 20, 1 << 16, 10_000
+"""Messages of so many bytes are decoded in steps; of so many, if so many documents may be in them."""
+_KEYS_OF_DOCUMENTS = (b"\x0a", b"\x12", b"\x22", b"\x42")  # in DataRequestProto, and of chunks and matches
+_UNLIMITED = Limits(max_documents=2**62, max_values=2**62)  # of answers, which a client has asked for
+
 _HeaderProto, _RouteProto, _StatusProto = (message(f"jina.{name}Proto") for name in ("Header", "Route", "Status"))
 _ControlRequestProto = message("jina.RequestProto.ControlRequestProto")
 
 
-def decode_request(body: bytes, endpoint: str | None, max_depth: int) -> Request:
+def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request:
     """See `ICodec`."""
-    envelope = taken_apart(body)
+    envelope = taken_apart(body, limits)
     try:
-        if envelope.control is not None:
-            return _controlling(envelope, envelope.control)
-        return _read_request(envelope, endpoint, max_depth)
+        return _read_request(envelope, endpoint, limits)
     except FlowError as error:
-        error.request_id = envelope.request_id
-        raise
+        raise _identified(error, envelope)
     except DecodeError as wrong:
         raise bad_request(wrong) from None
 
 
-def _read_request(envelope: Envelope, endpoint: str | None, max_depth: int) -> Request:
+def decode_in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request] | None:
+    """See `ICodec`."""
+    if len(body) < _LARGE and (len(body) < _MANY or sum(map(body.count, _KEYS_OF_DOCUMENTS)) < _OBJECTS):
+        return None
+    return _in_steps(body, endpoint, limits)
+
+
+def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request]:
+    envelope = Envelope(DocumentArray(), DocumentArray(), [])
+    counter, done, truths = Counter(limits), 0, 0
+    try:
+        for _ in taken_apart_in_steps(body, envelope, limits):
+            docs, groundtruths = envelope.docs[done:], envelope.groundtruths[truths:]
+            complete(docs, "/data/docs", limits.max_depth, counter=counter, first=done)
+            complete(groundtruths, "/data/groundtruths", limits.max_depth, counter=counter, first=truths)
+            done, truths = done + len(docs), truths + len(groundtruths)
+            yield
+        return _read_request(envelope, endpoint, limits, checked=not envelope.anew)
+    except FlowError as error:
+        raise _identified(error, envelope)
+    except DecodeError as wrong:
+        raise bad_request(wrong) from None
+
+
+def _identified(error: FlowError, envelope: Envelope) -> FlowError:
+    error.request_id = envelope.request_id if len(envelope.request_id) <= LONGEST_NAME else ""
+    return error
+
+
+def _read_request(envelope: Envelope, endpoint: str | None, limits: Limits, checked: bool = False) -> Request:
+    """The request that *envelope* is.
+
+    :param checked: whether its documents have been held to the rules.
+    """
+    if envelope.control is not None:
+        return _controlling(envelope, envelope.control)
     header = _read_header(envelope.header)
     if endpoint:
         header = Header(endpoint, header.target_peapod, header.no_propagate)
     elif not header.exec_endpoint:
         raise ValidationError.at("/header/exec_endpoint", "is required")
+    check_names(envelope.request_id, header)
     docs, groundtruths, parameters = envelope.docs, envelope.groundtruths, envelope.parameters
-    if docs:
-        complete(docs, "/data/docs", max_depth, different=envelope.different)
-    if groundtruths:
-        complete(groundtruths, "/data/groundtruths", max_depth)
+    if not checked:
+        counter = Counter(limits)
+        if docs:
+            complete(docs, "/data/docs", limits.max_depth, different=envelope.different, counter=counter)
+        if groundtruths:
+            complete(groundtruths, "/data/groundtruths", limits.max_depth, counter=counter)
     if parameters:
-        settle(parameters, "/parameters", max_depth)
+        settle(parameters, "/parameters", limits.max_depth)
     timeout = envelope.timeout or None
     if timeout is not None and not 0 < timeout < float("inf"):
         raise ValidationError.at("/timeout", "is a number of seconds above 0")
@@ -98,7 +142,7 @@ _short_header = lru_cache(maxsize=256)(_header)
 
 def decode_response(body: bytes) -> Response:
     """See `ICodec`."""
-    envelope = taken_apart(body)
+    envelope = taken_apart(body, _UNLIMITED)
     try:
         header = _read_header(envelope.header)
         routes = [_read_route(_RouteProto.FromString(route)) for route in envelope.routes]
@@ -157,8 +201,8 @@ def encode_request(request: Request) -> bytes:
     return b"".join(out)
 
 
-def encode_response(response: Response) -> bytes:
-    """See `ICodec`."""
+def encode_response(response: Response, limits: Limits) -> bytes:
+    """See `ICodec`: arrays are never spelt as lists here."""
     out = _write_request(response.request, response)
     out += map(_write_route, response.routes)
     status = response.status

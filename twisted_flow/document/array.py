@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, overload
 
 import numpy as np
 
+from ..limits import Limits
 from . import match, storage
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ChunkArray", "DocumentArray", "MatchArray"]
 
 
+_MOST_EXPANDED = Limits().max_expanded
 _item: Any = list.__getitem__
 
 
@@ -105,6 +108,9 @@ class DocumentArray(list["Document"]):
         for document, array in zip(self, arrays, strict=True):
             if array is None:
                 raise ValueError(f"document {document.id!r} has no {name}")
+        shapes = [getattr(array, "shape", ()) for array in arrays]
+        if any(hasattr(array, "toarray") for array in arrays) and sum(map(prod, shapes)) > _MOST_EXPANDED:
+            raise ValueError(f"the {name}s of shape {list(shapes[0])} and more are too large to be made dense")
         return np.stack([np.asarray(getattr(a, "toarray", lambda a=a: a)()) for a in arrays]) if arrays else np.zeros(0)
 
     def _paired(self, values: Any) -> Iterator[tuple[Document, Any]]:

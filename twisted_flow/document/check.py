@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from ..errors import ValidationError
+from ..errors import PayloadTooLarge, ValidationError
+from ..limits import LONGEST_NAME, Limits
 from . import ndarray
 from .identity import new_id
 from .numbers import settle
@@ -15,13 +16,34 @@ from .numbers import settle
 if TYPE_CHECKING:
     from .document import Document, Graph
 
-__all__ = ["MAX_DEPTH", "complete", "complete_one"]
+__all__ = ["MAX_DEPTH", "Counter", "complete", "complete_one"]
 
-MAX_DEPTH = 32
+MAX_DEPTH = Limits().max_depth
 """Levels of nested documents, and of nested tags, unless told otherwise."""
 
 
 _ALL_BUT_ONE = 4  # of the five contents
+
+
+class Counter:
+    """How many documents a request may still have.
+
+    :param limits: what is bounded.
+    """
+
+    __slots__ = ("left", "most")
+
+    def __init__(self, limits: Limits) -> None:
+        self.left = self.most = limits.max_documents
+
+    def take(self, number: int) -> None:
+        """There are so many more.
+
+        :raises PayloadTooLarge: if those are too many.
+        """
+        self.left -= number
+        if self.left < 0:
+            raise PayloadTooLarge(f"more than {self.most} documents")
 
 
 def complete(
@@ -30,6 +52,8 @@ def complete(
     max_depth: int = MAX_DEPTH,
     level: int = 1,
     different: Sequence[Document] | None = None,
+    counter: Counter | None = None,
+    first: int = 0,
 ) -> None:
     """Fill in the ids, settle the numbers in tags, make arrays of lists, and hold each document to the rules.
 
@@ -37,20 +61,29 @@ def complete(
     :param max_depth: how many levels of documents, and of tags, there may be.
     :param different: those of *documents* that have to be looked at; all others are laid out as one of these, have an
         id and an array, and nothing else. None: all.
+    :param counter: counts them, and those nested in them.
+    :param first: the position of the first of them, where others stand before it.
     :raises ValidationError: naming the first wrong place.
+    :raises PayloadTooLarge: if there are too many.
     """
+    if counter is not None:
+        counter.take(len(documents))
     for document in documents if different is None else different:
         try:
-            complete_one(document, "", max_depth, level)
+            complete_one(document, "", max_depth, level, counter)
         except ValidationError as wrong:
             position = next(n for n, each in enumerate(documents) if each is document)
-            raise wrong.below(f"{pointer}/{position}") from None
+            raise wrong.below(f"{pointer}/{first + position}") from None
 
 
-def complete_one(document: Document, pointer: str, max_depth: int = MAX_DEPTH, level: int = 1) -> None:
+def complete_one(
+    document: Document, pointer: str, max_depth: int = MAX_DEPTH, level: int = 1, counter: Counter | None = None
+) -> None:
     """The same for one document, which stands at *pointer*."""
     if not document.id:
         document.id = new_id()
+    elif len(document.id) > LONGEST_NAME:
+        raise ValidationError.at(f"{pointer}/id", f"has more than {LONGEST_NAME} characters")
     contents = (document._text, document._buffer, document._blob, document._uri, document._graph)
     if contents.count(UNSET) < _ALL_BUT_ONE:
         raise ValidationError.at(pointer, "at most one of text, buffer, blob, uri and graph may be set")
@@ -67,15 +100,15 @@ def complete_one(document: Document, pointer: str, max_depth: int = MAX_DEPTH, l
         for name, relatives in (("chunks", document._chunks), ("matches", document._matches)):
             if relatives and level >= max_depth:
                 raise ValidationError.at(f"{pointer}/{name}", f"more than {max_depth} levels deep")
-            complete(relatives, f"{pointer}/{name}", max_depth, level + 1)
+            complete(relatives, f"{pointer}/{name}", max_depth, level + 1, None, counter)
 
 
 def _checked(array: Any, pointer: str, name: str) -> ndarray.NdArray:
     try:
         if type(array) is list:
-            return ndarray.to_wire(array)
+            return ndarray.from_lists(array)
         ndarray.check(array)
-    except ValueError as wrong:
+    except (ValueError, TypeError, OverflowError) as wrong:
         raise ValidationError.at(pointer + name, str(wrong)) from None
     return array  # type: ignore[no-any-return]
 

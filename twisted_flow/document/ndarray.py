@@ -6,13 +6,29 @@ So nothing is decoded that nobody looks at, and a change in place is a change of
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
+from itertools import chain
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
-__all__ = ["DenseNdArray", "NdArray", "SparseArray", "SparseNdArray", "check", "fits", "from_wire", "to_wire"]
+from ..limits import Limits
+
+__all__ = [
+    "DenseNdArray",
+    "NdArray",
+    "SparseArray",
+    "SparseNdArray",
+    "check",
+    "expanded",
+    "fits",
+    "from_lists",
+    "from_wire",
+    "to_wire",
+]
 
 if TYPE_CHECKING:
     Buffer = bytearray | bytes | memoryview
@@ -20,6 +36,9 @@ else:
     Buffer = bytearray  # what msgspec makes of base64: writable, so that no copy follows
 
 _MOST_SIDES = 64  # numpy's own bound
+_MOST_BYTES = 2**62  # of an array, if none of its sides were 0: what numpy can tell
+_DTYPE = re.compile(r"[<>=|]?[?A-Za-z][A-Za-z0-9_]{0,31}")
+_MOST_EXPANDED = Limits().max_expanded
 _NONE, _FP16, _UINT8 = 0, 1, 2  # DenseNdArrayProto.quantization
 
 
@@ -68,7 +87,12 @@ class SparseArray(Struct):
     shape: tuple[int, ...]
 
     def toarray(self) -> Any:
-        """The same as a dense ndarray."""
+        """The same as a dense ndarray.
+
+        :raises ValueError: if that has more numbers than 16,777,216.
+        """
+        if prod(self.shape) > _MOST_EXPANDED:
+            raise ValueError(f"a sparse array of shape {list(self.shape)} is too large to be made dense")
         dense = np.zeros(self.shape, self.values.dtype)
         dense[tuple(self.indices.T)] = self.values
         return dense
@@ -81,6 +105,8 @@ def _dtype(name: str) -> np.dtype[Any]:
     :raises ValueError: if it is not.
     """
     try:
+        if not _DTYPE.fullmatch(name):  # of lists of them numpy makes what nobody has asked for, slowly
+            raise ValueError
         dtype = np.dtype(name)
     except (TypeError, ValueError, SyntaxError):
         raise ValueError(f"{name[:40]!r} is not a dtype") from None
@@ -95,13 +121,16 @@ def _size(dtype: str, shape: tuple[int, ...]) -> int:
 
     :raises ValueError: if there is no such array.
     """
-    size = _dtype(dtype).itemsize
+    size = whole = _dtype(dtype).itemsize
     if len(shape) > _MOST_SIDES:
         raise ValueError(f"{len(shape)} sides, where numpy takes {_MOST_SIDES}")
     for side in shape:
         if side < 0:
             raise ValueError(f"shape {list(shape)} has a negative side")
         size *= side
+        whole *= side or 1
+        if whole > _MOST_BYTES:
+            raise ValueError(f"shape {list(shape)} is larger than any memory")
     return size
 
 
@@ -115,6 +144,8 @@ def _check_dense(dense: DenseNdArray) -> None:
         raise ValueError(f"quantization {dense.quantization} is not 0, 1 or 2")
     if dense.original_dtype:
         _dtype(dense.original_dtype)
+    if dense.quantization and size // _dtype(dense.dtype).itemsize > _MOST_EXPANDED:
+        raise ValueError(f"a quantized array of more than {_MOST_EXPANDED} numbers")
 
 
 def fits(array: Any) -> bool:
@@ -143,8 +174,10 @@ def check(array: NdArray) -> None:
         _check_dense(sparse.indices)
         _check_dense(sparse.values)
         indices = _dense_to_numpy(sparse.indices)
-        if min(sparse.shape, default=0) < 0:
-            raise ValueError(f"shape {sparse.shape} has a negative side")
+        if min(sparse.shape, default=0) < 0 or prod(side or 1 for side in sparse.shape) > _MOST_BYTES:
+            raise ValueError(f"shape {sparse.shape} has a negative side, or is larger than any memory")
+        if len(sparse.shape) > _MOST_SIDES:
+            raise ValueError(f"{len(sparse.shape)} sides, where numpy takes {_MOST_SIDES}")
         if indices.size and (indices.ndim != 2 or indices.dtype.kind not in "iu"):
             raise ValueError("indices are not whole numbers in two dimensions")
         if indices.size and (
@@ -197,6 +230,37 @@ def _dense_to_wire(value: Any) -> DenseNdArray:
     if array.flags.writeable:
         dense.__dict__["seen"] = array.view()
     return dense
+
+
+def expanded(array: Any) -> int:
+    """How many numbers and lists *array*, as it travels, would be if it were spelt as nested lists."""
+    if type(array) is not NdArray:
+        return 0
+    shape = array.dense.shape if array.dense is not UNSET else array.sparse.shape if array.sparse is not UNSET else ()
+    number, lists = 1, 0
+    for side in shape:
+        lists += number
+        number *= side
+    return number + lists
+
+
+def from_lists(items: list[Any]) -> NdArray:
+    """*items*, nested lists of numbers as JSON has them, in the form that travels.
+
+    :raises ValueError: if they are something else, or make no array.
+    """
+    level = [items]
+    for _ in range(_MOST_SIDES):
+        if len({*map(len, level)}) > 1:
+            raise ValueError("the lists are not all of one length")
+        kinds = {*map(type, chain.from_iterable(level))}
+        if kinds != {list}:
+            break
+        level = list(chain.from_iterable(level))
+    if not kinds <= {int, float, bool}:
+        named = ", ".join(sorted({"null" if kind is type(None) else kind.__name__ for kind in kinds}))
+        raise ValueError(f"not an array of plain numbers: there are {named} in it")
+    return to_wire(items)
 
 
 def to_wire(value: Any) -> NdArray:

@@ -22,13 +22,25 @@ def settle(container: dict[str, Any] | list[Any], pointer: str, max_depth: int) 
     :param max_depth: how many levels there may be, *container* being the first.
     :raises ValidationError: if there are more.
     """
+    keys = _settled(container, max_depth)
+    if keys is not None:
+        path = "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in reversed(keys))
+        raise ValidationError.at(pointer + path, "nested too deep")
+
+
+def _settled(container: dict[str, Any] | list[Any], max_depth: int) -> list[Any] | None:
+    """The same; the keys that lead to what is nested too deep, the last one first, if there is something."""
     if max_depth < 1:
-        raise ValidationError.at(pointer, "nested too deep")
-    items: Any = container.items() if isinstance(container, dict) else enumerate(container)
+        return []
+    items: Any = container.items() if type(container) is dict else enumerate(container)
     for key, value in items:
         kind = type(value)
         if kind is float:
             if value.is_integer() and -_MOST <= value <= _MOST:
                 container[key] = int(value)
-        elif kind is dict or kind is list:
-            settle(value, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}", max_depth - 1)
+        elif (kind is dict or kind is list) and (value or max_depth == 1):
+            deeper = _settled(value, max_depth - 1)
+            if deeper is not None:
+                deeper.append(key)
+                return deeper
+    return None

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import one_line
+from ..printable import one_line
 
 __all__ = ["checkup"]
 

@@ -24,6 +24,7 @@ from ..executor.call import Call, Context, error_of, response_to
 from ..executor.table import Endpoint, find
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
+from ..printable import forget_frames
 from ..ready import MaybeDeferred
 from .checkup import checkup
 from .inline import never_waiting, run_on_loop, waited_for
@@ -60,6 +61,8 @@ class _Call:
             self.outcome = self.function()
         except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
             self.outcome = Failure(wrong)
+        finally:
+            del self.function  # which holds the request
 
 
 @implementer(IEngine)
@@ -183,8 +186,10 @@ class ThreadEngine:
         if not self._handed:
             self._hand_over()
         for call in done:
-            if call.deferred.called:
-                continue  # cancelled
+            if call.deferred.called:  # cancelled
+                if isinstance(call.outcome, Failure):
+                    forget_frames(call.outcome.value)
+                continue
             if isinstance(call.outcome, Failure):
                 call.deferred.errback(call.outcome)
             else:

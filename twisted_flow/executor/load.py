@@ -13,8 +13,9 @@ from typing import Any
 
 from twisted.plugin import getPlugins
 
-from ..errors import ConfigurationError, one_line
+from ..errors import ConfigurationError
 from ..interfaces import IExecutorPlugin
+from ..printable import one_line
 from ..suggestion import nearest
 
 __all__ = ["absolute", "load", "plugins"]

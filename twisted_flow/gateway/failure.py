@@ -9,9 +9,12 @@ from ..answer import Answer
 from ..document import DocumentArray
 from ..errors import FlowError
 from ..interfaces import ICodec
+from ..limits import Limits
 from ..message import Request, Response, Route, bare_request, status_of
 
 __all__ = ["error_writer"]
+
+_LIMITS = Limits()  # there is nothing in an error that they could be passed by
 
 
 def error_writer(codec: ICodec, gateway: str) -> Callable[[FlowError, str, Request | None], Answer]:
@@ -25,6 +28,6 @@ def error_writer(codec: ICodec, gateway: str) -> Callable[[FlowError, str, Reque
         status, now = status_of(error), datetime.now(UTC)
         routes = [Route("gateway", gateway, now, now, status)]
         response = Response(request, DocumentArray(), DocumentArray(), routes, status)
-        return Answer(codec.encode_response(response), codec.content_type, error)
+        return Answer(codec.encode_response(response, _LIMITS), codec.content_type, error)
 
     return write

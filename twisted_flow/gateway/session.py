@@ -9,9 +9,8 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..answer import Answer, Origin, answer, refusal
+from ..answer import Answer, Origin, answer
 from ..codec import json, protobuf
-from ..document.identity import new_id
 from ..errors import Unavailable
 from ..interfaces import ICodec, IDispatcher
 from ..limits import Limits
@@ -65,9 +64,6 @@ class Session:
         if self.encoding is not None:
             binary = self.encoding == "bytes"
         codec, origin = (_PROTOBUF, self._bytes) if binary else (_JSON, self._json)
-        if self.draining:
-            self.answered(refusal(Unavailable("the server stops"), new_id(), origin), binary)
-            return
         self._latest = None
         answered = answer(payload, codec, self, origin, since)  # which dispatches before it returns
         if type(answered) is Answer:
@@ -105,6 +101,8 @@ class Session:
 
     def dispatch(self, request: Request) -> MaybeDeferred[Response]:
         """See `IDispatcher`; what is under way can be cancelled by its id."""
+        if self.draining:
+            raise Unavailable("the server stops")
         response: MaybeDeferred[Response] = self.dispatcher.dispatch(request)
         if type(response) is not Response:
             self._latest = response
@@ -125,4 +123,4 @@ class Session:
 
 
 def _fields(origin: Origin) -> dict[str, Any]:
-    return {"gateway": origin.gateway, "max_depth": origin.max_depth, "debug": origin.debug}
+    return {"gateway": origin.gateway, "limits": origin.limits, "debug": origin.debug}

@@ -40,7 +40,7 @@ def _in_one_go(calls: _Calls, asked: Request) -> Response:
         request = at_once_in(partial(_run, calls, asked, routes))
         while len(routes) < len(calls):  # context variables were set: the others get a context without them
             request = at_once_in(partial(_run, calls[len(routes) :], request, routes))
-    except RuntimeError as wrong:  # of those that do wait after all, whose code is not what it was
+    except (RuntimeError, GeneratorExit) as wrong:  # of those that wait after all, or raise what ends a generator
         error = error_of(wrong, calls[len(routes)][0])
     else:
         return Response(asked, request.docs, request.groundtruths, routes)

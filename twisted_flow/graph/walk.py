@@ -15,6 +15,7 @@ from ..document import DocumentArray
 from ..document.copies import copied
 from ..document.merge import merge
 from ..message import Request, Response, Route
+from ..printable import forget_frames, printable
 from ..ready import MaybeDeferred
 from .node import Visit
 from .plan import REQUEST, Join, Plan, Stop
@@ -152,7 +153,8 @@ class _Walk:
             log.warn(
                 "request {id}: {field} of document {document} and {more} more were changed in two ways before {node}: "
                 "what the first of those has made that it needs stands",
-                id=self.request.request_id, field=conflicts[0][1], document=conflicts[0][0],
+                id=printable(self.request.request_id), field=printable(conflicts[0][1]),
+                document=printable(conflicts[0][0]),
                 more=len(conflicts) - 1, node=stop.node or "the end",
             )  # fmt: skip
         return joined, truths
@@ -173,8 +175,10 @@ class _Walk:
         elif not failure.check(CancelledError):
             log.error(
                 "request {id}: {node}, which nobody waits for: {error}",
-                id=self.request.request_id, node=self.plan.stops[place].node, error=failure.getErrorMessage(),
+                id=printable(self.request.request_id), node=self.plan.stops[place].node,
+                error=printable(failure.getErrorMessage(), 1000),
             )  # fmt: skip
+            forget_frames(failure.value)
 
     def _fail(self, failure: Failure) -> None:
         """The first failure is the answer, if there is none yet."""

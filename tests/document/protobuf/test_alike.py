@@ -17,6 +17,7 @@ from twisted_flow.codec.envelope import RequestProto
 from twisted_flow.codec.protobuf import decode_request, encode_request
 from twisted_flow.document.ndarray import DenseNdArray, NdArray
 from twisted_flow.errors import ValidationError
+from twisted_flow.limits import Limits
 
 
 @st.composite
@@ -35,12 +36,12 @@ def test_runs(documents: list[Document]) -> None:
     """Each has what is its own, and an array of its own."""
     body = encode_request(request(*documents))
     assert by_hand(body) == by_protobuf(body)
-    read = decode_request(body, None, 32).docs
+    read = decode_request(body, None, Limits()).docs
     assert read == documents
     for document in read:
         if document.embedding is not None and document.embedding.ndim:
             document.embedding[...] = 0
-    assert decode_request(body, None, 32).docs == documents
+    assert decode_request(body, None, Limits()).docs == documents
 
 
 @settings(max_examples=500)
@@ -61,7 +62,7 @@ def test_many() -> None:
     documents = [
         Document(id=f"d{n}", embedding=np.full(768, n, "<f4"), tags={"odd": 1} if n == 50 else {}) for n in range(99)
     ]
-    read = decode_request(encode_request(request(*documents)), None, 32).docs
+    read = decode_request(encode_request(request(*documents)), None, Limits()).docs
     assert read == documents
     assert [document.embedding[767] for document in read] == list(range(99))
 
@@ -71,7 +72,7 @@ def test_without_ids() -> None:
     parts = [Document(embedding=np.full(3, n, "<f4")) for n in range(5)]
     for part in parts:
         part.id = ""
-    read = decode_request(encode_request(request(*parts)), None, 32).docs
+    read = decode_request(encode_request(request(*parts)), None, Limits()).docs
     assert len({document.id for document in read} - {""}) == 5
 
 
@@ -83,7 +84,7 @@ def test_wrong_arrays() -> None:
 
     right, wrong_ones = [document(n, 2) for n in range(2)], [document(n, 3) for n in range(3)]
     with pytest.raises(ValidationError) as wrong:
-        decode_request(encode_request(request(*right, *wrong_ones)), None, 32)
+        decode_request(encode_request(request(*right, *wrong_ones)), None, Limits())
     assert wrong.value.errors[0].pointer == "/data/docs/2/embedding"
 
 
@@ -99,4 +100,4 @@ def test_the_frame_of_another_message() -> None:
     assert len(sizes) == 1
     for body in (encode_request(request(*wrong)), one.SerializeToString()):
         with pytest.raises(ValidationError):
-            decode_request(body, None, 32)
+            decode_request(body, None, Limits())

@@ -50,7 +50,7 @@ class GRPCGateway(Service):
         self, dispatcher: IDispatcher, limits: Limits, debug: bool, place: IPlace, engines: Sequence[IEngine]
     ) -> None:
         self.dispatcher, self.limits, self.place, self.engines = dispatcher, limits, place, engines
-        self.origin = Origin(gateway=new_id(), write_error=_write_status, max_depth=limits.max_depth, debug=debug)
+        self.origin = Origin(gateway=new_id(), write_error=_write_status, limits=limits, debug=debug)
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
         self.streams: set[Stream] = set()
         self._server: Any = None

@@ -54,9 +54,7 @@ class App:
         self.klein.handle_errors(HTTPException)(_refused)
         self.klein.handle_errors(Exception)(_broken)
         self._plain: dict[str, Action] = {}
-        self._origin = Origin(
-            gateway=new_id(), write_error=write_problem, max_depth=settings.limits.max_depth, debug=settings.debug
-        )
+        self._origin = Origin(gateway=new_id(), write_error=write_problem, limits=settings.limits, debug=settings.debug)
         for route in routes:
             self._declare(route)
         if settings.debug_endpoints:

@@ -252,7 +252,7 @@ class Upgrade:
 
     def __init__(self, dispatcher: IDispatcher, limits: Limits, debug: bool, reactor: Any) -> None:
         self.dispatcher, self.limits, self.reactor = dispatcher, limits, reactor
-        self.origin = Origin(gateway=new_id(), write_error=write_problem, max_depth=limits.max_depth, debug=debug)
+        self.origin = Origin(gateway=new_id(), write_error=write_problem, limits=limits, debug=debug)
         self.factory = WebSocketServerFactory(protocols=list(SUBPROTOCOLS), server="twisted_flow", reactor=reactor)
         self.factory.protocol = FlowProtocol
         self.factory.setProtocolOptions(

@@ -1,0 +1,42 @@
+"""A request in any of the spellings that clients use, as JSON's one spelling. (Its documents: `document.spelling`.)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..document import Document, spelling
+from ..limits import LONGEST_NAME
+
+__all__ = ["canonical_list", "canonical_request", "id_in"]
+
+_KNOWN = Document.__struct_encode_fields__
+
+
+def id_in(raw: Any) -> str:
+    """The id of a request that is wrong otherwise, if it has one."""
+    found = (raw.get("requestId") or raw.get("request_id")) if isinstance(raw, dict) else None
+    return found if isinstance(found, str) and len(found) <= LONGEST_NAME else ""
+
+
+def canonical_request(raw: Any) -> Any:
+    """The request that *raw* describes, in the one spelling."""
+    if not isinstance(raw, dict):
+        return raw
+    post = spelling.canonical_keys(raw)
+    if isinstance(header := post.pop("header", None), dict):  # as the old Python client sends it
+        for name in ("execEndpoint", "targetPeapod"):
+            if name in (canonical := spelling.canonical_keys(header)):
+                post.setdefault(name, canonical[name])
+    if "targetExecutor" in post:
+        post.setdefault("targetPeapod", post.pop("targetExecutor"))
+    data = post.get("data")
+    if isinstance(data, dict) and data.keys() & {"docs", "groundtruths"}:
+        post["data"] = {name: canonical_list(items) for name, items in data.items() if items is not None}
+    elif data is not None:
+        post["data"] = canonical_list(data)
+    return post
+
+
+def canonical_list(items: Any) -> Any:
+    """The documents that *items* are, or that are one, in the one spelling."""
+    return [spelling.canonical_document(item, _KNOWN) for item in (items if isinstance(items, list) else [items])]
