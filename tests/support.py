@@ -132,6 +132,7 @@ class Wire(StringTransport):
         super().__init__()
         self.half_closed = False
         self.protocol: Any = None
+        self.clock: Clock | None = None
 
     def loseWriteConnection(self) -> None:
         self.half_closed = True
@@ -154,9 +155,16 @@ class Wire(StringTransport):
         pass
 
     def receive(self, data: bytes) -> None:
-        """The client sends *data*."""
+        """The client sends *data*, and the server takes it, in as many turns as it wants."""
         if not self.disconnected:
             self.protocol.dataReceived(data)
+        self.turn()
+
+    def turn(self) -> None:
+        """Let turns of the loop go by, until nobody wants another one."""
+        clock = self.clock
+        while clock is not None and any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
+            clock.advance(0)
 
 
 class HTTP:
@@ -180,6 +188,7 @@ class HTTP:
     def connect(self) -> Wire:
         """A new connection."""
         wire = Wire()
+        wire.clock = self.clock
         wire.protocol = self.door.buildProtocol(None)
         assert wire.protocol is not None
         wire.protocol.makeConnection(wire)

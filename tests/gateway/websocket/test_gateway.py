@@ -399,17 +399,48 @@ class TestBounds:
         assert frames(wire.value()) == [(PONG, b"there?"), (CLOSE, struct.pack("!H", 1000))]
 
     def test_others_have_their_turn(self) -> None:
-        """Of what is answered at once no more is answered in a turn of the loop than may be in flight."""
-        server = WebSocket()
-        wire = server.open()
-        wire.receive(frame(HELLO) * 300)
-        assert len(frames(wire.value())) == 128
-        server.clock.advance(0)
-        assert len(frames(wire.value())) == 300
-        wire.receive(frame(HELLO) * 300)
+        """No more frames are taken in a turn of the loop than ``max_steps``, whatever they are."""
+        for each, opcode in ((frame(HELLO), TEXT), (frame(b"", PING), PONG)):
+            server = WebSocket()
+            wire = server.open()
+            wire.protocol.dataReceived(each * 300)
+            assert [got for got, _ in frames(wire.value())] == [opcode] * 64
+            wire.turn()
+            assert [got for got, _ in frames(wire.value())] == [opcode] * 300
+            wire.clear()
+            wire.protocol.dataReceived(each * 300)
+            lose(wire)
+            wire.turn()
+            assert len(frames(wire.value())) == 64
+
+    @pytest.mark.parametrize("payload", [b"", b"x"])
+    def test_fragments_are_bounded(self, payload: bytes) -> None:
+        """A message of no end of fragments ends its connection, however small they are."""
+        wire = WebSocket(limits=Limits(max_body=100_000)).open()
+        wire.receive(frame(payload, fin=False) + frame(payload, 0, fin=False) * 2000)
+        assert [(opcode, body[:2]) for opcode, body in frames(wire.value())] == [(CLOSE, struct.pack("!H", 1009))]
         lose(wire)
-        server.clock.advance(0)
-        assert len(frames(wire.value())) == 428
+        wire = WebSocket(limits=Limits(max_body=100_000)).open()
+        wire.receive(frame(HELLO[:1], fin=False) + frame(b"", 0, fin=False) * 1000 + frame(HELLO[1:], 0))
+        assert b"hello" in frames(wire.value())[0][1]
+
+    def test_what_is_not_whole_is_bounded_and_let_go(self) -> None:
+        """Messages that never end are kept up to ``max_buffered`` over all connections, and no longer than these."""
+        server = WebSocket(limits=Limits(max_buffered=250_000))
+        part = frame(b"x" * 100_000, BINARY, fin=False)
+        wires = [server.open() for _ in range(3)]
+        for wire in wires:
+            wire.receive(part)
+        assert [frames(wire.value())[:1] for wire in wires[:2]] == [[], []]
+        assert frames(wires[2].value())[0][1][:2] == struct.pack("!H", 1013)
+        protocol = wires[0].protocol
+        for wire in wires:
+            lose(wire)
+        assert server.door.connections.buffered == 0
+        assert protocol.message_data is None
+        wire = server.open()
+        wire.receive(part + frame(b"x" * 100_000, 0))
+        assert server.door.connections.buffered == 0
 
     def test_nobody_is_dropped_for_what_he_cannot_say(self) -> None:
         """A ping that we cannot see answered, because we do not read, ends no connection."""

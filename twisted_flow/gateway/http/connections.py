@@ -32,11 +32,13 @@ class Connections:
 
     :param to_library: gives a transport, and the bytes that came over it, to twisted.web.
     :param clock: hands out time.
+    :param most_buffered: how many bytes all of them may keep that are not answered yet.
     """
 
-    def __init__(self, to_library: Callable[[Any, bytes], None], clock: IReactorTime) -> None:
+    def __init__(self, to_library: Callable[[Any, bytes], None], clock: IReactorTime, most_buffered: int) -> None:
         self.to_library = to_library
         self.clock = clock
+        self.most_buffered, self.buffered = most_buffered, 0
         self.second = 0
         """The number of the second; counted, since a look at the clock for each request would cost more."""
         self.draining = False
@@ -47,6 +49,10 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more may come in before they are answered."""
+        return self.buffered + size <= self.most_buffered
 
     def start(self) -> None:
         """Begin to count the seconds."""

@@ -44,7 +44,7 @@ class Door(Factory):
         self.limits = settings.limits
         self.site = FlowSite(Front(app, settings.cors, upgrade), settings.limits)
         self.site.reactor = clock
-        self.connections = self.site.connections = Connections(self.site.take_over, clock)
+        self.connections = self.site.connections = Connections(self.site.take_over, clock, settings.limits.max_buffered)
         if upgrade is not None:
             upgrade.connections = self.connections
         self.heads = Heads(app.plain(), settings.limits)

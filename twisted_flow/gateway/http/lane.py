@@ -19,7 +19,7 @@ from ...answer import Answer
 from ...document.identity import new_id
 from ...errors import RequestTimeout
 from .connections import Connections, linger
-from .head import Refused, unfinished
+from .head import Refused, no_room, unfinished
 from .plain import Heads
 from .problem import problem
 from .unread import Unread
@@ -31,10 +31,11 @@ __all__ = ["Lane"]
 class _Due:
     """An answer that is due; those that are ready leave in the order of their requests."""
 
-    __slots__ = ("deferred", "ready", "status")
+    __slots__ = ("deferred", "ready", "size", "status")
 
-    def __init__(self, status: int, deferred: Deferred[Answer]) -> None:
+    def __init__(self, status: int, deferred: Deferred[Answer], size: int) -> None:
         self.status, self.deferred = status, deferred
+        self.size = size  # bytes of what was asked, and later of the answer
         self.ready: bytes | None = None
 
 
@@ -56,9 +57,18 @@ class Lane(Protocol):
         """How many bytes of an unfinished head are known to be well formed."""
         self.since = 0
         """The second in which what the connection now waits for began."""
+        self.blank = False
+        """Whether an empty line stood before the head that is to come; only one may."""
         self.unread = Unread()
         self.full = self.held = self.draining = self.ended = False
+        self.kept = 0
+        """Bytes that have come in, or are announced, and are not answered yet; and answers that wait for earlier ones.
+        What is answered when it comes does not count."""
+        self.announced = 0
+        """Of these, the bytes of the body that is coming in."""
+        self._quiet_since = 0  # the same as `since`, from before the last head seemed to begin
         self._advancing = False
+        self._next_turn: Any = None
 
     def connectionMade(self) -> None:
         self.since = self.connections.second
@@ -68,30 +78,47 @@ class Lane(Protocol):
             self.drain()
 
     def dataReceived(self, data: bytes) -> None:
+        if not self.buffer:
+            self._quiet_since = self.since
         if not self.scanned:
             self.since = self.connections.second  # a head begins, or a body comes on
         self.buffer += data
         self.advance()
-        if self.due or self.held:
+        if self.due or self.held or self._next_turn is not None:
             self.hold()
+
+    def go_on(self) -> None:
+        """In a later turn of the loop."""
+        self._next_turn = None
+        self.advance()
+        self.hold()
 
     def advance(self) -> None:
         """Take as many whole requests as there are, while there is room for their answers."""
-        if self._advancing:
+        if self._advancing or self._next_turn is not None:
             return
         self._advancing = True
-        most = self.limits.max_pipeline
-        while len(self.buffer) > self.wanted and not self.full and not self.ended and len(self.due) < most:
+        steps = self.limits.max_steps
+        while len(self.buffer) > self.wanted and not self.full and not self.ended and not self.crowded():
+            if not steps:  # others have their turn
+                self._next_turn = self.connections.clock.callLater(0, self.go_on)
+                break
+            steps -= 1
             if not self.take():
                 break
         self._advancing = False
         if self.draining and not self.due and not self.buffer and not self.ended:
             self.end()
 
+    def crowded(self) -> bool:
+        """Whether as much is in flight as may be."""
+        due = self.due
+        return bool(due) and (len(due) >= self.limits.max_pipeline or self.kept >= self.limits.max_in_flight_size)
+
     def hold(self) -> None:
         """Read on only while there is room: the client writes, we answer, and it reads."""
-        crowded = len(self.due) >= self.limits.max_pipeline or (bool(self.due) and len(self.buffer) > self.wanted)
-        busy = not self.ended and (self.full or crowded)
+        crowded = self.crowded() or (bool(self.due) and len(self.buffer) > self.wanted)
+        busy = not self.ended and (self.full or crowded or self._next_turn is not None)
         if busy != self.held and not self.ended:
             self.held = busy
             if busy:
@@ -102,9 +129,8 @@ class Lane(Protocol):
     def take(self) -> bool:
         """Take one request off the buffer: whether there was one to take."""
         buffer = self.buffer
-        while buffer.startswith(b"\r\n"):  # RFC 9112 section 2.2: some clients end a request with one too many
-            del buffer[:2]
-            self.scanned = 0
+        if buffer.startswith(b"\r\n") and not self.skip_blank():
+            return False
         end = buffer.find(b"\r\n\r\n", max(self.scanned - 3, 0)) + 4
         try:
             if end == 3:
@@ -122,24 +148,49 @@ class Lane(Protocol):
             return False
         size = end + meaning.length
         if len(buffer) < size:
+            if not self.announced:
+                if not self.connections.has_room(meaning.length):
+                    return self.refuse(no_room())
+                self.announced = meaning.length
+                self.weigh(meaning.length)
             self.wanted = size - 1
             return False
         with memoryview(buffer) as view:
             body = bytes(view[end:size])
         del buffer[:size]
-        self.wanted = 0
+        self.wanted, self.blank = 0, False
         self.since = self.connections.second
         answering = meaning.action.run(body)
         if type(answering) is Answer:
+            if self.announced:
+                self.weigh(-self.announced)
+                self.announced = 0
             if not self.due:  # as most: there is no order to keep
                 last = self.draining and not buffer
                 self.transport.write(_written(answering, meaning.action.status, last))  # type: ignore[union-attr]
                 return True
             answering = succeed(answering)
-        due = _Due(meaning.action.status, answering)
+        due = _Due(meaning.action.status, answering, len(body))
         self.due.append(due)
+        self.weigh(due.size - self.announced)
+        self.announced = 0
         answering.addCallback(self.answered, due)
         return True
+
+    def skip_blank(self) -> bool:
+        """Skip an empty line before a head (RFC 9112 section 2.2), but one alone: whether there is more."""
+        if self.blank:
+            return True
+        del self.buffer[:2]
+        self.scanned, self.wanted, self.blank = 0, 0, True
+        if not self.buffer:
+            self.since = self._quiet_since  # nothing has begun
+        return bool(self.buffer)
+
+    def weigh(self, more: int) -> None:
+        """Note that so many bytes more (or fewer) are not answered yet."""
+        self.kept += more
+        self.connections.buffered += more
 
     def answered(self, answer: Answer, due: _Due) -> None:
         """Answers leave in the order of the requests, whichever is ready first."""
@@ -147,8 +198,10 @@ class Lane(Protocol):
             return
         last = self.draining and len(self.due) == 1 and not self.buffer
         due.ready = _written(answer, due.status, last)
+        self.weigh(len(due.ready) - due.size)
+        due.size = len(due.ready)
         while self.due and (ready := self.due[0].ready) is not None:
-            self.due.popleft()
+            self.weigh(-self.due.popleft().size)
             self.transport.write(ready)  # type: ignore[union-attr]
         self.since = self.connections.second
         if not self._advancing:
@@ -174,13 +227,21 @@ class Lane(Protocol):
 
     def leave(self) -> None:
         """This protocol has nothing more to do with its connection."""
-        self.ended = True
-        self.buffer.clear()
-        self.connections.remove(self)
+        self.forget()
         self.transport.unregisterProducer()  # type: ignore[union-attr]
         if self.held:
             self.held = False
             self.transport.resumeProducing()  # type: ignore[union-attr]
+
+    def forget(self) -> None:
+        """Nothing is kept for it any more."""
+        self.ended = True
+        self.buffer.clear()
+        self.connections.remove(self)
+        self.weigh(-self.kept)
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
 
     def end(self) -> None:
         """Close, when all that was written is out."""
@@ -224,9 +285,7 @@ class Lane(Protocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         """Whatever the client asked for and did not wait for is dropped."""
-        self.ended = True
-        self.buffer.clear()
-        self.connections.remove(self)
+        self.forget()
         due, self.due = self.due, deque()
         for each in due:
             each.deferred.cancel()

@@ -15,12 +15,16 @@ from ...document.identity import new_id
 from ...errors import BadRequest, PayloadTooLarge, RequestTimeout
 from ...limits import Limits
 from .connections import Connections, linger
-from .head import Refused, read_head, unfinished
+from .head import Refused, no_room, read_head, unfinished
 from .problem import problem
 from .unread import Unread
 from .wire import answer_bytes
 
 __all__ = ["FlowSite"]
+
+_PIECE, _WHOLE = 1 << 12, 1 << 16
+"""Bytes that the library is given at once: of heads and chunks, which take it long, and of a body of known length."""
+_PER_PIECE = 16  # steps that are reckoned for one of them
 
 
 class FlowRequest(Request):
@@ -28,21 +32,26 @@ class FlowRequest(Request):
 
     channel: Any
     content: Any
+    announced = 0
 
     def gotLength(self, length: int | None) -> None:
         """Called with the head; None where the body comes in chunks."""
         self.content = BytesIO()
-        self._hold(length or 0)
+        self.announced = length or 0
+        self.hold(self.announced)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Called with each part of the body."""
-        self._hold(self.content.tell() + len(data))
+        self.channel.progressed()
+        self.hold(self.content.tell() + len(data))
         super().handleContentChunk(data)
 
-    def _hold(self, size: int) -> None:
+    def hold(self, size: int) -> None:
+        """Hold what the body is going to have against what it may."""
         most = self.channel.site.limits.max_body
         if size > most:
             raise Refused(PayloadTooLarge(f"a body of more than {most} bytes"))
+        self.channel.keep(max(size, self.announced))
 
     def process(self) -> None:
         """Called with the whole request."""
@@ -71,29 +80,108 @@ class FlowChannel(HTTPChannel):
         self._lines: list[bytes] = []
         self._since = 0
         self._unread = Unread()
-        self._receiving = False
+        self._receiving = self._gone = self._held = False
         self._successor: Any = None
+        self._inbox = bytearray()  # what came and is not taken yet
+        self._kept = self._done = 0
+        self._next_turn: Any = None
+        self._done_later: Any = None
 
     def connectionMade(self) -> None:
-        self._since = self.site.connections.second
+        self.progressed()
         super().connectionMade()
         self.site.connections.add(self)
 
+    def progressed(self) -> None:
+        """What the connection waits for begins to come, or comes on."""
+        self._since = self.site.connections.second
+
+    def keep(self, size: int) -> None:
+        """Keep so many bytes that are not answered yet, in place of those that were.
+
+        :raises Refused: if all connections together may keep no more.
+        """
+        connections = self.site.connections
+        if size > self._kept and not connections.has_room(size - self._kept):
+            raise no_room()
+        connections.buffered += size - self._kept
+        self._kept = size
+
     def dataReceived(self, data: bytes) -> None:
-        if self._handlingRequest or not self._lines:
-            self._since = self.site.connections.second
         if self._receiving:  # the end of a request gives back what had come in behind it
             super().dataReceived(data)
             return
+        self._inbox += data
+        if self._next_turn is None:
+            self._take()
+
+    def _take(self) -> None:
+        """Take what came, so much that others have their turn soon."""
+        self._next_turn = None
+        steps = self.site.limits.max_steps // _PER_PIECE + 1
+        while self._inbox and self._successor is None and not self._gone:
+            if not steps:
+                self._next_turn = self.site.connections.clock.callLater(0, self._take)
+                self._held = True
+                self.transport.pauseProducing()
+                return
+            steps -= 1
+            most = _WHOLE if self.length else _PIECE
+            piece = bytes(self._inbox[:most])
+            del self._inbox[:most]
+            self._receive(piece)
+        if self._successor is not None and self._inbox:
+            rest, self._inbox = bytes(self._inbox), bytearray()
+            self._successor.dataReceived(rest)
+        elif self._held and not self._waitingForTransport and not self._gone:
+            self.transport.resumeProducing()
+        self._held = False
+
+    def _receive(self, data: bytes) -> None:
+        if self._handlingRequest or (self.line_mode and not self._lines and not self._buffer):
+            self.progressed()  # a head begins
         self._receiving = True
         try:
             super().dataReceived(data)
+            if self._successor is not None:
+                return
             if self.line_mode:
                 unfinished(b"\r\n".join([*self._lines, self._buffer]), self.site.limits)
+            decoder: Any = self._transferDecoder
+            if decoder is not None and getattr(decoder, "state", "") == "BODY":  # of chunks: as much is announced
+                self.requests[-1].hold(self.requests[-1].content.tell() + decoder.length)
         except Refused as refused:
             self._refuse(refused)
         finally:
             self._receiving = False
+
+    def requestDone(self, request: Any) -> None:
+        """The next request may be there already: after some others have their turn first."""
+        self.keep(0)
+        self._done += 1
+        if self._done < self.site.limits.max_steps:
+            super().requestDone(request)
+            return
+        self._done = 0
+        self._done_later = self.site.connections.clock.callLater(0, self._really_done, request)
+
+    def _really_done(self, request: Any) -> None:
+        self._done_later = None
+        receiving, self._receiving = self._receiving, True
+        try:
+            super().requestDone(request)
+        except Refused as refused:
+            self._refuse(refused)
+        finally:
+            self._receiving = receiving
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        """Whether the connection stays open: RFC 9110 section 7.6.1 has lists there, in one field or in several."""
+        fields = request.requestHeaders.getRawHeaders(b"connection", [])
+        options = {option.strip().lower() for field in fields for option in field.split(b",")}
+        if b"close" in options:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return version == b"HTTP/1.1" and b"close" not in options
 
     def lineReceived(self, line: bytes) -> None:
         if line or self._lines:
@@ -109,7 +197,9 @@ class FlowChannel(HTTPChannel):
         transport = self.transport
         self.setTimeout(None)
         self._networkProducer.unregisterProducer()
-        self.site.connections.remove(self)
+        rest, self._inbox = self._inbox, bytearray()
+        self._forget()
+        self._inbox, self._gone = rest, False
         fields = [b"%b: %b" % (name, b", ".join(values)) for name, values in request.requestHeaders.getAllRawHeaders()]
         raw = b"\r\n".join([request.method + b" " + request.uri + b" HTTP/1.1", *fields, b"", b""])
         self._successor = upgrade(transport, raw)
@@ -145,14 +235,23 @@ class FlowChannel(HTTPChannel):
         limits, waited = self.site.limits, second - self._since
         if self._unread.seconds(self.transport, second, self._waitingForTransport) > limits.write_timeout:
             self.transport.abortConnection()
-        elif self._lines and waited > limits.header_timeout:
+        elif self.line_mode and (self._lines or self._buffer) and waited > limits.header_timeout:
             self._refuse(Refused(RequestTimeout(f"no whole head within {limits.header_timeout:g} s")))
         elif self.requests and not self._handlingRequest and not self._lines and waited > limits.body_timeout:
             self._refuse(Refused(RequestTimeout(f"nothing of the body for {limits.body_timeout:g} s")))
 
     def connectionLost(self, reason: Any = None) -> None:
-        self.site.connections.remove(self)
+        self._forget()
         super().connectionLost(reason)
+
+    def _forget(self) -> None:
+        self._gone = True
+        self._inbox.clear()
+        self.keep(0)
+        self.site.connections.remove(self)
+        for call in (self._next_turn, self._done_later):
+            if call is not None and call.active():
+                call.cancel()
 
 
 class FlowSite(Site):

@@ -18,6 +18,7 @@ from ..http.connections import Connections
 from ..http.problem import write_problem
 from ..http.unread import Unread
 from ..session import Session
+from .fragments import Fragments
 
 __all__ = ["Upgrade"]
 
@@ -48,6 +49,7 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_full = self.flow_held = self.flow_taking = self.flow_dead = False
         self.flow_unread = Unread()
         self.flow_last = False  # whether the client has said that it sends no more
+        self.flow_fragments = Fragments(upgrade.limits.max_body, upgrade.connections)
         self.flow_session: Session | None = None
 
     def onConnect(self, request: Any) -> str | None:
@@ -110,11 +112,14 @@ class FlowProtocol(WebSocketServerProtocol):
         if session is None:  # the handshake
             self._dataReceived(bytes(data[at:end]))
             return end
-        quiet, more = self.flow_quiet(), limits.max_in_flight
+        quiet, more = self.flow_quiet(), limits.max_steps
         since = datetime.now(UTC)  # once for all that came at once: to look at the clock takes a fortieth of a message
         while at < end and not self.flow_due:
-            in_flight = session.in_flight
-            crowded = self.flow_full or in_flight >= session.room
+            if not more:  # others have their turn
+                self.flow_due = self.flow_upgrade.reactor.callLater(0, self.flow_go_on)
+                return at
+            more -= 1
+            crowded = self.flow_full or session.in_flight >= session.room
             frame = plain_frame(data, at, limits.max_body) if quiet and not crowded else None
             if frame is None:
                 stop = self.flow_passed(data, at, end, crowded)
@@ -128,10 +133,6 @@ class FlowProtocol(WebSocketServerProtocol):
                 return at
             binary, at = data[at] & 15 == BINARY, stop
             self.flow_message(payload, binary, since)
-            if session.in_flight == in_flight:  # answered at once
-                more -= 1
-                if not more and at < end:  # others have their turn
-                    self.flow_due = self.flow_upgrade.reactor.callLater(0, self.flow_go_on)
         return at
 
     def flow_passed(self, data: bytes | bytearray, at: int, end: int, crowded: bool) -> int:
@@ -147,10 +148,19 @@ class FlowProtocol(WebSocketServerProtocol):
             if crowded and data[at] & 15 < CLOSE:  # of a message; of the connection itself one may speak at any time
                 return at
             self.flow_passing = stop - at
+            if data[at] & 15 < CLOSE and self.flow_refused(data[at], stop - at):
+                return end
         stop = min(end, at + self.flow_passing)
         self.flow_passing -= stop - at
         self._dataReceived(bytes(data[at:stop]))
         return stop
+
+    def flow_refused(self, first: int, size: int) -> bool:
+        """Whether the frame of a message that comes, of *size* bytes with its head, is one too many; then it ends."""
+        refusal = self.flow_fragments.refusal(first, size) if self.state == self.STATE_OPEN else None
+        if refusal is not None:
+            self._fail_connection(*refusal)
+        return refusal is not None
 
     def flow_go_on(self) -> None:
         """In a later turn of the loop."""
@@ -168,6 +178,7 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message came Autobahn's way."""
+        self.flow_fragments.keep(0)
         self.flow_message(payload, isBinary)
 
     def flow_message(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
@@ -231,8 +242,12 @@ class FlowProtocol(WebSocketServerProtocol):
         super().dropConnection(abort and self.flow_dead)
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
-        """The connection is gone."""
+        """The connection is gone. What it had sent of a message is let go: Autobahn's objects refer to each other."""
         self.flow_rest, self.flow_at = b"", 0
+        self.flow_fragments.keep(0)
+        autobahn: Any = self
+        autobahn.data = b""
+        autobahn.message_data = autobahn.frame_data = autobahn.control_frame_data = autobahn.current_frame = None
         if self.flow_due is not None:
             self.flow_due.cancel()
             self.flow_due = None
