@@ -182,7 +182,7 @@ class HTTP:
         self.app = App(self.dispatcher, self.settings, routes, lambda: b'{"jina":{},"envs":{},"used_memory":""}', b"{}")
         self.door = Door(self.app, self.settings, self.clock)
         if not lane:
-            self.door.heads = Heads({}, self.settings.limits)
+            self.door.heads = Heads({}, self.settings.limits, self.settings.allowed_hosts)
         self.door.connections.start()
 
     def connect(self) -> Wire:

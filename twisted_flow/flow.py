@@ -15,7 +15,7 @@ from .client.client import Client
 from .client.verbs import verb
 from .errors import ConfigurationError
 from .flow_config import FlowConfig
-from .gateway.http.routes import HTTPSettings, Route, check_route, origins
+from .gateway.http.routes import HTTPSettings, Route, check_route, hosts, origins
 from .graph.graph import NodeConfig
 from .graph.topology import Topology
 from .limits import Limits, checked
@@ -43,6 +43,8 @@ class Flow(Topology):
     :param host: the address to listen on.
     :param name: of the flow.
     :param cors: whether other origins' pages may ask: no, yes, or those origins ('https://app.example').
+    :param allowed_hosts: the names that HTTP and WebSocket may be asked by ('flow.example', 'localhost:12345'); none:
+        any. Where pages of other sites must not reach the server by a name of theirs (DNS rebinding), name them.
     :param title: of the docs pages.
     :param description: of the docs pages.
     :param no_debug_endpoints: do without ``/status`` and ``/post``.
@@ -64,6 +66,7 @@ class Flow(Topology):
         host: str = "0.0.0.0",
         name: str = "flow",
         cors: bool | str | Sequence[str] = False,
+        allowed_hosts: str | Sequence[str] = (),
         title: str | None = None,
         description: str = "",
         no_debug_endpoints: bool = False,
@@ -87,6 +90,7 @@ class Flow(Topology):
             title=title or "Twisted Flow",
             description=description,
             cors=cors if isinstance(cors, bool) else origins(cors),
+            allowed_hosts=hosts(allowed_hosts),
             debug_endpoints=not no_debug_endpoints,
             crud_endpoints=not no_crud_endpoints,
             docs=docs,

@@ -33,6 +33,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "0.0.0.0"
     name: str = "flow"
     cors: bool | str | list[str] = False
+    allowed_hosts: str | list[str] = []
     title: str | None = None
     description: str = ""
     no_debug_endpoints: bool = False
@@ -191,6 +192,7 @@ def _settings(config: FlowConfig) -> dict[str, Any]:
         "host": config.host,
         "name": config.name,
         "cors": http.cors,
+        "allowed_hosts": list(http.allowed_hosts),
         "title": http.title,
         "description": http.description,
         "no_debug_endpoints": not http.debug_endpoints,

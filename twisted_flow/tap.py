@@ -74,6 +74,7 @@ class Options(usage.Options):
         self["listen"] = []
         self["uses"] = []
         self["cors-origins"] = []
+        self["allowed-hosts"] = []
         self["expose"] = []
 
     def opt_protocol(self, protocol: str) -> None:
@@ -105,6 +106,10 @@ class Options(usage.Options):
     def opt_cors_origin(self, origin: str) -> None:
         """Let pages of this origin (https://example.org) ask. May be given again."""
         self["cors-origins"].append(origin)
+
+    def opt_allowed_hosts(self, names: str) -> None:
+        """Answer HTTP and WebSocket under these names alone, with commas between [any]; others get a 421."""
+        self["allowed-hosts"].extend(name.strip() for name in names.split(","))
 
     def opt_expose_endpoint(self, endpoint: str) -> None:
         """Give an endpoint of the executors an HTTP route of its own. May be given again."""
@@ -169,6 +174,7 @@ class Options(usage.Options):
             "protocol": self["protocols"],
             "port": self["ports"],
             "listen": self["listen"],
+            "allowed_hosts": self["allowed-hosts"],
             "cors": self["cors-origins"] or bool(self["cors"]),
             **{name: self[name] for name in names},
             **{flag.replace("-", "_"): bool(self[flag]) for flag in flags},

@@ -206,6 +206,38 @@ def test_what_is_no_array(name: str, where: str) -> None:
     assert peak < 8 * len(body) + MIB
 
 
+BEYOND = [
+    ("granularity", -1), ("granularity", 1 << 32), ("adjacency", -5), ("offset", 1 << 40), ("location", [0, -1]),
+    ("weight", 1e300), ("scores", {"a": {"value": -1e39}}), ("evaluations", {"a": {"operands": [{"value": 1e39}]}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value"), BEYOND)
+def test_numbers_that_protobuf_has_no_room_for(field: str, value: Any) -> None:
+    """JSON takes none that a gRPC caller could not send."""
+    for body in ({"data": [{field: value}]}, {"data": [{"chunks": [{field: value}]}]}):
+        answered = told(json.dumps(body).encode())
+        assert type(answered.error) is ValidationError
+        assert f"/{field}" in answered.error.errors[0].pointer
+
+
+@given(
+    weight=st.floats(width=64, min_value=-3e38, max_value=3e38), score=st.floats(min_value=-3e38, max_value=3e38),
+    tags=st.dictionaries(st.text(max_size=3), st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)),
+)  # fmt: skip
+def test_numbers_are_the_same_on_both_codecs(weight: float, score: float, tags: dict[str, Any]) -> None:
+    """What an executor gets does not depend on the protocol."""
+    body = {
+        "data": [{"id": "a", "weight": weight, "scores": {"s": {"value": score}}, "tags": tags}],
+        "execEndpoint": "/x",
+    }
+    one = by_json.decode_request(json.dumps(body).encode(), None, Limits()).docs[0]
+    sent = Document(id="a", weight=weight, scores={"s": score}, tags=tags)
+    other = protobuf.decode_request(protobuf.encode_request(request(sent)), None, Limits()).docs[0]
+    numbers = [(each.weight, each.scores["s"].value, sorted(each.tags.items())) for each in (one, other)]
+    assert repr(numbers[0]) == repr(numbers[1])
+
+
 LONG = "x" * 1025
 
 

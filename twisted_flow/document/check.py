@@ -11,7 +11,7 @@ from ..errors import PayloadTooLarge, ValidationError
 from ..limits import LONGEST_NAME, Limits
 from . import ndarray
 from .identity import new_id
-from .numbers import settle
+from .numbers import float32, settle, settle_score
 
 if TYPE_CHECKING:
     from .document import Document, Graph
@@ -96,6 +96,10 @@ def complete_one(
         document._blob = _checked(blob, pointer, "/blob")
     if document._graph is not UNSET:
         _check_graph(document._graph, f"{pointer}/graph", max_depth)
+    if document.weight or document._scores or document._evaluations:
+        _check_scores(document, pointer)
+    if document.granularity or document.adjacency or document.offset or document.location:
+        _check_counts(document, pointer)
     if document._chunks or document._matches:
         for name, relatives in (("chunks", document._chunks), ("matches", document._matches)):
             if relatives and level >= max_depth:
@@ -111,6 +115,22 @@ def _checked(array: Any, pointer: str, name: str) -> ndarray.NdArray:
     except (ValueError, TypeError, OverflowError) as wrong:
         raise ValidationError.at(pointer + name, str(wrong)) from None
     return array  # type: ignore[no-any-return]
+
+
+def _check_scores(document: Document, pointer: str) -> None:
+    document.weight = float32(document.weight, f"{pointer}/weight")
+    for field, scores in (("scores", document._scores), ("evaluations", document._evaluations)):
+        for name, score in scores.items():
+            settle_score(score, f"{pointer}/{field}/{name}")
+
+
+def _check_counts(document: Document, pointer: str) -> None:
+    for field in ("granularity", "adjacency", "offset"):
+        if not 0 <= getattr(document, field) < 1 << 32:
+            raise ValidationError.at(f"{pointer}/{field}", "is not from 0 to 4294967295")
+    for position, each in enumerate(document.location):
+        if not 0 <= each < 1 << 32:
+            raise ValidationError.at(f"{pointer}/location/{position}", "is not from 0 to 4294967295")
 
 
 def _check_graph(graph: Graph, pointer: str, max_depth: int) -> None:

@@ -1,18 +1,45 @@
-"""Numbers in tags and parameters.
+"""Numbers, the same on every protocol.
 
-A protobuf Struct knows only doubles, so on every protocol a whole number within ±2^53 reaches executors as an int,
-however it was written.
+A protobuf Struct knows only doubles, so a whole number within ±2^53 reaches executors as an int, however it was
+written. Weights and scores are floats of 32 bits there, and so they are everywhere.
 """
 
 from __future__ import annotations
 
+import math
+from struct import Struct
 from typing import Any
 
 from ..errors import ValidationError
 
-__all__ = ["settle"]
+__all__ = ["float32", "settle", "settle_score"]
 
 _MOST = 2.0**53
+_MOST_32 = 2.0**128 - 2.0**103  # what is below is rounded to the largest float of 32 bits, if not to a smaller one
+_float32 = Struct("<f")
+_DEEPEST = 64
+
+
+def float32(number: float, pointer: str) -> float:
+    """*number* as it would be after a float of 32 bits.
+
+    :param pointer: where it stands in the message (a JSON Pointer).
+    :raises ValidationError: if it is beyond those.
+    """
+    if -_MOST_32 < number < _MOST_32 or not math.isfinite(number):
+        rounded: float = _float32.unpack(_float32.pack(number))[0]
+        return rounded
+    raise ValidationError.at(pointer, "is beyond a float of 32 bits")
+
+
+def settle_score(score: Any, pointer: str, level: int = 0) -> None:
+    """The same for the value of *score*, a `NamedScore`, and of those that it is made of."""
+    if level > _DEEPEST:
+        raise ValidationError.at(pointer, "nested too deep")
+    if score.value:
+        score.value = float32(score.value, f"{pointer}/value")
+    for position, operand in enumerate(score.operands):
+        settle_score(operand, f"{pointer}/operands/{position}", level + 1)
 
 
 def settle(container: dict[str, Any] | list[Any], pointer: str, max_depth: int) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.support import HELLO, HTTP, Dispatcher, Held, post, replies
-from twisted_flow.errors import ExecutorError, QueueFull
+from twisted_flow.errors import ConfigurationError, ExecutorError, QueueFull
 from twisted_flow.gateway.http.plain import IGNORED, PLAIN
+from twisted_flow.gateway.http.routes import HTTPSettings, Route, check_route
 from twisted_flow.limits import Limits
 
 BODY = json.dumps(HELLO).encode()
@@ -106,6 +107,33 @@ ROWS: dict[str, tuple[bytes, list[int], bool]] = {
     "a timeout": (posted(H, b"X-Request-Timeout: 5"), [200], False),
     "a bad timeout": (posted(H, b"X-Request-Timeout: soon"), [400], False),
     "bad arrays": (posted(H, start=b"POST /post?arrays=xml HTTP/1.1"), [422], False),
+    "close among others": (posted(H, b"Connection: close, TE") + PLAIN_POST, [200], True),
+    "close in a second field": (posted(H, b"Connection: TE", b"Connection: Close") + PLAIN_POST, [200], True),
+    "a host that IDNA refuses": (posted(b"Host: a..b"), [200], False),
+    "a host with a long label": (posted(b"Host: " + b"a" * 70 + b".b"), [200], False),
+    "the same, by the library": (posted(b"Host: a..b", start=b"POST /post?a HTTP/1.1"), [200], False),
+    "identity": (posted(H, b"Content-Encoding: Identity"), [200], False),
+    "two codings of the content": (posted(H, b"Content-Encoding: gzip", b"Content-Encoding: identity"), [415], False),
+    "codings in one field": (posted(H, b"Content-Encoding: identity, gzip"), [415], False),
+    "a chunk that is announced too large": (
+        head(b"POST /post HTTP/1.1", H, b"Transfer-Encoding: chunked") + b"1e8481\r\n", [413], True,
+    ),
+    "CONNECT": (head(b"CONNECT flow.invalid:80 HTTP/1.1", H), [501], True),
+    "a target that is no path": (head(b"GET post HTTP/1.1", H), [400], True),
+    "an asterisk for a path": (head(b"GET * HTTP/1.1", H), [400], True),
+    "another scheme": (posted(H, start=b"POST ftp://flow.invalid/post HTTP/1.1"), [400], True),
+    "two Origins": (posted(H, b"Origin: http://evil.example", b"Origin: http://flow.invalid"), [400], True),
+    "two types": (posted(H, b"Content-Type: text/plain", b"Content-Type: application/json"), [400], True),
+    "two timeouts": (posted(H, b"X-Request-Timeout: 1", b"X-Request-Timeout: 2"), [400], True),
+    "two empty lines before": (b"\r\n\r\n" + PLAIN_POST, [400], True),
+    "another page's form": (posted(H, b"Origin: https://evil.example", b"Content-Type: text/plain"), [403], False),
+    "another page's form without a type": (posted(H, b"Origin: https://evil.example"), [403], False),
+    "a page of no origin": (posted(H, b"Origin: null"), [403], False),
+    "another site's, without an origin": (posted(H, b"Sec-Fetch-Site: cross-site"), [403], False),
+    "our own page": (posted(H, b"Origin: http://flow.invalid", b"Sec-Fetch-Site: same-origin"), [200], False),
+    "our own page over TLS": (posted(H, b"Origin: https://flow.invalid:443"), [200], False),
+    "our own name with another port": (posted(H, b"Origin: http://flow.invalid:81"), [403], False),
+    "another page looks": (head(b"GET /status HTTP/1.1", H, b"Origin: https://evil.example"), [200], False),
     "upgrade that nobody takes": (head(b"GET /nope HTTP/1.1", H, b"Connection: Upgrade", b"Upgrade: tea"), [404], False),
 }  # fmt: skip
 LIMITS = Limits(max_body=2_000_000)
@@ -135,6 +163,51 @@ def test_row(name: str, lane: bool) -> None:
     assert ended == closed
     if statuses[0][-1] >= 400 and len(statuses[0]) == 1:
         assert http.dispatcher.requests == []
+
+
+@pytest.mark.parametrize("lane", [True, False], ids=["lane", "klein alone"])
+def test_a_refused_HEAD_has_no_body(lane: bool) -> None:
+    """Whatever it is refused for."""
+    for field in (b"Expect: tea", b"X-A : b", b"X-A: " + b"a" * 70_000, b"Content-Length: 99999999999"):
+        wire = HTTP(lane=lane).connect()
+        wire.receive(head(b"HEAD /status HTTP/1.1", H, field))
+        got, _, body = wire.value().partition(b"\r\n\r\n")
+        assert got.startswith(b"HTTP/1.1 4"), got
+        assert body == b""
+
+
+@pytest.mark.parametrize("lane", [True, False], ids=["lane", "klein alone"])
+@pytest.mark.parametrize("status", [204, 205])
+def test_statuses_without_a_body(status: int, lane: bool) -> None:
+    """The next answer on the connection begins where that ends."""
+    exposed = (Route(path="/x", endpoint="/x", status_code=status),)
+    http = HTTP(lane=lane, exposed=exposed)
+    wire = http.connect()
+    wire.receive(post("/x", HELLO) + PLAIN_POST + post("/x", b"{"))
+    first, _, rest = wire.value().partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type" not in first
+    assert (b"Content-Length" in first) == (status == 205)
+    assert [reply.status for reply in replies(rest)] == [200, 400]
+
+
+@pytest.mark.parametrize("status", [100, 206, 226, 299, 304, 404, "200", 200.0, True])
+def test_statuses_of_no_success(status: Any) -> None:
+    """What is none is refused when it is asked for."""
+    with pytest.raises(ConfigurationError, match="status_code"):
+        check_route(Route(path="/x", endpoint="/x", status_code=status), HTTPSettings())
+
+
+@pytest.mark.parametrize("lane", [True, False], ids=["lane", "klein alone"])
+def test_allowed_hosts(lane: bool) -> None:
+    """Under another name, such as one that was made to lead here, the answer is a 421."""
+    http = HTTP(lane=lane, allowed_hosts=("flow.invalid", "localhost:12345"))
+    for host, status in (
+        ("flow.invalid", 200), ("FLOW.invalid:99", 200), ("localhost:12345", 200), ("localhost", 421), ("evil.example", 421),
+    ):  # fmt: skip
+        for start in (b"POST /post HTTP/1.1", b"POST /post?a HTTP/1.1"):
+            assert outcome(http, posted(b"Host: " + host.encode(), start=start))[0] == [status], host
+    assert outcome(http, posted(H, start=b"POST http://evil.example/post HTTP/1.1"))[0] == [421]
 
 
 @pytest.mark.parametrize(
@@ -258,6 +331,7 @@ def test_plain_head_stays_on_the_lane(name: bytes) -> None:
     value = {
         b"accept": b"*/*",
         b"connection": b"keep-alive",
+        b"sec-fetch-site": b"same-origin",
         b"content-type": b"application/json",
     }.get(name, b"something")
     extra = [] if name in (b"host", b"content-length") else [name.title() + b": " + value]

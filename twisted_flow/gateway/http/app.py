@@ -16,15 +16,16 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from ...answer import Answer, Origin, answer
 from ...codec import json
 from ...document.identity import new_id
-from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound
+from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, PermissionDenied
 from ...interfaces import ICodec, IDispatcher
 from ...ready import MaybeDeferred
 from . import pages
 from .action import Action
 from .negotiation import arrays_of, check_media_types, timeout_of
+from .origin import Origins
 from .problem import problem, write_problem
 from .routes import HTTPSettings, Route
-from .wire import fields
+from .wire import NO_BODY, fields, phrase
 
 __all__ = ["App", "write"]
 
@@ -49,6 +50,7 @@ class App:
         openapi: bytes,
     ) -> None:
         self.dispatcher = dispatcher
+        self.origins = Origins(settings.cors)
         self.klein = klein.Klein()
         self.klein.url_map.merge_slashes = False  # else //post is answered by a redirect
         self.klein.handle_errors(HTTPException)(_refused)
@@ -92,6 +94,8 @@ class App:
 
         def handler(request: Any) -> MaybeDeferred[bytes]:
             try:
+                if not self.origins.may_ask(request):
+                    raise PermissionDenied("pages of that origin may not ask here")
                 check_media_types(request)
                 here = replace(origin, timeout=timeout_of(request), arrays=arrays_of(request))
             except FlowError as error:
@@ -115,10 +119,14 @@ class App:
 
 def write(request: Any, done: Answer, status: int = 200) -> bytes:
     """The body of *done*, whose head is set on *request*."""
-    request.setResponseCode(status if done.error is None else done.error.http_status)
+    status = status if done.error is None else done.error.http_status
+    request.setResponseCode(status, phrase(status))
+    if status in NO_BODY:
+        done = Answer(b"", "", done.error)
     for name, value in fields(done):
         request.setHeader(name, value)
-    request.setHeader(b"Content-Length", b"%d" % len(done.body))
+    if status != 204:
+        request.setHeader(b"Content-Length", b"%d" % len(done.body))
     return done.body
 
 

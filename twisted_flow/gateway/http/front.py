@@ -25,15 +25,14 @@ class Front(Resource):
     """See the module.
 
     :param app: the routes.
-    :param cors: which origins' pages may ask: none, all, or those named.
     :param upgrade: makes a WebSocket of a request; None: there is none.
     """
 
     isLeaf = True
 
-    def __init__(self, app: App, cors: bool | tuple[str, ...], upgrade: Any = None) -> None:
+    def __init__(self, app: App, upgrade: Any = None) -> None:
         super().__init__()
-        self.app, self.cors, self.upgrade = app, cors, upgrade
+        self.app, self.origins, self.upgrade = app, app.origins, upgrade
         self.inner: Any = app.klein.resource()
 
     def render(self, request: Any) -> Any:
@@ -51,34 +50,20 @@ class Front(Resource):
         return self.inner.render(request)
 
     def _allow_origin(self, request: Any) -> None:
-        origin = request.getHeader(b"origin")
-        if not self.cors or origin is None:
-            return
-        if isinstance(self.cors, bool):
-            request.setHeader(b"Access-Control-Allow-Origin", b"*")
-        else:
-            request.setHeader(b"Vary", b"Origin")
-            if origin.decode("latin-1") in self.cors:
-                request.setHeader(b"Access-Control-Allow-Origin", origin)
+        for name, value in self.origins.answer_fields(request.getHeader(b"origin")):
+            request.setHeader(name, value)
 
     def _websocket(self, request: Any) -> Any:
-        if (request.getHeader(b"upgrade") or b"").lower() != b"websocket":
+        asked = (request.getHeader(b"upgrade") or b"").lower() == b"websocket"
+        if not asked or request.clientproto != b"HTTP/1.1":  # RFC 9110 section 7.8: in HTTP/1.0 it says nothing
             request.setHeader(b"Upgrade", b"websocket")
             body = write(request, problem(BadRequest("a WebSocket is here"), new_id(), 426))
             request.setResponseCode(426)
             return body
-        if not self._may_open(request):
+        if not self.origins.may_ask(request):
             return write(request, problem(PermissionDenied("pages of that origin may not ask here"), new_id()))
         request.channel.upgrade(self.upgrade, request)
         return NOT_DONE_YET
-
-    def _may_open(self, request: Any) -> bool:
-        """Whether the page that asks may: it is ours, or its origin is allowed, or it is no page."""
-        origin = request.getHeader(b"origin")
-        if origin is None or self.cors is True:
-            return True
-        ours = origin.partition(b"://")[2].lower() == (request.getHeader(b"host") or b"").lower()
-        return ours or (isinstance(self.cors, tuple) and origin.decode("latin-1") in self.cors)
 
     def _options(self, request: Any, path: str) -> bytes:
         methods = self.app.methods(path)

@@ -42,12 +42,12 @@ class Door(Factory):
 
     def __init__(self, app: App, settings: HTTPSettings, clock: Any, upgrade: Any = None) -> None:
         self.limits = settings.limits
-        self.site = FlowSite(Front(app, settings.cors, upgrade), settings.limits)
+        self.site = FlowSite(Front(app, upgrade), settings.limits, settings.allowed_hosts)
         self.site.reactor = clock
         self.connections = self.site.connections = Connections(self.site.take_over, clock, settings.limits.max_buffered)
         if upgrade is not None:
             upgrade.connections = self.connections
-        self.heads = Heads(app.plain(), settings.limits)
+        self.heads = Heads(app.plain(), settings.limits, settings.allowed_hosts)
 
     def buildProtocol(self, addr: Any) -> Lane | None:
         """A lane; None, which closes, where there are as many connections as may be."""

@@ -16,6 +16,9 @@ __all__ = ["Head", "Refused", "no_room", "read_head", "unfinished"]
 
 _TARGET = re.compile(rb"[!-~]+")
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
+_ABSOLUTE = re.compile(rb"https?://([^/?#]+)", re.IGNORECASE)
+_PORT = re.compile(r":[0-9]*$")
+_ONE_AT_MOST = (b"content-type", b"origin", b"sec-fetch-site", b"x-request-timeout", b"authorization")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _FOLDED = re.compile(rb"\r\n[ \t]")
 _DIGITS = re.compile(rb"[0-9]{1,19}")
@@ -61,9 +64,10 @@ class Head:
         return [value for field, value in self.fields if field == name]
 
 
-def read_head(raw: bytes, limits: Limits) -> Head:
+def read_head(raw: bytes, limits: Limits, hosts: tuple[str, ...] = ()) -> Head:
     """What *raw* says, which ends with its empty line.
 
+    :param hosts: the names that the server may be asked by; none: any.
     :raises Refused: if it must not be taken for a request.
     """
     unfinished(raw, limits)
@@ -90,8 +94,12 @@ def read_head(raw: bytes, limits: Limits) -> Head:
         raise Refused(BadRequest("not an HTTP request"))
     if len(head.fields) > limits.max_headers:
         raise Refused(PayloadTooLarge(f"more than {limits.max_headers} header fields"), 431)
-    _check_host(head)
+    _check_target(head)
+    _check_host(head, hosts)
     _check_length(head)
+    for name in _ONE_AT_MOST:
+        if len(head.values(name)) > 1:
+            raise Refused(BadRequest(f"more than one {name.decode()} field"))
     return head
 
 
@@ -111,12 +119,26 @@ def unfinished(raw: bytes | bytearray, limits: Limits, start: int = 0) -> None:
         raise Refused(BadRequest("a line does not end with CR LF"))
 
 
-def _check_host(head: Head) -> None:
+def _check_target(head: Head) -> None:
+    """RFC 9112 section 3.2."""
+    if head.method == b"CONNECT":
+        raise Refused(BadRequest("this is no proxy"), 501)
+    target = head.target
+    if not (target.startswith(b"/") or _ABSOLUTE.match(target) or (target == b"*" and head.method == b"OPTIONS")):
+        raise Refused(BadRequest("the target is no path"))
+
+
+def _check_host(head: Head, allowed: tuple[str, ...]) -> None:
     hosts = head.values(b"host")
     if len(hosts) > 1 or (not hosts and head.version == "1.1"):
         raise Refused(BadRequest("exactly one Host field is needed"))
     if hosts and not _HOST.fullmatch(hosts[0]):
         raise Refused(BadRequest("the Host field is no host"))
+    absolute = _ABSOLUTE.match(head.target)
+    for host in (*hosts, *((absolute[1],) if absolute else ())) if allowed else ():
+        name = host.decode("latin-1").lower()
+        if name not in allowed and _PORT.sub("", name) not in allowed:
+            raise Refused(BadRequest("this server is not asked by that name"), 421)
 
 
 def _check_length(head: Head) -> None:

@@ -214,7 +214,8 @@ class Lane(Protocol):
             self.wanted = 0
             return False
         refusal = problem(refused.error, new_id(), refused.status)
-        self.transport.write(answer_bytes(refused.status, refusal, close=True))  # type: ignore[union-attr]
+        head = self.buffer.startswith(b"HEAD ")
+        self.transport.write(answer_bytes(refused.status, refusal, close=True, head=head))  # type: ignore[union-attr]
         self.leave()
         linger(self.transport, self.connections)
         return False

@@ -32,7 +32,8 @@ def check_media_types(request: Any) -> None:
         name, parameters = _media_type(given.decode("latin-1"))
         if name not in _READ or parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
             raise UnsupportedMediaType(f"a body is application/json in UTF-8 here, not {name}")
-    if request.getHeader(b"content-encoding") not in (None, b"identity"):
+    encodings = b",".join(request.requestHeaders.getRawHeaders(b"content-encoding", [])).lower().split(b",")
+    if any(each.strip() not in (b"", b"identity") for each in encodings):
         raise UnsupportedMediaType("a body comes without Content-Encoding here")
     accepted = b",".join(request.requestHeaders.getRawHeaders(b"accept", [])).decode("latin-1")
     if accepted.strip() and not any(_accepts(each) for each in accepted.split(",")):

@@ -23,12 +23,13 @@ PLAIN: dict[bytes, frozenset[bytes] | None] = {
         {b"application/json", b"application/json; charset=utf-8", b"application/x-www-form-urlencoded"}
     ),
     b"host": None,
+    b"sec-fetch-site": frozenset({b"same-origin", b"same-site", b"none"}),
 }
 """Header fields that matter, with the values that say nothing out of the ordinary; None: judged by itself."""
 
 IGNORED = frozenset(
     b"accept-encoding accept-language cache-control dnt postman-token pragma priority referer "
-    b"sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site user-agent".split()
+    b"sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode user-agent".split()
 )
 """Header fields that nobody here looks at, on either way."""
 
@@ -47,10 +48,13 @@ class Heads:
     """What heads mean.
 
     :param actions: the plain routes: method and target to what they do.
+    :param hosts: the names that the server may be asked by; none: any.
     """
 
-    def __init__(self, actions: Mapping[tuple[bytes, bytes], Action], limits: Limits) -> None:
-        self.actions, self.limits = actions, limits
+    def __init__(
+        self, actions: Mapping[tuple[bytes, bytes], Action], limits: Limits, hosts: tuple[str, ...] = ()
+    ) -> None:
+        self.actions, self.limits, self.hosts = actions, limits, hosts
         self._known: dict[bytes, Meaning] = {}
 
     def meaning(self, raw: bytes) -> Meaning | None:
@@ -60,7 +64,7 @@ class Heads:
         """
         meaning = self._known.get(raw)
         if meaning is None:
-            meaning = self._judged(read_head(raw, self.limits))
+            meaning = self._judged(read_head(raw, self.limits, self.hosts))
             if meaning is not None and len(raw) <= _REMEMBERED_SIZE:
                 if len(self._known) >= _REMEMBERED:
                     self._known.clear()

@@ -13,7 +13,11 @@ from ...errors import ConfigurationError
 from ...executor.table import find
 from ...limits import Limits
 
-__all__ = ["HTTPSettings", "Route", "check_route", "flow_routes", "origins", "without_routes"]
+__all__ = ["HTTPSettings", "Route", "check_route", "flow_routes", "hosts", "origins", "without_routes"]
+
+
+_SUCCESSES = (200, 201, 202, 203, 204, 205)
+"""RFC 9110 section 15.3; 206 answers what nobody can ask for here."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -27,7 +31,7 @@ class Route(Struct, frozen=True, kw_only=True):
     description: str | None = None
     tags: tuple[str, ...] = ()
     status_code: int = 200
-    """Of a success."""
+    """Of a success. An answer with 204 or 205 has no body."""
     response_description: str = "The documents, as the executors left them"
     deprecated: bool = False
     operation_id: str | None = None
@@ -50,6 +54,18 @@ def origins(named: str | Iterable[str]) -> tuple[str, ...]:
     return found
 
 
+def hosts(named: str | Iterable[str]) -> tuple[str, ...]:
+    """The names *named*, one or several, with or without a port.
+
+    :raises ConfigurationError: if one is none.
+    """
+    found = (named,) if isinstance(named, str) else tuple(named)
+    for host in found:
+        if not host or host != host.strip() or "/" in host or "," in host or not host.isascii():
+            raise ConfigurationError(f"allowed_hosts={host!r}: a host is like flow.example or localhost:12345")
+    return tuple(host.lower() for host in found)
+
+
 def check_route(route: Route, settings: HTTPSettings) -> None:
     """Hold *route*, which a user described, against what a route may be beside those that *settings* ask for.
 
@@ -57,8 +73,9 @@ def check_route(route: Route, settings: HTTPSettings) -> None:
     """
     if not route.path.startswith("/") or not route.path.isascii() or set(route.path) & set("?#<> "):
         raise ConfigurationError(f"path={route.path!r}: a path begins with a slash, and has no ?, #, <, > or space")
-    if not 200 <= route.status_code <= 299:
-        raise ConfigurationError(f"status_code={route.status_code}: that of a success is 200 to 299")
+    if type(route.status_code) is not int or route.status_code not in _SUCCESSES:
+        known = ", ".join(map(str, _SUCCESSES))
+        raise ConfigurationError(f"status_code={route.status_code!r}: that of a success is one of {known}")
     taken = {"/post", "/status"} if settings.debug_endpoints else set()
     taken |= {"/docs", "/redoc", "/openapi.json"} if settings.docs else set()
     if route.path in taken:
@@ -74,6 +91,8 @@ class HTTPSettings(Struct, frozen=True, kw_only=True):
     description: str = ""
     cors: bool | tuple[str, ...] = False
     """Which origins' pages may ask: none, all, or those named."""
+    allowed_hosts: tuple[str, ...] = ()
+    """The names, with or without a port, that the server may be asked by; none: any."""
     debug_endpoints: bool = True
     """Whether there are ``/status`` and ``/post``."""
     crud_endpoints: bool = True

@@ -53,6 +53,10 @@ class FlowRequest(Request):
             raise Refused(PayloadTooLarge(f"a body of more than {most} bytes"))
         self.channel.keep(max(size, self.announced))
 
+    def getRequestHostname(self) -> bytes:
+        """No route depends on it, and Klein's router would stumble over names that IDNA refuses."""
+        return b"localhost"
+
     def process(self) -> None:
         """Called with the whole request."""
         if self.uri[:1] not in (b"/", b"*"):  # RFC 9112 section 3.2.2: a target in absolute form is as good
@@ -187,9 +191,8 @@ class FlowChannel(HTTPChannel):
         if line or self._lines:
             self._lines.append(line)
         if not line and self._lines:
-            raw = b"\r\n".join(self._lines) + b"\r\n"
+            read_head(b"\r\n".join(self._lines) + b"\r\n", self.site.limits, self.site.hosts)
             self._lines = []
-            read_head(raw, self.site.limits)
         super().lineReceived(line)
 
     def upgrade(self, upgrade: Any, request: FlowRequest) -> None:
@@ -216,7 +219,8 @@ class FlowChannel(HTTPChannel):
     def _refuse(self, refused: Refused) -> None:
         transport = self.transport
         refusal = problem(refused.error, new_id(), refused.status)
-        transport.write(answer_bytes(refused.status, refusal, close=True))
+        line = b"".join(self._lines[:1]) or getattr(self, "_command", b"") + b" "
+        transport.write(answer_bytes(refused.status, refusal, close=True, head=line.startswith(b"HEAD ")))
         self.connectionLost(Failure(ConnectionDone()))
         self.clearLineBuffer()
         self._networkProducer.unregisterProducer()
@@ -259,17 +263,18 @@ class FlowSite(Site):
 
     :param resource: what answers.
     :param limits: what is bounded.
+    :param hosts: the names that it may be asked by; none: any.
     """
 
     protocol: Any = FlowChannel
     displayTracebacks = False
     connections: Connections
 
-    def __init__(self, resource: IResource, limits: Limits) -> None:
+    def __init__(self, resource: IResource, limits: Limits, hosts: tuple[str, ...] = ()) -> None:
         super().__init__(
             resource, requestFactory=FlowRequest, timeout=limits.idle_timeout, parsePOSTFormSubmission=False
         )
-        self.limits = limits
+        self.limits, self.hosts = limits, hosts
 
     def log(self, request: Any) -> None:
         """Not a line for each request: what fails is logged where it fails."""

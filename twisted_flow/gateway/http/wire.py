@@ -8,9 +8,11 @@ from time import gmtime, strftime, time
 
 from ...answer import Answer
 
-__all__ = ["SERVER", "answer_bytes", "fields", "http_date"]
+__all__ = ["NO_BODY", "SERVER", "answer_bytes", "fields", "http_date", "phrase"]
 
 SERVER = b"twisted_flow"
+NO_BODY = (204, 205)
+"""Statuses whose answers have no body (RFC 9110 sections 15.3.5 and 15.3.6)."""
 
 
 class _Date:
@@ -28,36 +30,42 @@ def http_date() -> bytes:
     return _Date.text
 
 
+_PHRASES = {422: b"Unprocessable Entity", 499: b"Client Closed Request"}
 _heads: dict[tuple[int, str], bytes] = {}  # all but the length, good for one second
 
 
 def fields(answer: Answer) -> list[tuple[bytes, bytes]]:
     """The header fields of *answer* beside Server, Date and Content-Length."""
-    found = [(b"Content-Type", answer.content_type.encode())]
+    found = [(b"Content-Type", answer.content_type.encode())] if answer.content_type else []
     if answer.error is not None and answer.error.retry_after is not None:
         found.append((b"Retry-After", b"%d" % math.ceil(answer.error.retry_after)))
     return found
 
 
-def answer_bytes(status: int, answer: Answer, close: bool = False) -> bytes:
+def answer_bytes(status: int, answer: Answer, close: bool = False, head: bool = False) -> bytes:
     """*answer*, head and body in one.
 
     :param close: whether the connection ends with it.
+    :param head: whether a HEAD request asked for it: then the body is only told of.
     """
+    if status in NO_BODY:
+        answer = Answer(b"", "", answer.error)
     date = http_date()
-    head = _heads.get((status, answer.content_type)) if answer.error is None else None
-    if head is None:
-        lines = [(b"Server", SERVER), (b"Date", date), *fields(answer)]
-        head = b"HTTP/1.1 %d %b\r\n" % (status, _phrase(status))
-        head += b"".join(b"%b: %b\r\n" % line for line in lines)
+    lines = _heads.get((status, answer.content_type)) if answer.error is None else None
+    if lines is None:
+        lines = b"HTTP/1.1 %d %b\r\n" % (status, phrase(status))
+        lines += b"".join(b"%b: %b\r\n" % line for line in [(b"Server", SERVER), (b"Date", date), *fields(answer)])
         if answer.error is None:
-            _heads[status, answer.content_type] = head
+            _heads[status, answer.content_type] = lines
     ending = b"Connection: close\r\nContent-Length: %d\r\n\r\n" if close else b"Content-Length: %d\r\n\r\n"
-    return b"".join((head, ending % len(answer.body), answer.body))
+    if status == 204:  # RFC 9110 section 8.6: not even a length
+        return lines + (b"Connection: close\r\n\r\n" if close else b"\r\n")
+    return b"".join((lines, ending % len(answer.body), b"" if head else answer.body))
 
 
-def _phrase(status: int) -> bytes:
+def phrase(status: int) -> bytes:
+    """The reason phrase of *status*."""
     try:
         return HTTPStatus(status).phrase.encode()
-    except ValueError:  # ours alone, such as 499
-        return b"Unknown"
+    except ValueError:
+        return _PHRASES.get(status, b"Unknown")
