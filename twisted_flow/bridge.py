@@ -32,6 +32,7 @@ __all__ = [
     "install_reactor",
     "run_in_reactor",
     "spawn",
+    "tasks",
     "to_future",
     "wait_a_while",
     "when_running",
@@ -105,10 +106,14 @@ def from_thread() -> Callable[..., object]:
     return _Errands(reactor.callFromThread)  # type: ignore[attr-defined]
 
 
+def tasks() -> list[Any]:
+    """The tasks of the reactor's event loop."""
+    return list(asyncio.all_tasks(loop)) if (loop := asyncio_loop()) is not None else []
+
+
 def to_future(deferred: Deferred[T]) -> asyncio.Future[T]:
     """*deferred*, for a coroutine that awaits it; cancelling reaches it."""
-    future: asyncio.Future[T] = deferred.asFuture(asyncio.get_running_loop())
-    return future
+    return deferred.asFuture(asyncio.get_running_loop())
 
 
 async def wait_a_while(signal: Signal, seconds: float) -> None:
@@ -277,9 +282,7 @@ class Mailbox(Generic[T]):
 
 def asyncio_loop_runs_here() -> bool:
     """Whether the caller runs on the reactor's own event loop."""
-    if "twisted.internet.reactor" not in sys.modules:
-        return False
-    return asyncio_loop() is asyncio.get_running_loop()
+    return "twisted.internet.reactor" in sys.modules and asyncio_loop() is asyncio.get_running_loop()
 
 
 def run_in_reactor(function: Callable[[], Any]) -> Any:

@@ -23,6 +23,7 @@ __all__ = ["ConfigFile", "dump", "read"]
 T = TypeVar("T")
 Path = tuple[str | int, ...]
 
+_MOST_VALUES = 100_000
 _VARIABLE = re.compile(r"\$(?:\$|\{\{\s*ENV\.([A-Za-z_]\w*)\s*\}\}|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|(\{))")
 _MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
@@ -43,6 +44,7 @@ class ConfigFile:
         self._mark = next(letter for letter in map(chr, range(0xE000, 0xF8FF)) if letter not in text)
         self._variables: dict[str, str] = {}  # by what stands in for them, as long as they are: places stay right
         self._places: dict[Path, tuple[int, int]] = {}
+        self._left = _MOST_VALUES
         try:
             root = yaml.compose(_VARIABLE.sub(self._stand_in, text), yaml.SafeLoader)
             self.value: Any = None if root is None else self._value(root, ())
@@ -101,6 +103,9 @@ class ConfigFile:
         return stand_in
 
     def _value(self, node: yaml.Node, path: Path) -> Any:
+        self._left -= 1
+        if not self._left:
+            raise self._error(None, f"more than {_MOST_VALUES} values, those that aliases repeat among them")
         mark = node.start_mark
         self._places.setdefault(path, (mark.line, mark.column))
         if isinstance(node, yaml.MappingNode):

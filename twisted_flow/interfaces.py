@@ -112,9 +112,11 @@ class IEngine(IStation):
         :return: fails with whatever the executor's constructor, or its warm-up, raised; then it has to be stopped.
         """
 
-    def check() -> Deferred[None]:
+    def check(timeout: float, stuck_after: float | None) -> Deferred[None]:
         """Ask the executor how it does, where it runs; `health` tells it then.
 
+        :param timeout: seconds in which it has to answer.
+        :param stuck_after: seconds after which a call that still runs makes it unhealthy; None: none does.
         :return: never fails. One that is not started is not asked.
         """
 

@@ -43,6 +43,10 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 2**30
     max_steps: Annotated[Count, "heads, frames or chunks of one connection in one turn of the event loop"] = 64
     health_interval: Annotated[Seconds, "seconds between two questions to the executors how they do"] = 10
+    health_timeout: Annotated[Seconds, "seconds for an executor to answer a question for its health"] = 5
+    stuck_after: Annotated[
+        Seconds | None, "seconds after which a call that still runs makes its executor unhealthy"
+    ] = None
     ping_interval: Annotated[Pings, "seconds between pings on a WebSocket"] = 20
     ping_timeout: Annotated[Pings, "seconds in which a ping has to be answered"] = 20
     timeout: Annotated[Seconds | None, "seconds for every request that names no timeout of its own"] = None

@@ -24,8 +24,10 @@ from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
 from .memory import prepare_to_serve
 from .printable import one_line
-from .signals import told_to_stop
+from .process import dump_stacks, watch_loop
+from .signals import exit_on_signals, on_signals, told_to_stop
 from .systemd import notify
+from .watch import LoopWatch
 
 __all__ = ["FlowService"]
 
@@ -62,6 +64,8 @@ class FlowService(Service):
         self._running: list[IEngine] = []
         self._one_at_a_time = DeferredLock()
         self._stopping = self._left = False
+        self._starting: Deferred[None] | None = None
+        self._watch: LoopWatch | None = None
         self._checking = LoopingCall(self._check)
 
     @property
@@ -72,6 +76,8 @@ class FlowService(Service):
     def startService(self) -> None:
         """Called by the service's parent, before the reactor runs."""
         super().startService()
+        if self.owns_process:
+            on_signals(self._cannot_reload, dump_stacks)
         self.start().addErrback(self._cannot_start)
 
     def stopService(self) -> Deferred[None]:
@@ -89,9 +95,22 @@ class FlowService(Service):
             start, after those before it were stopped again.
         """
         self._stopping = False
-        return when_running(lambda: self._one_at_a_time.run(lambda: ensureDeferred(self._start())))
+        return when_running(lambda: self._one_at_a_time.run(self._begin))
+
+    def _begin(self) -> Deferred[None]:
+        self._starting = starting = ensureDeferred(self._start())
+
+        def started(outcome: Any) -> Any:
+            self._starting = None
+            return outcome
+
+        return starting.addBoth(started)
 
     async def _start(self) -> None:
+        if self.owns_process:
+            exit_on_signals()
+            self._watch = watch_loop()
+        self._go_on()
         if self._left:
             self.places, self._left = self.find_places(self.listeners), False
         try:
@@ -112,8 +131,9 @@ class FlowService(Service):
             log.info("{line}", line=line)
 
     def _check(self) -> None:
+        limits = self.config.limits
         for engine in self._running:
-            engine.check()
+            engine.check(limits.health_timeout, limits.stuck_after)
 
     def _go_on(self) -> None:
         if self._stopping:
@@ -180,6 +200,8 @@ class FlowService(Service):
         else:
             delay = succeed(None)
         self._stopping = True
+        if self._starting is not None:
+            self._starting.cancel()  # what hangs there is not waited for
         return delay.addCallback(lambda _: self._one_at_a_time.run(lambda: ensureDeferred(self._stop())))
 
     async def _stop(self) -> None:
@@ -190,12 +212,15 @@ class FlowService(Service):
             engine = self._running.pop()
             try:
                 await self._in_time(engine.stop())
-            except Exception as wrong:
+            except (Exception, SystemExit, KeyboardInterrupt) as wrong:  # the others close all the same
                 log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=one_line(wrong))
                 log.debug("executor {name}: {stacks}", name=engine.name, stacks="".join(format_exception(wrong)))
         for each in self.places:
             each.close()
         self._left = True
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
 
     def _in_time(self, stopping: Deferred[None]) -> Deferred[None]:
         """*stopping*, but not for ever: a method may run on though nobody waits for it any more."""
@@ -212,6 +237,9 @@ class FlowService(Service):
         for stopping in [maybeDeferred(gateway.stopService) for gateway in gateways]:
             with log.failuresHandled("a gateway did not stop cleanly"):
                 await stopping
+
+    def _cannot_reload(self) -> None:
+        log.warn("SIGHUP: this flow cannot be reloaded while it runs, and goes on as it is")
 
     def _cannot_start(self, failure: Failure) -> None:
         if self._stopping:

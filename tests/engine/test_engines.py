@@ -287,11 +287,11 @@ class TestHooks:
     def test_in_their_place(self, word: str, kind: str) -> None:
         """Warm-up comes before ready; plain hooks run where the constructor did, asynchronous ones on the loop."""
         engine: Any = make_engine(component(ExecutorSpec(uses=Hooked, uses_with={"kind": kind})), word)
-        wait_for(engine.check)
+        wait_for(lambda: engine.check(5, None))
         assert engine.health == "new"
         wait_for(engine.start)
         executor = engine.executor.executor
-        wait_for(engine.check)
+        wait_for(lambda: engine.check(5, None))
         wait_for(engine.stop)
         assert [what for what, _ in executor.log] == ["init", "warm", "check", "close"]
         places = {place for what, place in executor.log if what != "init"}
@@ -304,15 +304,15 @@ class TestHooks:
         executor = engine.executor.executor
         executor.ill = True
         with Log() as lines:
-            wait_for(engine.check), wait_for(engine.check)
+            wait_for(lambda: engine.check(5, None)), wait_for(lambda: engine.check(5, None))
         assert (engine.health, lines) == ("unhealthy", ["error executor h is unhealthy: ValueError: no model"])
         assert ask(engine, "/", "a") == ["a"]
         executor.ill = False
         with Log() as lines:
-            wait_for(engine.check)
+            wait_for(lambda: engine.check(5, None))
         assert (engine.health, lines) == ("ready", ["info executor h is well again"])
         wait_for(engine.stop)
-        wait_for(engine.check)
+        wait_for(lambda: engine.check(5, None))
         assert engine.health == "stopped"
 
     def test_hung(self, word: str, kind: str) -> None:
@@ -321,7 +321,7 @@ class TestHooks:
         wait_for(engine.start)
 
         def twice() -> Deferred[Any]:
-            return DeferredList([engine.check(), engine.check()])
+            return DeferredList([engine.check(5, None), engine.check(5, None)])
 
         wait_for(twice)
         asked = [what for what, _ in engine.executor.executor.log if what == "check"]

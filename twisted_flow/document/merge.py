@@ -58,13 +58,14 @@ def merge(before: Sequence[Document], branches: Sequence[Sequence[Document]], co
 
 def _by_id(documents: Iterable[Document]) -> dict[Any, Document]:
     found: dict[Any, Document] = {}
+    times: dict[str, int] = {}
     for document in documents:
-        key: Any = document.id
-        times = 1
-        while key in found:
-            times += 1
-            key = (document.id, times)
-        found[key] = document
+        id = document.id
+        if id in found:
+            times[id] = number = times.get(id, 1) + 1
+            found[id, number] = document
+        else:
+            found[id] = document
     return found
 
 

@@ -6,6 +6,7 @@ The default for an executor whose methods all are asynchronous. A plain ``def`` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from inspect import isasyncgen, iscoroutine, isgenerator
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..executor.table import Endpoint, find
 from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
 from ..ready import MaybeDeferred
-from .checkup import checkup
+from .checkup import Calls, checkup
 
 __all__ = ["InlineEngine"]
 
@@ -39,6 +40,7 @@ class InlineEngine:
         self.health = "new"
         self.asked = False  # whether a question for its health is not answered yet
         self._calls: dict[str, Call] = {}
+        self._under_way = Calls()
 
     def start(self) -> Deferred[None]:
         """See `IEngine`."""
@@ -54,9 +56,10 @@ class InlineEngine:
         self.health = "starting"
         return maybeDeferred(self.executor.open).addCallback(opened)
 
-    def check(self) -> Deferred[None]:
+    def check(self, timeout: float, stuck_after: float | None) -> Deferred[None]:
         """See `IEngine`."""
-        return checkup(self, lambda: maybeDeferred(waited_for, self.executor.check_health))
+        ask = partial(maybeDeferred, waited_for, self.executor.check_health)
+        return checkup(self, ask, timeout, self._under_way.longest(), stuck_after)
 
     def stop(self) -> Deferred[None]:
         """See `IEngine`."""
@@ -78,7 +81,10 @@ class InlineEngine:
             if not self._calls:
                 raise Unavailable(f"executor {self.name!r} is {self.health}")
             return response_to(request, None)
-        return run_on_loop(self.name, call, request, find(self.endpoints, name).waits)
+        answer = run_on_loop(self.name, call, request, find(self.endpoints, name).waits)
+        if type(answer) is not Response:
+            self._under_way.add(answer)
+        return answer
 
     def at_once(self, endpoint: str) -> Call | None:
         """See `IEngine`."""

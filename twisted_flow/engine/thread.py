@@ -26,7 +26,7 @@ from ..interfaces import IEngine, IExecutor
 from ..message import Request, Response
 from ..printable import forget_frames
 from ..ready import MaybeDeferred
-from .checkup import checkup
+from .checkup import Calls, checkup
 from .inline import never_waiting, run_on_loop, waited_for
 
 __all__ = ["ThreadEngine"]
@@ -37,7 +37,7 @@ _PATIENCE = 0.001  # seconds that an answer may wait for the next ones
 class _Call:
     """One call of a method, on its way to the thread and back."""
 
-    __slots__ = ("context", "deferred", "function", "outcome", "running", "waiting")
+    __slots__ = ("began", "context", "deferred", "function", "outcome", "running", "waiting")
 
     def __init__(self, function: Callable[[], Any], context: Context | None, waiting: deque[_Call]) -> None:
         self.function, self.context, self.waiting = function, context, waiting
@@ -56,7 +56,7 @@ class _Call:
         """In the thread."""
         if self.context is not None and self.context.cancelled:
             return
-        self.running = True
+        self.began, self.running = time.monotonic(), True
         try:
             self.outcome = self.function()
         except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
@@ -78,6 +78,7 @@ class ThreadEngine:
         self.health = "new"
         self.asked = False  # whether a question for its health is not answered yet
         self._calls: dict[str, Call] = {}
+        self._under_way = Calls()
         self._waiting: deque[_Call] = deque()
         self._handed: list[_Call] = []
         self._inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
@@ -112,9 +113,14 @@ class ThreadEngine:
         """What *hook* returns, called in the thread; an ``async def`` is waited for on the loop."""
         return self._enqueue(hook).addCallback(lambda result: waited_for(lambda: result))
 
-    def check(self) -> Deferred[None]:
-        """See `IEngine`."""
-        return checkup(self, lambda: self._hook(self.executor.check_health))
+    def check(self, timeout: float, stuck_after: float | None) -> Deferred[None]:
+        """See `IEngine`. While the thread is at work the question would wait behind that, and is not asked."""
+        now = time.monotonic()
+        longest = max([self._under_way.longest(), *(now - call.began for call in self._handed if call.running)])
+        stuck = stuck_after is not None and longest > stuck_after
+        if self._handed and not stuck:
+            return succeed(None)
+        return checkup(self, lambda: self._hook(self.executor.check_health), timeout, longest, stuck_after)
 
     def stop(self) -> Deferred[None]:
         """See `IEngine`."""
@@ -139,7 +145,10 @@ class ThreadEngine:
             return response_to(request, None)
         endpoint: Endpoint = find(self.endpoints, name)
         if not endpoint.blocking:
-            return run_on_loop(self.name, method, request, endpoint.waits)
+            answer = run_on_loop(self.name, method, request, endpoint.waits)
+            if type(answer) is not Response:
+                self._under_way.add(answer)
+            return answer
         context = Context(request.request_id, request.deadline)
         # A generator's documents are made in the thread too: `response_to` runs it to its end.
         answering = self._enqueue(lambda: response_to(request, method(request, context)), context)

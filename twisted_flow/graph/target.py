@@ -11,7 +11,7 @@ from ..errors import ValidationError
 
 __all__ = ["named"]
 
-_LONGEST, _MOST_WAYS = 500, 100_000
+_LONGEST, _MOST_WAYS, _LATIN = 500, 100_000, 255
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 
 
@@ -34,6 +34,13 @@ def named(target: str, names: Collection[str]) -> Iterable[str]:
         raise ValidationError.at("/targetPeapod", f"is no regular expression: {wrong}") from None
 
 
+def _widest(item: Any) -> int:
+    """The last character that *item* of a set names."""
+    operation, argument = item
+    kind = str(operation)
+    return int(argument[1] if kind == "RANGE" else argument if kind == "LITERAL" else 0)
+
+
 def _ways(parsed: Any, length: int) -> float:
     """In how many ways *parsed* could match the beginning of a text of so many characters, at most."""
     ways = 1.0
@@ -52,6 +59,9 @@ def _ways(parsed: Any, length: int) -> float:
                 ways *= _ways(argument[1], length)
             case "ATOMIC_GROUP":
                 ways *= _ways(argument, length)
+            case "IN":
+                if any(_widest(item) > _LATIN for item in argument):  # takes long to compile
+                    raise ValidationError.at("/targetPeapod", "a set of characters beyond Latin ones is not tried")
             case "GROUPREF_EXISTS":
                 ways *= sum(_ways(branch, length) for branch in argument[1:] if branch is not None)
     return ways

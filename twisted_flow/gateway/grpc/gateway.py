@@ -15,11 +15,11 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from ...answer import Answer, Origin, answer
-from ...bridge import asyncio_loop, spawn, to_future
+from ...bridge import Signal, asyncio_loop, spawn, to_future, wait_a_while
 from ...codec import protobuf
 from ...document.identity import new_id
 from ...document.protobuf.descriptor import message
-from ...errors import ConfigurationError, FlowError
+from ...errors import BadRequest, ConfigurationError, FlowError, QueueFull, Unavailable
 from ...interfaces import ICodec, IDispatcher, IEngine, IGateway, IPlace
 from ...limits import Limits
 from ...message import Request
@@ -31,6 +31,7 @@ __all__ = ["GRPCGateway"]
 
 SERVICES = ("jina.JinaRPC", "twisted_flow.Flow")
 _PROTOBUF = cast(ICodec, protobuf)
+_LAST_WORDS = 0.5  # seconds for what was answered to leave
 
 
 @implementer(IGateway)
@@ -53,6 +54,9 @@ class GRPCGateway(Service):
         self.origin = Origin(gateway=new_id(), write_error=_write_status, limits=limits, debug=debug)
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
         self.streams: set[Stream] = set()
+        self._peers: dict[str, int] = {}  # connections with calls under way, and how many
+        self._idle = Signal()
+        self._idle.set()
         self._server: Any = None
 
     def startService(self) -> Deferred[None]:
@@ -71,7 +75,7 @@ class GRPCGateway(Service):
         server.add_generic_rpc_handlers(
             (
                 handler("jina.JinaRPC", Call=grpc.stream_stream_rpc_method_handler(self.call)),
-                handler("twisted_flow.Flow", Post=grpc.unary_unary_rpc_method_handler(self.post)),
+                handler("twisted_flow.Flow", Post=grpc.stream_unary_rpc_method_handler(self.post)),
                 self.health.handler(),
                 Reflection(reflected).handler(),
             )
@@ -86,22 +90,60 @@ class GRPCGateway(Service):
 
     async def call(self, requests: Any, context: Any) -> None:
         """``/jina.JinaRPC/Call``."""
+        await self._admit(context)
         stream = Stream(self.dispatcher, self.origin, context, self.limits)
         self.streams.add(stream)
         try:
             await stream.run()
         finally:
             self.streams.discard(stream)
+            self._left(context)
 
-    async def post(self, body: bytes, context: Any) -> bytes:
-        """``/twisted_flow.Flow/Post``: a failure is a gRPC status."""
+    async def _admit(self, context: Any) -> None:
+        """Take a call, if its connection is one of those that may be."""
+        peer = context.peer()
+        if peer not in self._peers and len(self._peers) >= self.limits.max_connections:
+            error = QueueFull(f"{self.limits.max_connections} connections have calls under way", retry_after=1)
+            await self._abort(error, context)
+        self._peers[peer] = self._peers.get(peer, 0) + 1
+        self._idle.clear()
+
+    def _left(self, context: Any) -> None:
+        """A call is over."""
+        peer = context.peer()
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
+        if not self._peers:
+            self._idle.set()
+
+    async def post(self, requests: Any, context: Any) -> bytes:
+        """``/twisted_flow.Flow/Post``: a failure is a gRPC status.
+
+        It takes a stream, as one message of many or of none does: so a call without a message gets an answer.
+        """
+        body = await context.read()
+        if body is aio.EOF:
+            await self._abort(BadRequest("a call with one message is expected, and there is none"), context)
+        if self.health.stopping:
+            await self._abort(Unavailable("the server stops"), context)
+        await self._admit(context)
+        try:
+            return await self._post(body, context)
+        finally:
+            self._left(context)
+
+    async def _abort(self, error: FlowError, context: Any) -> None:
+        code = grpc.StatusCode[error.grpc_status]
+        await context.abort(code, error.detail, _details(error, code))
+
+    async def _post(self, body: bytes, context: Any) -> bytes:
         remaining = context.time_remaining()
         origin = self.origin if remaining is None else replace(self.origin, timeout=max(remaining, 1e-6))
         done = answer(body, _PROTOBUF, self.dispatcher, origin)
         answered: Answer = done if type(done) is Answer else await to_future(done)
         if answered.error is not None:
-            code = grpc.StatusCode[answered.error.grpc_status]
-            await context.abort(code, answered.error.detail, _details(answered.error, code))
+            await self._abort(answered.error, context)
         return answered.body
 
     def stopService(self) -> Deferred[None]:
@@ -114,7 +156,15 @@ class GRPCGateway(Service):
         self.health.stop()
         for stream in list(self.streams):
             stream.drain()
-        return spawn(_stopped(server, self.limits.drain_grace))
+        return spawn(self._stopped(server))
+
+    async def _stopped(self, server: Any) -> None:
+        """Wait for the calls that were taken; who has asked nothing, or stays though told to go, is not waited for."""
+        grace = self.limits.drain_grace
+        stopping = spawn(server.stop(grace))
+        await wait_a_while(self._idle, grace)
+        if not stopping.called:
+            await server.stop(min(_LAST_WORDS, grace))
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:
@@ -129,10 +179,6 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
         ("grpc.http2.max_ping_strikes", 0),
     ]
-
-
-async def _stopped(server: Any, grace: float) -> None:
-    await server.stop(grace)
 
 
 def _write_status(error: FlowError, request_id: str, request: Request | None) -> Answer:

@@ -229,6 +229,7 @@ class Lane(Protocol):
     def leave(self) -> None:
         """This protocol has nothing more to do with its connection."""
         self.forget()
+        self.connections.remove(self)
         self.transport.unregisterProducer()  # type: ignore[union-attr]
         if self.held:
             self.held = False
@@ -238,15 +239,15 @@ class Lane(Protocol):
         """Nothing is kept for it any more."""
         self.ended = True
         self.buffer.clear()
-        self.connections.remove(self)
         self.weigh(-self.kept)
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
 
     def end(self) -> None:
-        """Close, when all that was written is out."""
-        self.leave()
+        """Close, when all that was written is out; until then the connection counts, and is drained."""
+        self.forget()
+        self.transport.unregisterProducer()  # type: ignore[union-attr]
         self.transport.loseConnection()  # type: ignore[union-attr]
 
     def drain(self) -> None:
@@ -257,9 +258,9 @@ class Lane(Protocol):
     def sweep(self, second: int) -> None:
         """Once a second: end what has waited too long for its client."""
         waited = second - self.since
-        if self.unread.seconds(self.transport, second, self.full) > self.limits.write_timeout:
+        if self.unread.seconds(self.transport, second, self.full or self.ended) > self.limits.write_timeout:
             self.transport.abortConnection()  # type: ignore[union-attr]
-        elif self.full or self.due:
+        elif self.full or self.due or self.ended:
             return
         elif not self.buffer:
             if waited > self.limits.idle_timeout:
@@ -287,6 +288,7 @@ class Lane(Protocol):
     def connectionLost(self, reason: Any = None) -> None:
         """Whatever the client asked for and did not wait for is dropped."""
         self.forget()
+        self.connections.remove(self)
         due, self.due = self.due, deque()
         for each in due:
             each.deferred.cancel()
