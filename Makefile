@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 12345
 ARGS ?=
 
-.PHONY: help demo test lint proto debian clean
+.PHONY: help demo test soak lint proto debian clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -13,6 +13,11 @@ demo: .venv/installed ## set up .venv, serve the search example on port 12345, f
 
 test: debian .venv/tools lint ## set up what the tests need, and run everything; ARGS=tests/codec runs less of the tests
 	.venv/bin/pytest $(ARGS)
+
+soak: .venv/tools ## some minutes of fuzzing and floods, bounded; no part of the tests
+	HYPOTHESIS_PROFILE=long .venv/bin/pytest --timeout=900 tests/codec tests/document tests/attack/test_decoders.py \
+	  tests/gateway/websocket/test_gateway.py tests/gateway/http/test_lane.py
+	PYTHONPATH=. FLOOD_SECONDS=10 .venv/bin/python -m tests.attack.test_floods
 
 lint: .venv/tools ## ruff and mypy alone
 	.venv/bin/ruff check .

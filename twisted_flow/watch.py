@@ -100,7 +100,7 @@ def stacks(tasks: Callable[[], list[Any]]) -> str:
     for task in tasks():
         lines.append(f"task {task.get_name()}:\n")
         waiting = task.get_coro()
-        while (frame := getattr(waiting, "cr_frame", None)) is not None:
-            lines += traceback.format_stack(frame, 1)
+        while (inner := getattr(waiting, "cr_frame", None)) is not None:
+            lines += traceback.format_stack(inner, 1)
             waiting = waiting.cr_await
     return "".join(lines)
