@@ -10,7 +10,7 @@ from traceback import format_exception
 from typing import Any, cast
 
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, ensureDeferred, maybeDeferred, succeed
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -34,6 +34,7 @@ __all__ = ["FlowService"]
 log = Logger()
 
 _LEAST_GRACE = 1.0  # seconds that an executor has to close, however little those have who wait for answers
+_STOPPED = "stopped before it had started"
 _ATTEMPTS = 100  # to bind a port that is about to be free
 
 
@@ -102,6 +103,8 @@ class FlowService(Service):
 
         def started(outcome: Any) -> Any:
             self._starting = None
+            if self._stopping and isinstance(outcome, Failure) and outcome.check(CancelledError):
+                raise RuntimeError(_STOPPED)
             return outcome
 
         return starting.addBoth(started)
@@ -137,7 +140,7 @@ class FlowService(Service):
 
     def _go_on(self) -> None:
         if self._stopping:
-            raise RuntimeError("stopped before it had started")
+            raise RuntimeError(_STOPPED)
 
     async def _started(self, engine: IEngine) -> None:
         try:

@@ -171,7 +171,8 @@ def test_no_descriptor_is_left(folder: pathlib.Path) -> None:
         server.wait_for_line("no file descriptor is left")
         for client in clients:
             client.close()
-        assert health(port)
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for_line("SIGTERM")
     finally:
         server.process.kill()
         server.wait()

@@ -90,27 +90,27 @@ class GRPCGateway(Service):
 
     async def call(self, requests: Any, context: Any) -> None:
         """``/jina.JinaRPC/Call``."""
-        await self._admit(context)
+        peer = await self._admitted(context)
         stream = Stream(self.dispatcher, self.origin, context, self.limits)
         self.streams.add(stream)
         try:
             await stream.run()
         finally:
             self.streams.discard(stream)
-            self._left(context)
+            self._left(peer)
 
-    async def _admit(self, context: Any) -> None:
-        """Take a call, if its connection is one of those that may be."""
-        peer = context.peer()
+    async def _admitted(self, context: Any) -> str:
+        """Take a call, if its connection is one of those that may be: which."""
+        peer: str = context.peer()
         if peer not in self._peers and len(self._peers) >= self.limits.max_connections:
             error = QueueFull(f"{self.limits.max_connections} connections have calls under way", retry_after=1)
             await self._abort(error, context)
         self._peers[peer] = self._peers.get(peer, 0) + 1
         self._idle.clear()
+        return peer
 
-    def _left(self, context: Any) -> None:
-        """A call is over."""
-        peer = context.peer()
+    def _left(self, peer: str) -> None:
+        """A call of the connection *peer* is over."""
         self._peers[peer] -= 1
         if not self._peers[peer]:
             del self._peers[peer]
@@ -127,11 +127,11 @@ class GRPCGateway(Service):
             await self._abort(BadRequest("a call with one message is expected, and there is none"), context)
         if self.health.stopping:
             await self._abort(Unavailable("the server stops"), context)
-        await self._admit(context)
+        peer = await self._admitted(context)
         try:
             return await self._post(body, context)
         finally:
-            self._left(context)
+            self._left(peer)
 
     async def _abort(self, error: FlowError, context: Any) -> None:
         code = grpc.StatusCode[error.grpc_status]
