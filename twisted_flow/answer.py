@@ -38,6 +38,7 @@ __all__ = ["Answer", "Origin", "answer", "refusal"]
 log = Logger()
 
 _now, _UTC = datetime.now, UTC
+_SMALL = 1 << 16  # bytes: what is not larger is read in one go
 _MOST_DETAIL = 1000  # characters of an error's detail in the log
 
 
@@ -80,8 +81,7 @@ def answer(
     """
     started = started or _now(_UTC)
     try:
-        steps = codec.decode_in_steps(body, origin.endpoint, origin.limits)
-        if steps is not None:
+        if len(body) > _SMALL and (steps := codec.decode_in_steps(body, origin.endpoint, origin.limits)) is not None:
             reading = in_turns(steps)
             return reading.addCallbacks(
                 _read, _unread, callbackArgs=(codec, dispatcher, origin, started), errbackArgs=(origin,)

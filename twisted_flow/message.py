@@ -107,15 +107,21 @@ class Request(Struct, frozen=True, kw_only=True):
     """Whether it asks for nothing but the end of the request with its id."""
 
 
-def check_names(request_id: str, header: Header) -> None:
+def check_names(request_id: str, endpoint: str, target: str) -> None:
     """Hold what a caller names to what fits a line of the log.
 
     :raises ValidationError: if a name is too long.
     """
-    names = (request_id, header.exec_endpoint, header.target_peapod)
-    if max(map(len, names)) > LONGEST_NAME:
-        field = ("requestId", "execEndpoint", "targetPeapod")[[len(name) > LONGEST_NAME for name in names].index(True)]
-        raise ValidationError.at(f"/{field}", f"has more than {LONGEST_NAME} characters")
+    if len(request_id) > LONGEST_NAME:
+        raise _too_long("requestId")
+    if len(endpoint) > LONGEST_NAME:
+        raise _too_long("execEndpoint")
+    if len(target) > LONGEST_NAME:
+        raise _too_long("targetPeapod")
+
+
+def _too_long(field: str) -> ValidationError:
+    return ValidationError.at(f"/{field}", f"has more than {LONGEST_NAME} characters")
 
 
 def bare_request(request_id: str, *, cancels: bool = False) -> Request:

@@ -13,7 +13,7 @@ from tests.documents import documents
 from twisted_flow import Document, DocumentArray
 from twisted_flow.document.copies import MUTABLE, copied
 
-_PLAIN = {"str", "bytes", "int", "float", "UnsetType", "UNSET"}
+_PLAIN = {"Count", "str", "bytes", "int", "float", "UnsetType", "UNSET"}
 
 
 def test_every_field_is_known() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 from zope.interface import moduleProvides
 
@@ -40,7 +41,7 @@ moduleProvides(ICodec)
 
 content_type = "application/json"
 
-_LARGE, _MANY, _OBJECTS = 1 << 20, 1 << 16, 10_000
+_LARGE, _MANY, _OBJECTS = 1 << 20, 160_000, 10_000
 """Bodies of more than so many bytes are decoded in steps; of more than so many if they have so many objects."""
 
 
@@ -87,14 +88,28 @@ def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request
         post = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         post = _decode_tolerantly(body)
-    return _checked_request(post, endpoint, limits)
+    if len(body) > LONGEST_NAME:  # else none can be too long
+        check_names(post.request_id, post.exec_endpoint or "", post.target_peapod)
+    if post.cancel is not UNSET:
+        return bare_request(post.cancel, cancels=True)
+    try:
+        counter = Counter(limits) if len(body) >> 1 > limits.max_documents else None  # one takes two bytes at least
+        return _request(post, endpoint, limits, counter)
+    except FlowError as wrong:
+        wrong.request_id = post.request_id
+        raise
 
 
 def decode_in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request] | None:
     """See `ICodec`."""
-    if len(body) < _LARGE and (len(body) < _MANY or body.count(b"{") < _OBJECTS):
+    if len(body) < _LARGE and (len(body) < _MANY or _objects(body) < _OBJECTS):
         return None
     return _in_steps(body, endpoint, limits)
+
+
+def _objects(body: bytes) -> int:
+    """How many objects there may be in *body*. (``bytes.count`` takes five times as long.)"""
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("{")))
 
 
 def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request]:
@@ -141,27 +156,15 @@ def _read_slice(items: bytes, place: str, first: int, limits: Limits, counter: C
     return documents
 
 
-def _checked_request(post: PostBody, endpoint: str | None, limits: Limits) -> Request:
-    if len(post.request_id) > LONGEST_NAME:
-        raise ValidationError.at("/requestId", f"has more than {LONGEST_NAME} characters")
-    if post.cancel is not UNSET:
-        return bare_request(post.cancel, cancels=True)
-    try:
-        return _request(post, endpoint, limits)
-    except FlowError as wrong:
-        wrong.request_id = post.request_id
-        raise
-
-
-def _request(post: PostBody, endpoint: str | None, limits: Limits) -> Request:
+def _request(post: PostBody, endpoint: str | None, limits: Limits, counter: Counter | None) -> Request:
     data, max_depth = post.data, limits.max_depth
     if data is None:
         docs, groundtruths = DocumentArray(), DocumentArray()
     elif isinstance(data, list):
         docs, groundtruths = DocumentArray(data), DocumentArray()
-        complete(docs, "/data", max_depth, counter=Counter(limits))
+        complete(docs, "/data", max_depth, counter=counter)
     else:
-        docs, groundtruths, counter = DocumentArray(data.docs), DocumentArray(data.groundtruths), Counter(limits)
+        docs, groundtruths = DocumentArray(data.docs), DocumentArray(data.groundtruths)
         complete(docs, "/data/docs", max_depth, counter=counter)
         complete(groundtruths, "/data/groundtruths", max_depth, counter=counter)
     if post.parameters:
@@ -171,7 +174,6 @@ def _request(post: PostBody, endpoint: str | None, limits: Limits) -> Request:
             raise ValidationError.at("/execEndpoint", "is required")
         endpoint = post.exec_endpoint
     header = Header(endpoint, post.target_peapod)
-    check_names(post.request_id, header)
     return Request(
         request_id=post.request_id or new_id(),
         header=header,

@@ -37,9 +37,7 @@ moduleProvides(ICodec)
 
 content_type = "application/x-protobuf"
 
-_LARGE, _MANY, _OBJECTS = 1 << 20, 1 << 16, 10_000
-"""Messages of so many bytes are decoded in steps; of so many, if so many documents may be in them."""
-_KEYS_OF_DOCUMENTS = (b"\x0a", b"\x12", b"\x22", b"\x42")  # in DataRequestProto, and of chunks and matches
+_LARGE = 1 << 18  # bytes: what has as many is decoded in steps
 _UNLIMITED = Limits(max_documents=2**62, max_values=2**62)  # of answers, which a client has asked for
 
 _HeaderProto, _RouteProto, _StatusProto = (message(f"jina.{name}Proto") for name in ("Header", "Route", "Status"))
@@ -50,7 +48,8 @@ def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request
     """See `ICodec`."""
     envelope = taken_apart(body, limits)
     try:
-        return _read_request(envelope, endpoint, limits)
+        counter = Counter(limits) if len(body) >> 1 > limits.max_documents else None  # one takes two bytes at least
+        return _read_request(envelope, endpoint, limits, counter, named=len(body) > LONGEST_NAME)
     except FlowError as error:
         raise _identified(error, envelope)
     except DecodeError as wrong:
@@ -59,9 +58,7 @@ def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request
 
 def decode_in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request] | None:
     """See `ICodec`."""
-    if len(body) < _LARGE and (len(body) < _MANY or sum(map(body.count, _KEYS_OF_DOCUMENTS)) < _OBJECTS):
-        return None
-    return _in_steps(body, endpoint, limits)
+    return None if len(body) < _LARGE else _in_steps(body, endpoint, limits)
 
 
 def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request]:
@@ -74,7 +71,7 @@ def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[No
             complete(groundtruths, "/data/groundtruths", limits.max_depth, counter=counter, first=truths)
             done, truths = done + len(docs), truths + len(groundtruths)
             yield
-        return _read_request(envelope, endpoint, limits, checked=not envelope.anew)
+        return _read_request(envelope, endpoint, limits, Counter(limits), checked=not envelope.anew)
     except FlowError as error:
         raise _identified(error, envelope)
     except DecodeError as wrong:
@@ -86,9 +83,18 @@ def _identified(error: FlowError, envelope: Envelope) -> FlowError:
     return error
 
 
-def _read_request(envelope: Envelope, endpoint: str | None, limits: Limits, checked: bool = False) -> Request:
+def _read_request(
+    envelope: Envelope,
+    endpoint: str | None,
+    limits: Limits,
+    counter: Counter | None,
+    *,
+    named: bool = True,
+    checked: bool = False,
+) -> Request:
     """The request that *envelope* is.
 
+    :param named: whether it is long enough for a name that is too long.
     :param checked: whether its documents have been held to the rules.
     """
     if envelope.control is not None:
@@ -98,10 +104,10 @@ def _read_request(envelope: Envelope, endpoint: str | None, limits: Limits, chec
         header = Header(endpoint, header.target_peapod, header.no_propagate)
     elif not header.exec_endpoint:
         raise ValidationError.at("/header/exec_endpoint", "is required")
-    check_names(envelope.request_id, header)
+    if named:
+        check_names(envelope.request_id, header.exec_endpoint, header.target_peapod)
     docs, groundtruths, parameters = envelope.docs, envelope.groundtruths, envelope.parameters
     if not checked:
-        counter = Counter(limits)
         if docs:
             complete(docs, "/data/docs", limits.max_depth, different=envelope.different, counter=counter)
         if groundtruths:

@@ -98,8 +98,6 @@ def complete_one(
         _check_graph(document._graph, f"{pointer}/graph", max_depth)
     if document.weight or document._scores or document._evaluations:
         _check_scores(document, pointer)
-    if document.granularity or document.adjacency or document.offset or document.location:
-        _check_counts(document, pointer)
     if document._chunks or document._matches:
         for name, relatives in (("chunks", document._chunks), ("matches", document._matches)):
             if relatives and level >= max_depth:
@@ -122,15 +120,6 @@ def _check_scores(document: Document, pointer: str) -> None:
     for field, scores in (("scores", document._scores), ("evaluations", document._evaluations)):
         for name, score in scores.items():
             settle_score(score, f"{pointer}/{field}/{name}")
-
-
-def _check_counts(document: Document, pointer: str) -> None:
-    for field in ("granularity", "adjacency", "offset"):
-        if not 0 <= getattr(document, field) < 1 << 32:
-            raise ValidationError.at(f"{pointer}/{field}", "is not from 0 to 4294967295")
-    for position, each in enumerate(document.location):
-        if not 0 <= each < 1 << 32:
-            raise ValidationError.at(f"{pointer}/location/{position}", "is not from 0 to 4294967295")
 
 
 def _check_graph(graph: Graph, pointer: str, max_depth: int) -> None:

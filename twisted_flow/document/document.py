@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..suggestion import nearest
 from . import conversion, plain, spelling
@@ -20,6 +20,10 @@ from .ndarray import NdArray, SparseNdArray, from_wire, to_wire
 from .shown import shown
 
 __all__ = ["Document", "Graph"]
+
+
+Count = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""What protobuf has 32 bits for."""
 
 
 class Graph(Struct, rename="camel", forbid_unknown_fields=True):
@@ -63,9 +67,9 @@ class Document(
     # The order is the wire's; an underscore marks what a descriptor guards.
     id: str = ""
     """Any non-empty string; a new one where none is given."""
-    granularity: int = 0
+    granularity: Count = 0
     """How many levels of chunks this document lies below its root."""
-    adjacency: int = 0
+    adjacency: Count = 0
     """How many steps of matching led to this document."""
     parent_id: str = ""
     _text: str | UnsetType = UNSET
@@ -80,8 +84,8 @@ class Document(
     """Becomes ``text/plain`` when a text is assigned, and is guessed from a uri, where none is set."""
     tags: dict[str, Any] = {}
     """Whatever else there is to say, in what JSON can say."""
-    location: list[int] = []
-    offset: int = 0
+    location: list[Count] = []
+    offset: Count = 0
     _embedding: NdArray | list[Any] | None = None
     _scores: dict[str, NamedScore] = {}
     modality: str = ""

@@ -99,7 +99,8 @@ class Lane(Protocol):
             return
         self._advancing = True
         steps = self.limits.max_steps
-        while len(self.buffer) > self.wanted and not self.full and not self.ended and not self.crowded():
+        due = self.due
+        while len(self.buffer) > self.wanted and not self.full and not self.ended and not (due and self.crowded()):
             if not steps:  # others have their turn
                 self._next_turn = self.connections.clock.callLater(0, self.go_on)
                 break
@@ -112,8 +113,8 @@ class Lane(Protocol):
 
     def crowded(self) -> bool:
         """Whether as much is in flight as may be."""
-        due = self.due
-        return bool(due) and (len(due) >= self.limits.max_pipeline or self.kept >= self.limits.max_in_flight_size)
+        number = len(self.due)
+        return number >= self.limits.max_pipeline or (number > 0 and self.kept >= self.limits.max_in_flight_size)
 
     def hold(self) -> None:
         """Read on only while there is room: the client writes, we answer, and it reads."""
