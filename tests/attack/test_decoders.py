@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from tests.documents import documents
-from tests.support import Dispatcher, request, wait_for
+from tests.support import Dispatcher, Held, request, wait_for
 from twisted_flow.answer import Answer, Origin, answer
 from twisted_flow.codec import json as by_json
 from twisted_flow.codec import protobuf, slices
@@ -24,6 +26,7 @@ from twisted_flow.document import Document, DocumentArray
 from twisted_flow.document.ndarray import SparseArray
 from twisted_flow.errors import FlowError, PayloadTooLarge, ValidationError
 from twisted_flow.gateway.http.problem import write_problem
+from twisted_flow.gateway.session import Session
 from twisted_flow.limits import Limits
 
 MIB = 1 << 20
@@ -415,3 +418,44 @@ def test_ten_times_as_much_takes_ten_times_as_long(name: str) -> None:
     make = GROWING[name]
     few, many = steps_of(make(300)), steps_of(make(3000))
     assert many < 12 * few
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["json", "bytes"])
+def test_a_session_keeps_nothing_of_what_was_read_in_steps(binary: bool) -> None:
+    """A large request can be cancelled by its id while it is under way, and is forgotten when it is answered."""
+    sent: list[bytes] = []
+    held = Held()
+    body = proto(b"j\x05hello", 90_000) if binary else docs_of('{"text":"hello"}', 90_000)
+    idle: Deferred[None] = Deferred()
+    asked = request(Document("a"), endpoint="/x")
+    small = protobuf.encode_request(asked) if binary else by_json.encode_request(asked)
+
+    def begin() -> Any:
+        session = Session(
+            held, Origin(gateway="g", write_error=write_problem, limits=Limits()), None,
+            lambda payload, binary: sent.append(payload), lambda: idle.callback(None), Limits(),
+        )  # fmt: skip
+        session.received(body, binary)
+        session.received(small, binary)
+        assert len(held.requests) == 1
+        arrived = deferLater(reactor, 0.0, lambda: None)  # type: ignore[arg-type]
+
+        def look(_: Any) -> Any:
+            if len(held.requests) < 2:
+                return deferLater(reactor, 0.01, lambda: None).addCallback(look)  # type: ignore[arg-type]
+            return session
+
+        return arrived.addCallback(look)
+
+    session = wait_for(begin)
+
+    def end() -> Any:
+        assert len(session._under_way) == 2
+        held.release(1)
+        assert len(session._under_way) == 1
+        held.release(0)
+        return idle
+
+    wait_for(end)
+    assert session._under_way == {}
+    assert len(sent) == 2

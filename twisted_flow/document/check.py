@@ -84,18 +84,13 @@ def complete_one(
         document.id = new_id()
     elif len(document.id) > LONGEST_NAME:
         raise ValidationError.at(f"{pointer}/id", f"has more than {LONGEST_NAME} characters")
-    contents = (document._text, document._buffer, document._blob, document._uri, document._graph)
-    if contents.count(UNSET) < _ALL_BUT_ONE:
-        raise ValidationError.at(pointer, "at most one of text, buffer, blob, uri and graph may be set")
+    if not document._buffer is document._blob is document._uri is document._graph is UNSET:  # a text at most is usual
+        _check_content(document, pointer, max_depth)
     if document.tags:
         settle(document.tags, f"{pointer}/tags", max_depth)
-    embedding, blob = document._embedding, document._blob
+    embedding = document._embedding
     if embedding is not None and not ndarray.fits(embedding):
         document._embedding = _checked(embedding, pointer, "/embedding")
-    if blob is not UNSET and not ndarray.fits(blob):
-        document._blob = _checked(blob, pointer, "/blob")
-    if document._graph is not UNSET:
-        _check_graph(document._graph, f"{pointer}/graph", max_depth)
     if document.weight or document._scores or document._evaluations:
         _check_scores(document, pointer)
     if document._chunks or document._matches:
@@ -103,6 +98,17 @@ def complete_one(
             if relatives and level >= max_depth:
                 raise ValidationError.at(f"{pointer}/{name}", f"more than {max_depth} levels deep")
             complete(relatives, f"{pointer}/{name}", max_depth, level + 1, None, counter)
+
+
+def _check_content(document: Document, pointer: str, max_depth: int) -> None:
+    contents = (document._text, document._buffer, document._blob, document._uri, document._graph)
+    if contents.count(UNSET) < _ALL_BUT_ONE:
+        raise ValidationError.at(pointer, "at most one of text, buffer, blob, uri and graph may be set")
+    blob = document._blob
+    if blob is not UNSET and not ndarray.fits(blob):
+        document._blob = _checked(blob, pointer, "/blob")
+    if document._graph is not UNSET:
+        _check_graph(document._graph, f"{pointer}/graph", max_depth)
 
 
 def _checked(array: Any, pointer: str, name: str) -> ndarray.NdArray:

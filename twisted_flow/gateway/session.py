@@ -54,6 +54,7 @@ class Session:
         self._large = 0  # bytes of the largest message of late, if that is not small
         self._under_way: dict[Deferred[Response], str] = {}  # to the request's id, which may not be the only one
         self._latest: Deferred[Response] | None = None
+        self._within = False  # whether a message is being taken: what is dispatched now is its request
         self._json = Origin(**_fields(origin), write_error=error_writer(_JSON, origin.gateway), cancel=self.cancel)
         self._bytes = Origin(**_fields(origin), write_error=error_writer(_PROTOBUF, origin.gateway), cancel=self.cancel)
 
@@ -64,8 +65,9 @@ class Session:
         if self.encoding is not None:
             binary = self.encoding == "bytes"
         codec, origin = (_PROTOBUF, self._bytes) if binary else (_JSON, self._json)
-        self._latest = None
-        answered = answer(payload, codec, self, origin, since)  # which dispatches before it returns
+        self._latest, self._within = None, True
+        answered = answer(payload, codec, self, origin, since)  # which dispatches before it returns, or later
+        self._within = False
         if type(answered) is Answer:
             self.answered(answered, binary)
         else:
@@ -105,9 +107,16 @@ class Session:
             raise Unavailable("the server stops")
         response: MaybeDeferred[Response] = self.dispatcher.dispatch(request)
         if type(response) is not Response:
-            self._latest = response
             self._under_way[response] = request.request_id
+            if self._within:
+                self._latest = response
+            else:  # it was large, and has been read in steps
+                response.addBoth(self._over, response)
         return response
+
+    def _over(self, outcome: Any, response: Deferred[Response]) -> Any:
+        self._under_way.pop(response, None)
+        return outcome
 
     def cancel(self, request_id: str) -> None:
         """Cancel whatever is under way under *request_id*."""
