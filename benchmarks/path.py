@@ -64,7 +64,7 @@ def main() -> None:
     origin = Origin(gateway="0" * 32, write_error=write_problem, limits=Limits())
     response = Response(request, request.docs, request.groundtruths, [])
     post = Action(lambda body: answer(body, json, dispatcher, origin))  # type: ignore[arg-type]
-    lane = Lane(Heads({(b"POST", b"/post"): post}, Limits()), Connections(lambda transport, data: None, Clock()))
+    lane = Lane(Heads({(b"POST", b"/post"): post}, Limits()), Connections(lambda transport, data: None, Clock(), 2**30))
     lane.makeConnection(Nowhere())  # type: ignore[arg-type]
     raw = HEAD % len(BODY) + BODY
     show("decode", lambda: json.decode_request(BODY, None, Limits()))
