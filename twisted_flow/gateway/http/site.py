@@ -22,7 +22,7 @@ from .wire import answer_bytes
 
 __all__ = ["FlowSite"]
 
-_PIECE, _WHOLE = 1 << 12, 1 << 16
+_PIECE, _WHOLE = 1 << 11, 1 << 16
 """Bytes that the library is given at once: of heads and chunks, which take it long, and of a body of known length."""
 _PER_PIECE = 16  # steps that are reckoned for one of them
 
@@ -163,7 +163,7 @@ class FlowChannel(HTTPChannel):
         """The next request may be there already: after some others have their turn first."""
         self.keep(0)
         self._done += 1
-        if self._done < self.site.limits.max_steps:
+        if self._done < self.site.limits.max_steps // 2:  # the library takes several times as long as the lane
             super().requestDone(request)
             return
         self._done = 0
