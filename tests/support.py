@@ -29,6 +29,7 @@ from twisted_flow.bridge import run_in_reactor
 from twisted_flow.document import Document, DocumentArray
 from twisted_flow.errors import FlowError
 from twisted_flow.executor.table import Endpoint
+from twisted_flow.gateway.buffered import Buffered
 from twisted_flow.gateway.http.app import App
 from twisted_flow.gateway.http.gateway import Door
 from twisted_flow.gateway.http.plain import Heads
@@ -180,7 +181,7 @@ class HTTP:
         self.dispatcher = dispatcher or Dispatcher()
         routes = flow_routes(self.settings, {})
         self.app = App(self.dispatcher, self.settings, routes, lambda: b'{"jina":{},"envs":{},"used_memory":""}', b"{}")
-        self.door = Door(self.app, self.settings, self.clock)
+        self.door = Door(self.app, self.settings, self.clock, Buffered(self.settings.limits.max_buffered))
         if not lane:
             self.door.heads = Heads({}, self.settings.limits, self.settings.allowed_hosts)
         self.door.connections.start()

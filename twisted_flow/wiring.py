@@ -11,6 +11,7 @@ from twisted.python.reflect import namedAny
 from .engine.choose import make_engine
 from .executor.component import component
 from .flow_config import FlowConfig
+from .gateway.buffered import Buffered
 from .gateway.http.routes import without_routes
 from .graph.dispatch import FlowDispatcher
 from .graph.graph import ordered
@@ -41,11 +42,14 @@ def make_service(config: FlowConfig) -> FlowService:
         Node(name, engine.endpoints, Admission(engine, config.limits.max_queue)) for name, engine in engines.items()
     ]
 
+    buffered = Buffered(config.limits.max_buffered)
+
     def gateway(listener: Listener, place: IPlace) -> IGateway:
         from twisted.internet import reactor  # chosen by now
 
         flow = FlowDispatcher(nodes, graph)  # whose ways lead to executors that are open by now
-        return _gateway(config, listener, Deadline(flow, config.limits.timeout, reactor), place, list(engines.values()))
+        timed = Deadline(flow, config.limits.timeout, reactor)
+        return _gateway(config, listener, timed, place, list(engines.values()), buffered)
 
     return FlowService(config, list(engines.values()), partial(_places, config.host), gateway)
 
@@ -79,16 +83,21 @@ def _places(host: str, listeners: Sequence[Listener]) -> list[IPlace]:
 
 
 def _gateway(
-    config: FlowConfig, listener: Listener, dispatcher: IDispatcher, place: IPlace, engines: Sequence[IEngine]
+    config: FlowConfig,
+    listener: Listener,
+    dispatcher: IDispatcher,
+    place: IPlace,
+    engines: Sequence[IEngine],
+    buffered: Buffered,
 ) -> IGateway:
     """The gateway that serves *dispatcher* at *place*."""
     from twisted.internet import reactor
 
     debug = config.http.debug
     if "grpc" in listener.protocols:
-        return cast(IGateway, namedAny(_GRPC)(dispatcher, config.limits, debug, place, engines))
+        return cast(IGateway, namedAny(_GRPC)(dispatcher, config.limits, debug, place, engines, buffered))
     upgrade = None
     if "websocket" in listener.protocols:
         upgrade = namedAny(_UPGRADE)(dispatcher, config.limits, debug, reactor)
     settings = config.http if "http" in listener.protocols else without_routes(config.http)
-    return cast(IGateway, namedAny(_HTTP)(dispatcher, settings, place, engines, upgrade))
+    return cast(IGateway, namedAny(_HTTP)(dispatcher, settings, place, engines, buffered, upgrade))

@@ -25,6 +25,7 @@ from twisted_flow.codec import protobuf, slices
 from twisted_flow.document import Document, DocumentArray
 from twisted_flow.document.ndarray import SparseArray
 from twisted_flow.errors import FlowError, PayloadTooLarge, ValidationError
+from twisted_flow.gateway.buffered import Buffered
 from twisted_flow.gateway.http.problem import write_problem
 from twisted_flow.gateway.session import Session
 from twisted_flow.limits import Limits
@@ -42,6 +43,16 @@ def told(body: bytes, codec: Any = by_json, limits: Limits = LIMITS, dispatcher:
 
     answered: Answer = wait_for(ask)
     return answered
+
+
+def told_with_peak(body: bytes, codec: Any = by_json) -> tuple[Answer, int]:
+    """What *body* is answered, and how much memory that took at once (bytes)."""
+    tracemalloc.start()
+    try:
+        answered = told(body, codec)
+        return answered, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def read(body: bytes, codec: Any, limits: Limits, endpoint: str | None = None) -> tuple[Any, int]:
@@ -116,12 +127,7 @@ TOO_MANY: dict[str, tuple[Any, bytes]] = {
 def test_more_than_may_be(name: str) -> None:
     """What has too many documents, or values, is refused before all of it is made."""
     codec, body = TOO_MANY[name]
-    tracemalloc.start()
-    try:
-        answered = told(body, codec)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    answered, peak = told_with_peak(body, codec)
     assert type(answered.error) is PayloadTooLarge, answered.body
     assert peak < 4 * len(body) + 12 * MIB
 
@@ -151,12 +157,7 @@ def test_what_an_answer_would_expand_to(name: str, where: str) -> None:
     """Arrays that would be too many numbers, or lists, as lists are told so, and not made."""
     array = {where: EXPANDING[name]} if where != "chunks" else {"chunks": [{"embedding": EXPANDING[name]}]}
     body = json.dumps({"data": [array], "arrays": "list", "execEndpoint": "/x"}).encode()
-    tracemalloc.start()
-    try:
-        answered = told(body)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    answered, peak = told_with_peak(body)
     assert type(answered.error) is PayloadTooLarge
     assert peak < MIB
     assert told(body.replace(b'"list"', b'"dense"')).error is None
@@ -198,12 +199,7 @@ NO_ARRAYS = {
 def test_what_is_no_array(name: str, where: str) -> None:
     """It is refused at its place, and numpy never sees it."""
     body = json.dumps({"data": [{}, {where: NO_ARRAYS[name]}], "execEndpoint": "/x"}).encode()
-    tracemalloc.start()
-    try:
-        answered = told(body)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    answered, peak = told_with_peak(body)
     assert type(answered.error) is ValidationError
     assert answered.error.errors[0].pointer.startswith(f"/data/1/{where}")
     assert peak < 8 * len(body) + MIB
@@ -420,6 +416,16 @@ def test_ten_times_as_much_takes_ten_times_as_long(name: str) -> None:
     assert many < 12 * few
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
+def test_too_many_documents_are_told_to_who_asked(first: bool) -> None:
+    """The refusal of a body that is not decoded has the request's id all the same."""
+    documents = b",".join([b"{}"] * 600_000)
+    body = b'{"requestId":"mine","data":[%b]}' % documents if first else b'{"data":[%b],"requestId":"mine"}' % documents
+    answered = told(body)
+    assert type(answered.error) is PayloadTooLarge
+    assert json.loads(answered.body)["instance"] == "mine"
+
+
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "bytes"])
 def test_a_session_keeps_nothing_of_what_was_read_in_steps(binary: bool) -> None:
     """A large request can be cancelled by its id while it is under way, and is forgotten when it is answered."""
@@ -434,6 +440,7 @@ def test_a_session_keeps_nothing_of_what_was_read_in_steps(binary: bool) -> None
         session = Session(
             held, Origin(gateway="g", write_error=write_problem, limits=Limits()), None,
             lambda payload, binary: sent.append(payload), lambda: idle.callback(None), Limits(),
+            Buffered(Limits().max_buffered),
         )  # fmt: skip
         session.received(body, binary)
         session.received(small, binary)

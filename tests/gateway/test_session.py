@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import grpc
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gateway.grpc.test_gateway import UNLIMITED, call, proto
-from tests.gateway.websocket.test_gateway import WebSocket, frame, frames
+from tests.gateway.websocket.test_gateway import WebSocket, frame, frames, lose
 from tests.support import Held
 from twisted_flow import DocumentArray, Executor, Flow, Limits, requests
 
@@ -48,6 +49,37 @@ def test_large_answers() -> None:
     for position in range(10, 60):
         held.release(position)
     assert wire.protocol.flow_session.room == 4
+
+
+def test_the_first_burst() -> None:
+    """Before the first answer nothing says how large they are: few requests are let in."""
+    held = Held()
+    wire = WebSocket(held).open()
+    wire.receive(hello(100) * 100)
+    assert len(held.requests) == 16
+    held.requests[0].docs[0].text = "x" * (8 << 20)
+    held.release(0)
+    assert len(held.requests) == 16
+    assert wire.protocol.flow_session.room == 7
+
+
+def test_as_many_bytes_as_may_be() -> None:
+    """What is not answered yet counts, on all connections; what cannot begin is told so under its own id."""
+    held = Held()
+    server = WebSocket(held, limits=Limits(max_buffered=250))
+    wires = [server.open(), server.open()]
+    for wire in wires:
+        wire.receive(hello(200))
+    wires[0].receive(frame(b'{"execEndpoint": "/", "requestId": "third", "data": []}'))
+    (answered,) = [json.loads(body) for _, body in frames(wires[0].value())]
+    assert (answered["requestId"], answered["status"]["exception"]["name"]) == ("third", "QueueFull")
+    held.release(0)
+    wires[0].receive(hello(200))
+    assert len(held.requests) == 3
+    lose(wires[1])
+    for position in (2,):
+        held.release(position)
+    assert server.door.connections.buffered.bytes == 0
 
 
 @given(st.lists(st.integers(0, 100_000), max_size=50), st.integers(1, 200), st.integers(1, 50_000))

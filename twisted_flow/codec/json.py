@@ -6,12 +6,13 @@ spellings that existing clients use (`document.spelling`); if it is refused agai
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Generator
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 from zope.interface import moduleProvides
 
 from ..document import Document, DocumentArray, plain, spelling
@@ -22,13 +23,12 @@ from ..document.numbers import settle
 from ..errors import BadRequest, FlowError, PayloadTooLarge, ValidationError
 from ..interfaces import ICodec
 from ..limits import LONGEST_NAME, Limits
-from ..message import Arrays, Header, Request, Response, Route, Status, bare_request, check_names
+from ..message import Header, Request, Response, Status, bare_request, check_names
+from .bodies import Data, Named, PostAnswer, PostBody, ToldAnswer
 from .slices import ARRAYS, cut
 from .tolerance import canonical_list, canonical_request, id_in
 
 __all__ = [
-    "PostAnswer",
-    "PostBody",
     "content_type",
     "decode_in_steps",
     "decode_request",
@@ -45,49 +45,22 @@ _LARGE, _MANY, _OBJECTS = 1 << 20, 160_000, 10_000
 """Bodies of more than so many bytes are decoded in steps; of more than so many if they have so many objects."""
 
 
-class Data(Struct, forbid_unknown_fields=True):
-    """Documents, and what they should have become."""
-
-    docs: list[Document] = []
-    groundtruths: list[Document] = []
-
-
-class PostBody(Struct, rename="camel", forbid_unknown_fields=True):
-    """A request as it travels."""
-
-    data: list[Document] | Data | None = None
-    exec_endpoint: str | UnsetType = UNSET
-    parameters: dict[str, Any] | None = None
-    target_peapod: str = ""
-    request_id: str = ""
-    timeout: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
-    arrays: Arrays | UnsetType = UNSET
-    cancel: str | UnsetType = UNSET
-    """The id of a request to end; then the rest says nothing."""
-
-
-class PostAnswer(Struct, rename="camel"):
-    """An answer as it travels."""
-
-    request_id: str
-    data: Data
-    header: Header
-    parameters: dict[str, Any]
-    routes: list[Route]
-    status: Status
-
-
 _decode = msgspec.json.Decoder(PostBody).decode
 _decode_documents = msgspec.json.Decoder(list[Document]).decode
 _decode_anything = msgspec.json.Decoder().decode
+_decode_id = msgspec.json.Decoder(Named).decode
 
 
 def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request:
     """See `ICodec`."""
     try:
         post = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except msgspec.ValidationError:
         post = _decode_tolerantly(body)
+    except (ValueError, RecursionError) as wrong:
+        if body.startswith(BOM_UTF8):  # RFC 8259 section 8.1: it may be passed over
+            return decode_request(body[len(BOM_UTF8) :], endpoint, limits)
+        raise _not_json(wrong) from None
     if len(body) > LONGEST_NAME:  # else none can be too long
         check_names(post.request_id, post.exec_endpoint or "", post.target_peapod)
     if post.cancel is not UNSET:
@@ -95,8 +68,8 @@ def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request
     try:
         counter = Counter(limits) if len(body) >> 1 > limits.max_documents else None  # one takes two bytes at least
         return _request(post, endpoint, limits, counter)
-    except FlowError as wrong:
-        wrong.request_id = post.request_id
+    except FlowError as refused:
+        refused.request_id = post.request_id
         raise
 
 
@@ -113,7 +86,11 @@ def _objects(body: bytes) -> int:
 
 
 def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request]:
-    parts = yield from cut(body, limits)
+    try:
+        parts = yield from cut(body, limits)
+    except PayloadTooLarge as refused:
+        refused.request_id = _request_id(body)
+        raise
     if parts is None:
         return decode_request(body, endpoint, limits)
     counter = Counter(limits)
@@ -136,6 +113,14 @@ def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[No
     request.docs.extend(read.get(ARRAYS[1], ()))
     request.groundtruths.extend(read.get(ARRAYS[2], ()))
     return request
+
+
+def _request_id(body: bytes) -> str:
+    """The id in *body*, which is not decoded; '' if it cannot be found."""
+    try:
+        return id_in({"requestId": _decode_id(body).request_id})
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _read_slice(items: bytes, place: str, first: int, limits: Limits, counter: Counter) -> list[Document]:
@@ -185,13 +170,18 @@ def _request(post: PostBody, endpoint: str | None, limits: Limits, counter: Coun
     )
 
 
+def _not_json(wrong: Exception) -> BadRequest:
+    """What a client is told whose body the decoder refused with *wrong*: a DecodeError, or UnicodeDecodeError."""
+    if isinstance(wrong, RecursionError):
+        return BadRequest("the JSON is nested too deep")
+    return BadRequest(f"not JSON: {wrong}")
+
+
 def _decode_raw(body: bytes) -> Any:
     try:
         return _decode_anything(body)
-    except RecursionError:
-        raise BadRequest("the JSON is nested too deep") from None
-    except ValueError as wrong:  # DecodeError and UnicodeDecodeError are such
-        raise BadRequest(f"not JSON: {wrong}") from None
+    except (ValueError, RecursionError) as wrong:
+        raise _not_json(wrong) from None
 
 
 def _decode_tolerantly(body: bytes) -> PostBody:
@@ -202,8 +192,8 @@ def _decode_tolerantly(body: bytes) -> PostBody:
         error = spelling.located(wrong, raw)
         error.request_id = id_in(raw)
         raise error from None
-    except RecursionError:
-        raise BadRequest("the JSON is nested too deep") from None
+    except RecursionError as wrong:
+        raise _not_json(wrong) from None
 
 
 def encode_response(response: Response, limits: Limits) -> bytes:
@@ -226,18 +216,7 @@ def encode_response(response: Response, limits: Limits) -> bytes:
     )
 
 
-class _Told(Struct, rename="camel"):
-    """An answer as any server tells it; the old one leaves some of it out."""
-
-    data: Data = msgspec.field(default_factory=Data)
-    request_id: str = ""
-    header: Header = Header("")
-    parameters: dict[str, Any] | None = None
-    routes: list[Route] | None = None
-    status: Status | None = None
-
-
-_decode_answer = msgspec.json.Decoder(_Told).decode
+_decode_answer = msgspec.json.Decoder(ToldAnswer).decode
 
 
 def encode_request(request: Request) -> bytes:
@@ -273,11 +252,11 @@ def decode_response(body: bytes) -> Response:
     return Response(request, docs, groundtruths, told.routes or [], told.status or Status())
 
 
-def _decode_answer_tolerantly(body: bytes) -> _Told:
+def _decode_answer_tolerantly(body: bytes) -> ToldAnswer:
     try:
-        raw = _decode_anything(body)
+        raw = _decode_raw(body)
         if isinstance(raw, dict) and isinstance(raw.get("data"), dict):
             raw["data"] = {name: canonical_list(items or []) for name, items in raw["data"].items()}
-        return msgspec.convert(raw, _Told)
+        return msgspec.convert(raw, ToldAnswer)
     except (ValueError, RecursionError) as wrong:
         raise BadRequest(f"not an answer: {wrong}") from None

@@ -81,10 +81,7 @@ class InlineEngine:
             if not self._calls:
                 raise Unavailable(f"executor {self.name!r} is {self.health}")
             return response_to(request, None)
-        answer = run_on_loop(self.name, call, request, find(self.endpoints, name).waits)
-        if type(answer) is not Response:
-            self._under_way.add(answer)
-        return answer
+        return run_on_loop(self.name, call, request, find(self.endpoints, name).waits, self._under_way)
 
     def at_once(self, endpoint: str) -> Call | None:
         """See `IEngine`."""
@@ -110,10 +107,11 @@ def waited_for(hook: Callable[[], Any]) -> Any:
     return spawn(result) if iscoroutine(result) else result
 
 
-def run_on_loop(name: str, call: Call, request: Request, waits: bool) -> MaybeDeferred[Response]:
+def run_on_loop(name: str, call: Call, request: Request, waits: bool, under_way: Calls) -> MaybeDeferred[Response]:
     """What *call*, a method of the executor called *name*, answers to *request*, waited for on the event loop.
 
     :param waits: whether it may have to be waited for.
+    :param under_way: where it is noted while it is.
     :raises FlowError: as *call* does.
     """
     context = Context(request.request_id, request.deadline)
@@ -132,7 +130,9 @@ def run_on_loop(name: str, call: Call, request: Request, waits: bool) -> MaybeDe
     except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
         error = error_of(wrong, name)
     else:
-        return result.addCallbacks(_returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context))
+        answer = result.addCallbacks(_returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context))
+        under_way.add(answer)
+        return answer
     raise error
 
 

@@ -145,10 +145,7 @@ class ThreadEngine:
             return response_to(request, None)
         endpoint: Endpoint = find(self.endpoints, name)
         if not endpoint.blocking:
-            answer = run_on_loop(self.name, method, request, endpoint.waits)
-            if type(answer) is not Response:
-                self._under_way.add(answer)
-            return answer
+            return run_on_loop(self.name, method, request, endpoint.waits, self._under_way)
         context = Context(request.request_id, request.deadline)
         # A generator's documents are made in the thread too: `response_to` runs it to its end.
         answering = self._enqueue(lambda: response_to(request, method(request, context)), context)

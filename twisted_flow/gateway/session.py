@@ -16,10 +16,12 @@ from ..interfaces import ICodec, IDispatcher
 from ..limits import Limits
 from ..message import Request, Response
 from ..ready import MaybeDeferred
+from .buffered import Account, Buffered
 from .failure import error_writer
 
 __all__ = ["Session"]
 
+_UNKNOWN = 16  # requests in flight until the first is answered: nothing says how large their answers are
 _JSON, _PROTOBUF = cast(ICodec, json), cast(ICodec, protobuf)
 
 
@@ -33,6 +35,7 @@ class Session:
     :param send: sends a message: its bytes, and whether it is binary.
     :param idle: called whenever nothing is in flight any more.
     :param limits: how many requests may be in flight.
+    :param buffered: counts what has come in, of all connections.
     """
 
     def __init__(
@@ -43,15 +46,17 @@ class Session:
         send: Callable[[bytes, bool], None],
         idle: Callable[[], None],
         limits: Limits,
+        buffered: Buffered,
     ) -> None:
         self.dispatcher, self.encoding, self.send, self.idle = dispatcher, encoding, send, idle
         self.in_flight = 0
-        self.room = limits.max_in_flight
+        self.room = min(limits.max_in_flight, _UNKNOWN)
         """How many requests may be in flight, as large as messages are of late."""
         self.draining = False
         self._limits = limits
         self._small = limits.max_in_flight_size // limits.max_in_flight
-        self._large = 0  # bytes of the largest message of late, if that is not small
+        self._large = 1  # bytes of the largest message of late, if that is not small; 1: no answer was seen yet
+        self._account = Account(buffered)
         self._under_way: dict[Deferred[Response], str] = {}  # to the request's id, which may not be the only one
         self._latest: Deferred[Response] | None = None
         self._within = False  # whether a message is being taken: what is dispatched now is its request
@@ -60,7 +65,7 @@ class Session:
 
     def received(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
         """A message came: now, or *since* then it waits for those that came with it."""
-        if len(payload) > self._small or self._large:
+        if len(payload) > self._small:
             self._weigh(len(payload))
         if self.encoding is not None:
             binary = self.encoding == "bytes"
@@ -72,11 +77,13 @@ class Session:
             self.answered(answered, binary)
         else:
             self.in_flight += 1
-            answered.addCallback(self.done, binary, self._latest)
+            self._account.add(len(payload))
+            answered.addCallback(self.done, binary, self._latest, len(payload))
 
-    def done(self, done: Answer, binary: bool, response: Deferred[Response] | None) -> None:
-        """A request that was in flight is answered."""
+    def done(self, done: Answer, binary: bool, response: Deferred[Response] | None, size: int) -> None:
+        """A request that was in flight is answered; it came in *size* bytes."""
         self.in_flight -= 1
+        self._account.add(-size)
         if response is not None:
             self._under_way.pop(response, None)
         self.answered(done, binary)
@@ -105,6 +112,8 @@ class Session:
         """See `IDispatcher`; what is under way can be cancelled by its id."""
         if self.draining:
             raise Unavailable("the server stops")
+        if not self._account.total.has_room():
+            raise self._account.total.refusal()
         response: MaybeDeferred[Response] = self.dispatcher.dispatch(request)
         if type(response) is not Response:
             self._under_way[response] = request.request_id

@@ -199,6 +199,18 @@ class TestPost:
         assert status.details[0].Unpack(info)
         assert info.retry_delay.seconds == 2
 
+    def test_as_much_as_may_be(self) -> None:
+        """A body that is too much beside what is not answered yet is told to come again."""
+        with (
+            Flow(protocol="grpc", host="127.0.0.1", limits=Limits(max_buffered=1000)).add(uses=Many) as flow,
+            grpc.insecure_channel(f"127.0.0.1:{flow.port}", UNLIMITED) as channel,
+        ):
+            for _ in range(2):
+                with pytest.raises(grpc.RpcError) as wrong:
+                    post(channel, proto("/x", "a" * 1000))
+                assert dict(wrong.value.trailing_metadata())["x-error"] == "QueueFull"
+                assert post(channel, proto("/x", "a")).data.docs[0].text == "A"
+
     def test_deadline(self, channel: grpc.Channel) -> None:
         """The call's deadline is the request's."""
         with pytest.raises(grpc.RpcError) as wrong:

@@ -23,6 +23,7 @@ from ...errors import BadRequest, ConfigurationError, FlowError, QueueFull, Unav
 from ...interfaces import ICodec, IDispatcher, IEngine, IGateway, IPlace
 from ...limits import Limits
 from ...message import Request
+from ..buffered import Account, Buffered
 from .services import Health, Reflection, handler
 from .stream import Stream
 from .threads import yielding
@@ -42,14 +43,22 @@ class GRPCGateway(Service):
     :param place: a port that is taken, but not listened on: gRPC binds it itself.
     :param engines: whose health is told.
     :param debug: whether callers are told all that is known of a failure.
+    :param buffered: counts what has come in.
     """
 
     protocol = "grpc"
     address = ""
 
     def __init__(
-        self, dispatcher: IDispatcher, limits: Limits, debug: bool, place: IPlace, engines: Sequence[IEngine]
+        self,
+        dispatcher: IDispatcher,
+        limits: Limits,
+        debug: bool,
+        place: IPlace,
+        engines: Sequence[IEngine],
+        buffered: Buffered,
     ) -> None:
+        self.buffered = buffered
         self.dispatcher, self.limits, self.place, self.engines = dispatcher, limits, place, engines
         self.origin = Origin(gateway=new_id(), write_error=_write_status, limits=limits, debug=debug)
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
@@ -91,7 +100,7 @@ class GRPCGateway(Service):
     async def call(self, requests: Any, context: Any) -> None:
         """``/jina.JinaRPC/Call``."""
         peer = await self._admitted(context)
-        stream = Stream(self.dispatcher, self.origin, context, self.limits)
+        stream = Stream(self.dispatcher, self.origin, context, self.limits, self.buffered)
         self.streams.add(stream)
         try:
             await stream.run()
@@ -127,11 +136,17 @@ class GRPCGateway(Service):
             await self._abort(BadRequest("a call with one message is expected, and there is none"), context)
         if self.health.stopping:
             await self._abort(Unavailable("the server stops"), context)
-        peer = await self._admitted(context)
+        account = Account(self.buffered)
+        if not account.keep(len(body)):
+            await self._abort(self.buffered.refusal(), context)
         try:
-            return await self._post(body, context)
+            peer = await self._admitted(context)
+            try:
+                return await self._post(body, context)
+            finally:
+                self._left(peer)
         finally:
-            self._left(peer)
+            account.keep(0)
 
     async def _abort(self, error: FlowError, context: Any) -> None:
         code = grpc.StatusCode[error.grpc_status]

@@ -11,6 +11,7 @@ from ...answer import Origin
 from ...bridge import Signal, spawn
 from ...interfaces import IDispatcher
 from ...limits import Limits
+from ..buffered import Buffered
 from ..session import Session
 
 __all__ = ["Stream"]
@@ -23,11 +24,14 @@ class Stream:
 
     :param context: of the call.
     :param limits: what may be in flight; beyond that reading stops.
+    :param buffered: counts what has come in, of all connections.
     """
 
-    def __init__(self, dispatcher: IDispatcher, origin: Origin, context: Any, limits: Limits) -> None:
+    def __init__(
+        self, dispatcher: IDispatcher, origin: Origin, context: Any, limits: Limits, buffered: Buffered
+    ) -> None:
         self.context = context
-        self.session = Session(dispatcher, origin, "bytes", self.send, self.changed, limits)
+        self.session = Session(dispatcher, origin, "bytes", self.send, self.changed, limits, buffered)
         self.answers: deque[bytes] = deque()
         self.ended = False
         """Whether the client sends no more."""

@@ -10,6 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from ..buffered import Buffered
+
 __all__ = ["Connections", "linger"]
 
 _LINGER_SECONDS, _LINGER_BYTES = 5, 2**24
@@ -32,13 +34,13 @@ class Connections:
 
     :param to_library: gives a transport, and the bytes that came over it, to twisted.web.
     :param clock: hands out time.
-    :param most_buffered: how many bytes all of them may keep that are not answered yet.
+    :param buffered: counts what they keep that is not answered yet.
     """
 
-    def __init__(self, to_library: Callable[[Any, bytes], None], clock: IReactorTime, most_buffered: int) -> None:
+    def __init__(self, to_library: Callable[[Any, bytes], None], clock: IReactorTime, buffered: Buffered) -> None:
         self.to_library = to_library
         self.clock = clock
-        self.most_buffered, self.buffered = most_buffered, 0
+        self.buffered = buffered
         self.second = 0
         """The number of the second; counted, since a look at the clock for each request would cost more."""
         self.draining = False
@@ -49,10 +51,6 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._open)
-
-    def has_room(self, size: int) -> bool:
-        """Whether so many bytes more may come in before they are answered."""
-        return self.buffered + size <= self.most_buffered
 
     def start(self) -> None:
         """Begin to count the seconds."""

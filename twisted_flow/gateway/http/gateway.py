@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ...interfaces import IDispatcher, IEngine, IGateway, IPlace
+from ..buffered import Buffered
 from .app import App
 from .connections import Connections
 from .front import Front
@@ -35,16 +36,17 @@ class Door(Factory):
 
     :param app: the routes.
     :param clock: hands out time.
+    :param buffered: counts what its connections keep.
     :param upgrade: makes a WebSocket of a request; None: there is none.
     """
 
     noisy = False
 
-    def __init__(self, app: App, settings: HTTPSettings, clock: Any, upgrade: Any = None) -> None:
+    def __init__(self, app: App, settings: HTTPSettings, clock: Any, buffered: Buffered, upgrade: Any = None) -> None:
         self.limits = settings.limits
         self.site = FlowSite(Front(app, upgrade), settings.limits, settings.allowed_hosts)
         self.site.reactor = clock
-        self.connections = self.site.connections = Connections(self.site.take_over, clock, settings.limits.max_buffered)
+        self.connections = self.site.connections = Connections(self.site.take_over, clock, buffered)
         if upgrade is not None:
             upgrade.connections = self.connections
         self.heads = Heads(app.plain(), settings.limits, settings.allowed_hosts)
@@ -64,6 +66,7 @@ class HTTPGateway(Service):
     :param settings: what the flow says of HTTP.
     :param place: where to listen.
     :param engines: whose health ``/status`` tells.
+    :param buffered: counts what its connections keep.
     :param upgrade: makes a WebSocket of a request; None: there is none.
     """
 
@@ -76,9 +79,10 @@ class HTTPGateway(Service):
         settings: HTTPSettings,
         place: IPlace,
         engines: Sequence[IEngine],
+        buffered: Buffered,
         upgrade: Any = None,
     ) -> None:
-        self.settings, self.place, self.upgrade = settings, place, upgrade
+        self.settings, self.place, self.buffered, self.upgrade = settings, place, buffered, upgrade
         endpoints: Mapping[str, Any] = {
             name: endpoint for engine in reversed(engines) for name, endpoint in engine.endpoints.items()
         }
@@ -92,7 +96,7 @@ class HTTPGateway(Service):
         from twisted.internet import reactor
 
         super().startService()
-        self.door = Door(self.app, self.settings, reactor, self.upgrade)
+        self.door = Door(self.app, self.settings, reactor, self.buffered, self.upgrade)
 
         def listening(port: IListeningPort) -> None:
             self._port = port

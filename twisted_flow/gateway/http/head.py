@@ -9,10 +9,10 @@ import re
 
 import httptools
 
-from ...errors import BadRequest, FlowError, PayloadTooLarge, QueueFull
+from ...errors import BadRequest, FlowError, PayloadTooLarge
 from ...limits import Limits
 
-__all__ = ["Head", "Refused", "no_room", "read_head", "unfinished"]
+__all__ = ["Head", "Refused", "read_head", "unfinished"]
 
 _TARGET = re.compile(rb"[!-~]+")
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
@@ -34,11 +34,6 @@ class Refused(Exception):
     def __init__(self, error: FlowError, status: int | None = None) -> None:
         super().__init__(error.detail)
         self.error, self.status = error, status or error.http_status
-
-
-def no_room() -> Refused:
-    """Why no body can come in now."""
-    return Refused(QueueFull("as many bytes as may be have come in and are not answered yet", retry_after=1))
 
 
 class Head:

@@ -18,8 +18,9 @@ from zope.interface import implementer
 from ...answer import Answer
 from ...document.identity import new_id
 from ...errors import RequestTimeout
+from ..buffered import Account
 from .connections import Connections, linger
-from .head import Refused, no_room, unfinished
+from .head import Refused, unfinished
 from .plain import Heads
 from .problem import problem
 from .unread import Unread
@@ -61,7 +62,7 @@ class Lane(Protocol):
         """Whether an empty line stood before the head that is to come; only one may."""
         self.unread = Unread()
         self.full = self.held = self.draining = self.ended = False
-        self.kept = 0
+        self.account = Account(connections.buffered)
         """Bytes that have come in, or are announced, and are not answered yet; and answers that wait for earlier ones.
         What is answered when it comes does not count."""
         self.announced = 0
@@ -114,7 +115,9 @@ class Lane(Protocol):
     def crowded(self) -> bool:
         """Whether as much is in flight as may be."""
         number = len(self.due)
-        return number >= self.limits.max_pipeline or (number > 0 and self.kept >= self.limits.max_in_flight_size)
+        return number >= self.limits.max_pipeline or (
+            number > 0 and self.account.bytes >= self.limits.max_in_flight_size
+        )
 
     def hold(self) -> None:
         """Read on only while there is room: the client writes, we answer, and it reads."""
@@ -150,10 +153,10 @@ class Lane(Protocol):
         size = end + meaning.length
         if len(buffer) < size:
             if not self.announced:
-                if not self.connections.has_room(meaning.length):
-                    return self.refuse(no_room())
+                if not self.account.total.has_room(meaning.length):
+                    return self.refuse(Refused(self.account.total.refusal()))
                 self.announced = meaning.length
-                self.weigh(meaning.length)
+                self.account.add(meaning.length)
             self.wanted = size - 1
             return False
         with memoryview(buffer) as view:
@@ -164,7 +167,7 @@ class Lane(Protocol):
         answering = meaning.action.run(body)
         if type(answering) is Answer:
             if self.announced:
-                self.weigh(-self.announced)
+                self.account.add(-self.announced)
                 self.announced = 0
             if not self.due:  # as most: there is no order to keep
                 last = self.draining and not buffer
@@ -173,7 +176,7 @@ class Lane(Protocol):
             answering = succeed(answering)
         due = _Due(meaning.action.status, answering, len(body))
         self.due.append(due)
-        self.weigh(due.size - self.announced)
+        self.account.add(due.size - self.announced)
         self.announced = 0
         answering.addCallback(self.answered, due)
         return True
@@ -188,21 +191,16 @@ class Lane(Protocol):
             self.since = self._quiet_since  # nothing has begun
         return bool(self.buffer)
 
-    def weigh(self, more: int) -> None:
-        """Note that so many bytes more (or fewer) are not answered yet."""
-        self.kept += more
-        self.connections.buffered += more
-
     def answered(self, answer: Answer, due: _Due) -> None:
         """Answers leave in the order of the requests, whichever is ready first."""
         if self.ended:
             return
         last = self.draining and len(self.due) == 1 and not self.buffer
         due.ready = _written(answer, due.status, last)
-        self.weigh(len(due.ready) - due.size)
+        self.account.add(len(due.ready) - due.size)
         due.size = len(due.ready)
         while self.due and (ready := self.due[0].ready) is not None:
-            self.weigh(-self.due.popleft().size)
+            self.account.add(-self.due.popleft().size)
             self.transport.write(ready)  # type: ignore[union-attr]
         self.since = self.connections.second
         if not self._advancing:
@@ -240,7 +238,7 @@ class Lane(Protocol):
         """Nothing is kept for it any more."""
         self.ended = True
         self.buffer.clear()
-        self.weigh(-self.kept)
+        self.account.keep(0)
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None

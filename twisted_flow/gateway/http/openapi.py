@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ...codec.json import PostAnswer, PostBody
+from ...codec.bodies import PostAnswer, PostBody
 from ...version import __version__
 from .problem import CONTENT_TYPE, Problem
 from .routes import HTTPSettings, Route

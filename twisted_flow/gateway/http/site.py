@@ -14,8 +14,9 @@ from twisted.web.server import Request, Site
 from ...document.identity import new_id
 from ...errors import BadRequest, PayloadTooLarge, RequestTimeout
 from ...limits import Limits
+from ..buffered import Account
 from .connections import Connections, linger
-from .head import Refused, no_room, read_head, unfinished
+from .head import Refused, read_head, unfinished
 from .problem import problem
 from .unread import Unread
 from .wire import answer_bytes
@@ -87,13 +88,14 @@ class FlowChannel(HTTPChannel):
         self._receiving = self._gone = self._held = False
         self._successor: Any = None
         self._inbox = bytearray()  # what came and is not taken yet
-        self._kept = self._done = 0
+        self._done = 0
         self._next_turn: Any = None
         self._done_later: Any = None
 
     def connectionMade(self) -> None:
         self.progressed()
         super().connectionMade()
+        self._account = Account(self.site.connections.buffered)
         self.site.connections.add(self)
 
     def progressed(self) -> None:
@@ -105,11 +107,8 @@ class FlowChannel(HTTPChannel):
 
         :raises Refused: if all connections together may keep no more.
         """
-        connections = self.site.connections
-        if size > self._kept and not connections.has_room(size - self._kept):
-            raise no_room()
-        connections.buffered += size - self._kept
-        self._kept = size
+        if not self._account.keep(size):
+            raise Refused(self._account.total.refusal())
 
     def dataReceived(self, data: bytes) -> None:
         if self._receiving:  # the end of a request gives back what had come in behind it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..http.connections import Connections
+from ..buffered import Account, Buffered
 
 __all__ = ["Fragments"]
 
@@ -14,12 +14,12 @@ class Fragments:
     """Counts the fragments of one connection's messages: their number is bounded too, as an empty one takes memory.
 
     :param most: bytes of a message.
-    :param connections: of the gateway, which together keep so many bytes at most.
+    :param buffered: counts what all connections keep.
     """
 
-    def __init__(self, most: int, connections: Connections) -> None:
-        self.most, self.connections = most, connections
-        self.number = self.size = self.kept = 0
+    def __init__(self, most: int, buffered: Buffered) -> None:
+        self.most, self.account = most, Account(buffered)
+        self.number = self.size = 0
 
     def refusal(self, first: int, size: int) -> tuple[int, str] | None:
         """Why the next one may not come, as a close code and a reason; None: it may.
@@ -33,14 +33,6 @@ class Fragments:
         self.size += size
         if self.number > max(_LEAST, self.most // _BYTES):
             return _TOO_BIG, "a message of too many fragments"
-        if self.size <= self.most and not self.keep(self.size):  # what is larger is refused by the library
-            return _TRY_AGAIN_LATER, "as many bytes as may be have come in and are not answered yet"
+        if self.size <= self.most and not self.account.keep(self.size):  # what is larger is refused by the library
+            return _TRY_AGAIN_LATER, self.account.total.refusal().detail
         return None
-
-    def keep(self, size: int) -> bool:
-        """Keep so many bytes that are not answered yet, in place of those that were; whether there is room."""
-        if size > self.kept and not self.connections.has_room(size - self.kept):
-            return False
-        self.connections.buffered += size - self.kept
-        self.kept = size
-        return True

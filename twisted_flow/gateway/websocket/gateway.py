@@ -49,7 +49,7 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_full = self.flow_held = self.flow_taking = self.flow_dead = False
         self.flow_unread = Unread()
         self.flow_last = False  # whether the client has said that it sends no more
-        self.flow_fragments = Fragments(upgrade.limits.max_body, upgrade.connections)
+        self.flow_fragments = Fragments(upgrade.limits.max_body, upgrade.connections.buffered)
         self.flow_session: Session | None = None
 
     def onConnect(self, request: Any) -> str | None:
@@ -60,7 +60,13 @@ class FlowProtocol(WebSocketServerProtocol):
         """The handshake is done."""
         up = self.flow_upgrade
         self.flow_session = Session(
-            up.dispatcher, up.origin, self.websocket_protocol_in_use, self.flow_send, self.flow_idle, up.limits
+            up.dispatcher,
+            up.origin,
+            self.websocket_protocol_in_use,
+            self.flow_send,
+            self.flow_idle,
+            up.limits,
+            up.connections.buffered,
         )
         self.transport.registerProducer(self, True)
         if self.flow_connections.draining:
@@ -178,7 +184,7 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message came Autobahn's way."""
-        self.flow_fragments.keep(0)
+        self.flow_fragments.account.keep(0)
         self.flow_message(payload, isBinary)
 
     def flow_message(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
@@ -244,7 +250,7 @@ class FlowProtocol(WebSocketServerProtocol):
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         """The connection is gone. What it had sent of a message is let go: Autobahn's objects refer to each other."""
         self.flow_rest, self.flow_at = b"", 0
-        self.flow_fragments.keep(0)
+        self.flow_fragments.account.keep(0)
         autobahn: Any = self
         autobahn.data = b""
         autobahn.message_data = autobahn.frame_data = autobahn.control_frame_data = autobahn.current_frame = None

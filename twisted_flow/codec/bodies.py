@@ -1,0 +1,62 @@
+"""What travels as JSON, as types: msgspec decodes into them, and the OpenAPI document describes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from ..document import Document
+from ..message import Arrays, Header, Route, Status
+
+__all__ = ["Data", "Named", "PostAnswer", "PostBody", "ToldAnswer"]
+
+
+class Data(Struct, forbid_unknown_fields=True):
+    """Documents, and what they should have become."""
+
+    docs: list[Document] = []
+    groundtruths: list[Document] = []
+
+
+class PostBody(Struct, rename="camel", forbid_unknown_fields=True):
+    """A request as it travels."""
+
+    data: list[Document] | Data | None = None
+    exec_endpoint: str | UnsetType = UNSET
+    parameters: dict[str, Any] | None = None
+    target_peapod: str = ""
+    request_id: str = ""
+    timeout: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
+    arrays: Arrays | UnsetType = UNSET
+    cancel: str | UnsetType = UNSET
+    """The id of a request to end; then the rest says nothing."""
+
+
+class Named(Struct, rename="camel"):
+    """What a request that is not read has to be answered under."""
+
+    request_id: str = ""
+
+
+class PostAnswer(Struct, rename="camel"):
+    """An answer as it travels."""
+
+    request_id: str
+    data: Data
+    header: Header
+    parameters: dict[str, Any]
+    routes: list[Route]
+    status: Status
+
+
+class ToldAnswer(Struct, rename="camel"):
+    """An answer as any server tells it; the old one leaves some of it out."""
+
+    data: Data = msgspec.field(default_factory=Data)
+    request_id: str = ""
+    header: Header = Header("")
+    parameters: dict[str, Any] | None = None
+    routes: list[Route] | None = None
+    status: Status | None = None

@@ -1,0 +1,48 @@
+"""Bytes that have come in and are not answered yet: counted for each connection, and bounded for all together."""
+
+from __future__ import annotations
+
+from ..errors import QueueFull
+
+__all__ = ["Account", "Buffered"]
+
+
+class Buffered:
+    """What all connections of a flow keep.
+
+    :param most: how many bytes that may be.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.bytes = most, 0
+
+    def has_room(self, size: int = 0) -> bool:
+        """Whether so many bytes more may come in before they are answered."""
+        return self.bytes + size <= self.most
+
+    def refusal(self) -> QueueFull:
+        """Why no more can come in now."""
+        return QueueFull("as many bytes as may be have come in and are not answered yet", retry_after=1)
+
+
+class Account:
+    """What one connection keeps.
+
+    :param total: what all keep.
+    """
+
+    def __init__(self, total: Buffered) -> None:
+        self.total, self.bytes = total, 0
+
+    def add(self, more: int) -> None:
+        """Note that so many bytes more (or fewer) are kept."""
+        self.bytes += more
+        self.total.bytes += more
+
+    def keep(self, size: int) -> bool:
+        """Keep so many bytes in place of those that were, if there is room: whether there was."""
+        more = size - self.bytes
+        if more > 0 and not self.total.has_room(more):
+            return False
+        self.add(more)
+        return True
