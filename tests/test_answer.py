@@ -131,8 +131,12 @@ def test_answer_that_cannot_travel() -> None:
 
     with Log() as lines:
         told = json.loads(ask(Dispatcher(odd)).body)
-    assert (told["status"], told["detail"]) == (500, "the answer cannot be encoded")
-    assert "objects of type object cannot travel" in lines[0]
+    assert (told["status"], told["detail"]) == (
+        500,
+        "the answer cannot be encoded: /data/docs/0/tags/x: an object of the class object cannot be said in JSON",
+    )
+    assert told["errors"][0]["pointer"] == "/data/docs/0/tags/x"
+    assert "an object of the class object cannot be said in JSON" in lines[0]
 
 
 def test_cancelling() -> None:

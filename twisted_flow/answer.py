@@ -17,11 +17,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .document.identity import new_id
+from .document.outgoing import wrong_message
 from .errors import (
     GRPC_STATUSES,
     BadRequest,
     Cancelled,
     ExecutorError,
+    FieldError,
     FlowError,
     PayloadTooLarge,
     ValidationError,
@@ -149,9 +151,18 @@ def _succeeded(
     except FlowError as refused:
         return refusal(refused, response.request.request_id, origin, response.request)
     except Exception as wrong:  # whatever an executor put into its documents
-        error = ExecutorError("the answer cannot be encoded")
-        error.__cause__ = wrong
-        return refusal(error, response.request.request_id, origin, response.request)
+        return refusal(_not_encoded(wrong, response), response.request.request_id, origin, response.request)
+
+
+def _not_encoded(wrong: Exception, response: Response) -> ExecutorError:
+    """The error of an answer over which an encoder raised *wrong*: it names the place, if that can be found."""
+    error = ExecutorError("the answer cannot be encoded")
+    found = wrong_message(response.docs, response.groundtruths, response.request.parameters)
+    if found is not None:
+        where = FieldError(*found)
+        error = ExecutorError(f"{error.detail}: {where.pointer}: {where.detail}", errors=(where,))
+    error.__cause__ = wrong
+    return error
 
 
 def _failed(failure: Failure, request: Request, origin: Origin) -> Answer:

@@ -177,7 +177,7 @@ def test_reading_does_not_expand() -> None:
 NO_ARRAYS = {
     "texts": ["a" * 1000] * 5000,
     "one text among numbers": [1, 2, "3"],
-    "nulls": [None, 1],
+    "nulls and texts": [None, 1, "a"],
     "objects": [{"a": 1}],
     "ragged": [[1, 2], [3]],
     "numbers and lists": [1, [2]],

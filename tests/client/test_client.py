@@ -92,7 +92,7 @@ class TestPost:
             (["a", {"text": "b"}, Document("c")], ["A", "B", "C"]),
             (lambda: (text for text in "ab"), ["A", "B"]),
             (DocumentArray([Document("a")]), ["A"]),
-            (b"bytes", [""]),
+            (b"bytes", [None]),
             ([], []),
         ],
     )
@@ -146,8 +146,12 @@ class TestPost:
             client.post("/x", "a", request_size=0)
         with pytest.raises(TypeError, match="they are a dict"):
             client.post("/x", "a", parameters=5)  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match="cannot travel"):
-            client.post("/x", Document(tags={"a": object()}))
+        with pytest.raises(TypeError, match=r"/data/docs/1/tags/a/0: .*object"):
+            client.post("/x", [Document(), Document(tags={"a": [object()]})])
+        with pytest.raises(TypeError, match=r"/parameters/a/b: .*object"):
+            client.post("/x", "a", parameters={"a": {"b": object()}})
+        with pytest.raises(ValueError, match=r"/data/docs/0/text: .*surrogates"):
+            client.post("/x", "caf\udce9")
         assert texts(client.post("/x", "a", return_results=True)) == ["A"]
 
     def test_too_large(self, flow: Flow) -> None:

@@ -19,6 +19,8 @@ from tests.documents import TAGS, documents
 from tests.support import ROOT, request
 from twisted_flow import Document
 from twisted_flow.codec import json, protobuf
+from twisted_flow.codec.envelope import RequestProto
+from twisted_flow.document.protobuf.read import DocumentProto
 from twisted_flow.errors import BadRequest, FlowError, ValidationError
 from twisted_flow.interfaces import ICodec
 from twisted_flow.limits import Limits
@@ -126,13 +128,23 @@ class TestErrors:
         document = Document()
         for _ in range(32):
             document = Document(chunks=[document])
+        with pytest.raises(TypeError, match="levels deep"):
+            protobuf.encode_request(request(document))
+        asked = RequestProto.FromString(protobuf.encode_request(request(document.chunks[0])))
+        inner = DocumentProto.FromString(asked.data.docs[0].SerializeToString())
+        del asked.data.docs[:]
+        asked.data.docs.add().chunks.append(inner)
         with pytest.raises(FlowError):
-            decode(protobuf.encode_request(request(document)))
+            decode(asked.SerializeToString())
         deep: dict[str, Any] = {}
         for _ in range(33):
             deep = {"a": deep}
+        with pytest.raises(TypeError, match="levels deep"):
+            protobuf.encode_request(request(parameters=deep))
+        asked = RequestProto()
+        asked.parameters.update(deep)
         with pytest.raises(FlowError):
-            decode(protobuf.encode_request(request(parameters=deep)))
+            decode(asked.SerializeToString())
 
     def test_cancel(self) -> None:
         """A control request cancels; no other command is known."""

@@ -13,7 +13,7 @@ from tests.documents import documents
 from twisted_flow import Document, DocumentArray
 from twisted_flow.document.copies import MUTABLE, copied
 
-_PLAIN = {"Count", "str", "bytes", "int", "float", "UnsetType", "UNSET"}
+_PLAIN = {"Count", "Number", "str", "bytes", "int", "float", "UnsetType", "UNSET"}
 
 
 def test_every_field_is_known() -> None:
@@ -55,6 +55,6 @@ def test_arrays() -> None:
     document = Document(embedding=np.zeros(3), blob=np.zeros(3), tags={"a": [np.zeros(3), {"b": {1}}]})
     (twin,) = copied(DocumentArray([document]))
     twin.embedding[0] = document.blob[1] = twin.tags["a"][0][2] = 1
-    twin.tags["a"][1]["b"].add(2)
+    twin.tags["a"][1]["b"].append(2)
     assert (document.embedding[0], twin.blob[1], document.tags["a"][0][2]) == (0, 0, 0)
-    assert document.tags["a"][1]["b"] == {1}
+    assert document.tags["a"][1]["b"] == [1]

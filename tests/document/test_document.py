@@ -30,7 +30,9 @@ class TestShown:
         """Sparse ones, and those that are none."""
         sparse = SparseArray(np.array([[0, 1]]), np.array([1.0]), (2, 2))
         assert repr(Document(id="a", blob=sparse)) == "Document(id='a', blob=<sparse array <f8 (2, 2)>)"
-        assert repr(Document(id="a", blob=NdArray())) == "Document(id='a', blob=<no array>)"
+        none = Document(id="a")
+        none._blob = NdArray()
+        assert repr(none) == "Document(id='a', blob=<no array>)"
 
 
 class TestContent:
@@ -118,7 +120,9 @@ class TestArrays:
         """However often it is read it is the same memory; of an array that may not be written to it is a copy."""
         array = np.zeros(3)
         document = Document(embedding=array)
-        assert np.shares_memory(document.embedding, array)
+        assert np.shares_memory(document.embedding, document.embedding)
+        assert not np.shares_memory(document.embedding, array)
+        assert np.shares_memory(Document(embedding=Document.take(array)).embedding, array)
         for came in (Document.from_json(document.to_json()), Document.from_protobuf(document.to_protobuf())):
             came.embedding[0] = 1
             came.embedding.setflags(write=False)

@@ -16,10 +16,12 @@ from msgspec import UNSET
 from zope.interface import moduleProvides
 
 from ..document import Document, DocumentArray, plain, spelling
-from ..document.check import Counter, complete
+from ..document.check import MAX_DEPTH, Counter, complete, received
 from ..document.identity import new_id
 from ..document.listed import expanded_size, with_lists
 from ..document.numbers import settle
+from ..document.outgoing import settled
+from ..document.values import plain_dict
 from ..errors import BadRequest, FlowError, PayloadTooLarge, ValidationError
 from ..interfaces import ICodec
 from ..limits import LONGEST_NAME, Limits
@@ -27,6 +29,7 @@ from ..message import Header, Request, Response, Status, bare_request, check_nam
 from .bodies import Data, Named, PostAnswer, PostBody, ToldAnswer
 from .slices import ARRAYS, cut
 from .tolerance import canonical_list, canonical_request, id_in
+from .unsendable import telling_the_place
 
 __all__ = [
     "content_type",
@@ -200,6 +203,9 @@ def encode_response(response: Response, limits: Limits) -> bytes:
     """See `ICodec`."""
     request = response.request
     docs, groundtruths = response.docs, response.groundtruths
+    settled(docs, "/data/docs")
+    if groundtruths:
+        settled(groundtruths, "/data/groundtruths")
     if request.arrays == "list":
         if expanded_size(docs) + expanded_size(groundtruths) > limits.max_expanded:
             raise PayloadTooLarge(f"as lists the arrays are more than {limits.max_expanded} numbers and lists")
@@ -209,7 +215,7 @@ def encode_response(response: Response, limits: Limits) -> bytes:
             request.request_id,
             Data(docs, groundtruths),
             request.header,
-            request.parameters,
+            plain_dict(request.parameters, "/parameters"),
             response.routes,
             response.status,
         )
@@ -221,18 +227,21 @@ _decode_answer = msgspec.json.Decoder(ToldAnswer).decode
 
 def encode_request(request: Request) -> bytes:
     """See `ICodec`."""
-    docs = request.docs
-    return plain.to_json(
-        PostBody(
-            data=Data(docs, request.groundtruths) if request.groundtruths else docs,
-            exec_endpoint=request.header.exec_endpoint,
-            parameters=request.parameters,
-            target_peapod=request.header.target_peapod,
-            request_id=request.request_id,
-            timeout=request.timeout if request.timeout is not None else UNSET,
-            arrays=request.arrays if request.arrays != "dense" else UNSET,
+    docs, groundtruths = request.docs, request.groundtruths
+    with telling_the_place(request):
+        settled(docs, "/data/docs")
+        settled(groundtruths, "/data/groundtruths")
+        return plain.to_json(
+            PostBody(
+                data=Data(docs, groundtruths) if groundtruths else docs,
+                exec_endpoint=request.header.exec_endpoint,
+                parameters=plain_dict(request.parameters, "/parameters"),
+                target_peapod=request.header.target_peapod,
+                request_id=request.request_id,
+                timeout=request.timeout if request.timeout is not None else UNSET,
+                arrays=request.arrays if request.arrays != "dense" else UNSET,
+            )
         )
-    )
 
 
 def decode_response(body: bytes) -> Response:
@@ -242,6 +251,13 @@ def decode_response(body: bytes) -> Response:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         told = _decode_answer_tolerantly(body)
     docs, groundtruths = DocumentArray(told.data.docs), DocumentArray(told.data.groundtruths)
+    try:
+        received(docs, "/data/docs")
+        received(groundtruths, "/data/groundtruths")
+        if told.parameters:
+            settle(told.parameters, "/parameters", MAX_DEPTH)
+    except ValidationError as wrong:
+        raise BadRequest(f"not an answer: {wrong}") from None
     request = Request(
         request_id=told.request_id,
         header=told.header,

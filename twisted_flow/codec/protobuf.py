@@ -15,13 +15,15 @@ from ..document.check import Counter, complete
 from ..document.identity import new_id
 from ..document.numbers import settle
 from ..document.protobuf.descriptor import message
+from ..document.protobuf.struct import write_struct
 from ..document.protobuf.wire import double, field, number_field, size_of, tags_of, text_field, varint
-from ..document.protobuf.write import write_documents, write_struct
+from ..document.protobuf.write import write_documents
 from ..errors import FlowError, ValidationError
 from ..interfaces import ICodec
 from ..limits import LONGEST_NAME, Limits
 from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request, check_names
 from .envelope import Envelope, RequestProto, bad_request, taken_apart, taken_apart_in_steps
+from .unsendable import telling_the_place
 
 __all__ = [
     "RequestProto",
@@ -201,7 +203,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def encode_request(request: Request) -> bytes:
     """See `ICodec`."""
-    out = _write_request(request, request)
+    with telling_the_place(request):
+        out = _write_request(request, request)
     if request.timeout is not None:
         out.append(_REQUEST["timeout"] + double(request.timeout))
     return b"".join(out)

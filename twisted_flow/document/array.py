@@ -11,6 +11,7 @@ import numpy as np
 
 from ..limits import Limits
 from . import match, storage
+from .ndarray import handed_over
 
 if TYPE_CHECKING:
     from typing import Self
@@ -35,7 +36,7 @@ class DocumentArray(list["Document"]):
 
     def _position(self, id: str) -> int:
         for position, document in enumerate(self):
-            if document.id == id:
+            if document._id == id:
                 return position
         raise KeyError(id)
 
@@ -59,7 +60,7 @@ class DocumentArray(list["Document"]):
 
     def __contains__(self, item: object) -> bool:
         if isinstance(item, str):
-            return any(document.id == item for document in self)
+            return any(document._id == item for document in self)
         return super().__contains__(item)
 
     def get_attributes(self, *names: str) -> list[Any]:
@@ -90,7 +91,7 @@ class DocumentArray(list["Document"]):
 
     @embeddings.setter
     def embeddings(self, values: Any) -> None:
-        for document, value in self._paired(values):
+        for document, value in self._paired(_rows(values)):
             document.embedding = value
 
     @property
@@ -100,14 +101,14 @@ class DocumentArray(list["Document"]):
 
     @blobs.setter
     def blobs(self, values: Any) -> None:
-        for document, value in self._paired(values):
+        for document, value in self._paired(_rows(values)):
             document.blob = value
 
     def _stacked(self, name: str) -> Any:
         arrays = self.get_attributes(name)
         for document, array in zip(self, arrays, strict=True):
             if array is None:
-                raise ValueError(f"document {document.id!r} has no {name}")
+                raise ValueError(f"document {document._id!r} has no {name}")
         shapes = [getattr(array, "shape", ()) for array in arrays]
         if any(hasattr(array, "toarray") for array in arrays) and sum(map(prod, shapes)) > _MOST_EXPANDED:
             raise ValueError(f"the {name}s of shape {list(shapes[0])} and more are too large to be made dense")
@@ -167,8 +168,12 @@ class DocumentArray(list["Document"]):
 
 def _attribute(document: Document, name: str) -> Any:
     field, _, tag = name.partition("__")
-    value = getattr(document, field)
-    return value.get(tag) if tag else value
+    return getattr(document, f"_{field}").get(tag) if tag else getattr(document, field)
+
+
+def _rows(values: Any) -> Any:
+    """*values*, if they are an array: copied once, and then the rows of that."""
+    return list(map(handed_over, np.array(values, order="C"))) if isinstance(values, np.ndarray) else values
 
 
 class _Relatives(DocumentArray):
@@ -185,7 +190,17 @@ class _Relatives(DocumentArray):
         return relatives
 
     def adopted(self, member: Document) -> Document:
-        """*member*, told how it is related."""
+        """*member*, told how it is related.
+
+        :raises TypeError: if it is no document.
+        """
+        if not isinstance(member, DocumentArray.document_type):
+            raise TypeError(f"takes documents, not {type(member).__qualname__}")
+        self.relate(member)
+        return member
+
+    def relate(self, member: Document) -> None:
+        """Tell *member* how it is related."""
         raise NotImplementedError
 
     def append(self, member: Document) -> None:
@@ -207,10 +222,9 @@ class ChunkArray(_Relatives):
 
     __slots__ = ()
 
-    def adopted(self, member: Document) -> Document:
-        member.parent_id = self.document.id
-        member.granularity = self.document.granularity + 1
-        return member
+    def relate(self, member: Document) -> None:
+        member._parent_id = self.document._id
+        member._granularity = self.document._granularity + 1
 
 
 class MatchArray(_Relatives):
@@ -218,6 +232,5 @@ class MatchArray(_Relatives):
 
     __slots__ = ()
 
-    def adopted(self, member: Document) -> Document:
-        member.adjacency = self.document.adjacency + 1
-        return member
+    def relate(self, member: Document) -> None:
+        member._adjacency = self.document._adjacency + 1

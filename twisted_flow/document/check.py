@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -11,17 +12,19 @@ from ..errors import PayloadTooLarge, ValidationError
 from ..limits import LONGEST_NAME, Limits
 from . import ndarray
 from .identity import new_id
+from .listed import from_lists
 from .numbers import float32, settle, settle_score
 
 if TYPE_CHECKING:
     from .document import Document, Graph
 
-__all__ = ["MAX_DEPTH", "Counter", "complete", "complete_one"]
+__all__ = ["MAX_DEPTH", "Counter", "complete", "complete_one", "received"]
 
 MAX_DEPTH = Limits().max_depth
 """Levels of nested documents, and of nested tags, unless told otherwise."""
 
 
+_MOST_LEVELS = 100  # of an answer: as protobuf has it
 _ALL_BUT_ONE = 4  # of the five contents
 
 
@@ -80,24 +83,47 @@ def complete_one(
     document: Document, pointer: str, max_depth: int = MAX_DEPTH, level: int = 1, counter: Counter | None = None
 ) -> None:
     """The same for one document, which stands at *pointer*."""
-    if not document.id:
-        document.id = new_id()
-    elif len(document.id) > LONGEST_NAME:
+    if not document._id:
+        document._id = new_id()
+    elif len(document._id) > LONGEST_NAME:
         raise ValidationError.at(f"{pointer}/id", f"has more than {LONGEST_NAME} characters")
     if not document._buffer is document._blob is document._uri is document._graph is UNSET:  # a text at most is usual
         _check_content(document, pointer, max_depth)
-    if document.tags:
-        settle(document.tags, f"{pointer}/tags", max_depth)
-    embedding = document._embedding
-    if embedding is not None and not ndarray.fits(embedding):
-        document._embedding = _checked(embedding, pointer, "/embedding")
-    if document.weight or document._scores or document._evaluations:
-        _check_scores(document, pointer)
+    _settle_one(document, pointer, max_depth)
     if document._chunks or document._matches:
         for name, relatives in (("chunks", document._chunks), ("matches", document._matches)):
             if relatives and level >= max_depth:
                 raise ValidationError.at(f"{pointer}/{name}", f"more than {max_depth} levels deep")
             complete(relatives, f"{pointer}/{name}", max_depth, level + 1, None, counter)
+
+
+def received(documents: Sequence[Document], pointer: str, level: int = 1) -> None:
+    """The same for the documents of an answer; whatever a server makes of them is taken, if it can be read.
+
+    :raises ValidationError: if it cannot.
+    """
+    for position, document in enumerate(documents):
+        place = f"{pointer}/{position}"
+        if level > _MOST_LEVELS:
+            raise ValidationError.at(place, "nested too deep")
+        document._id = document._id or new_id()
+        _settle_one(document, place, _MOST_LEVELS)
+        blob = document._blob
+        if blob is not UNSET and not ndarray.fits(blob):
+            document._blob = _checked(blob, place, "/blob")
+        if document._chunks or document._matches:
+            received(document._chunks, f"{place}/chunks", level + 1)
+            received(document._matches, f"{place}/matches", level + 1)
+
+
+def _settle_one(document: Document, pointer: str, max_depth: int) -> None:
+    if document._tags:
+        settle(document._tags, f"{pointer}/tags", max_depth)
+    embedding = document._embedding
+    if embedding is not None and not ndarray.fits(embedding):
+        document._embedding = _checked(embedding, pointer, "/embedding")
+    if document._weight != 0.0 or document._scores or document._evaluations:
+        _check_scores(document, pointer)
 
 
 def _check_content(document: Document, pointer: str, max_depth: int) -> None:
@@ -114,7 +140,7 @@ def _check_content(document: Document, pointer: str, max_depth: int) -> None:
 def _checked(array: Any, pointer: str, name: str) -> ndarray.NdArray:
     try:
         if type(array) is list:
-            return ndarray.from_lists(array)
+            return from_lists(array)
         ndarray.check(array)
     except (ValueError, TypeError, OverflowError) as wrong:
         raise ValidationError.at(pointer + name, str(wrong)) from None
@@ -122,7 +148,8 @@ def _checked(array: Any, pointer: str, name: str) -> ndarray.NdArray:
 
 
 def _check_scores(document: Document, pointer: str) -> None:
-    document.weight = float32(document.weight, f"{pointer}/weight")
+    weight = document._weight
+    document._weight = nan if weight is None else float32(weight, f"{pointer}/weight")  # JSON has no word for NaN
     for field, scores in (("scores", document._scores), ("evaluations", document._evaluations)):
         for name, score in scores.items():
             settle_score(score, f"{pointer}/{field}/{name}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MUTABLE", "copied", "copied_one"]
 
 MUTABLE = (
-    "_blob", "_graph", "_chunks", "_matches", "tags", "location", "_embedding", "_scores", "_evaluations"
+    "_blob", "_graph", "_chunks", "_matches", "_tags", "_location", "_embedding", "_scores", "_evaluations"
 )  # fmt: skip
 """The fields whose values can be changed in place; all others are numbers, strings and bytes."""
 

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import mimetypes
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from ..suggestion import nearest
-from . import conversion, plain, spelling
+from . import assigned, conversion, forms, plain, spelling
 from .array import ChunkArray, DocumentArray, MatchArray
-from .check import complete_one
+from .assigned import guarded
 from .copies import copied_one
-from .fields import CONTENTS, Blob, Content, NamedScore, Relatives, Scores
+from .fields import CONTENTS, Blob, Content, Count, Graph, NamedScore, Number, Relatives, Scores, a_graph, an_array
 from .identity import new_id
-from .late import protobuf
-from .ndarray import NdArray, SparseNdArray, from_wire, to_wire
+from .ndarray import NdArray, from_wire, handed_over
 from .shown import shown
+from .values import Tags
 
 __all__ = ["Document", "Graph"]
-
-
-Count = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-"""What protobuf has 32 bits for."""
-
-
-class Graph(Struct, rename="camel", forbid_unknown_fields=True):
-    """A graph over a document's chunks (GraphProto)."""
-
-    adjacency: SparseNdArray | None = None
-    edge_features: dict[str, Any] = {}
-    undirected: bool = False
 
 
 class _DocumentMeta(msgspec.StructMeta):
@@ -43,7 +32,8 @@ class _DocumentMeta(msgspec.StructMeta):
             fields = {**source, **fields}
         elif source is not None:
             fields = {"content": source, **fields}
-        document.id = fields.pop("id", None) or new_id()
+        id = fields.pop("id", None)
+        document._id = new_id() if id is None or id == "" else assigned.name("Document.id", id)
         for name, value in fields.items():
             if name not in _SETTABLE:
                 raise TypeError(f"a Document has no field {name!r}{nearest(name, _SETTABLE)}")
@@ -60,40 +50,52 @@ class Document(
     ``Document('hello')``, ``Document(text='hello', tags={'lang': 'en'})``, ``Document(embedding=array)``. It has at
     most one content: assigning one of *text*, *buffer*, *blob*, *uri* and *graph* clears the others.
 
+    What is assigned is held to the type of its field, and is kept as it is then: an array is copied, unless nobody can
+    write to it (see `take`).
+
     :param source: its content (a str, bytes, an array), or a dict of fields.
     :raises TypeError: on a field that there is not; the error names the nearest one.
     """
 
-    # The order is the wire's; an underscore marks what a descriptor guards.
-    id: str = ""
-    """Any non-empty string; a new one where none is given."""
-    granularity: Count = 0
-    """How many levels of chunks this document lies below its root."""
-    adjacency: Count = 0
-    """How many steps of matching led to this document."""
-    parent_id: str = ""
+    # The order is the wire's; the underscore says that a descriptor guards what programs assign.
+    _id: str = ""
+    _granularity: Count = 0
+    _adjacency: Count = 0
+    _parent_id: str = ""
     _text: str | UnsetType = UNSET
     _buffer: bytes | UnsetType = UNSET
     _blob: NdArray | list[Any] | UnsetType = UNSET
     _uri: str | UnsetType = UNSET
     _graph: Graph | UnsetType = UNSET
     _chunks: list[Document] = []
-    weight: float = 0.0
+    _weight: Number = 0.0
     _matches: list[Document] = []
-    mime_type: str = ""
-    """Becomes ``text/plain`` when a text is assigned, and is guessed from a uri, where none is set."""
-    tags: dict[str, Any] = {}
-    """Whatever else there is to say, in what JSON can say."""
-    location: list[Count] = []
-    offset: Count = 0
+    _mime_type: str = ""
+    _tags: dict[str, Any] = {}
+    _location: list[Count] = []
+    _offset: Count = 0
     _embedding: NdArray | list[Any] | None = None
     _scores: dict[str, NamedScore] = {}
-    modality: str = ""
+    _modality: str = ""
     _evaluations: dict[str, NamedScore] = {}
 
-    buffer = Content[bytes]("The content as bytes, if that is what it is.")
-    graph = Content[Graph]("The content as a graph, if that is what it is.")
-    blob = Blob("The content as an ndarray, if that is what it is. See `embedding`.")
+    id = guarded("_id", assigned.name, "Any non-empty string; a new one where none is given.")
+    granularity = guarded("_granularity", assigned.count, "How many levels of chunks lie above this document.")
+    adjacency = guarded("_adjacency", assigned.count, "How many steps of matching led to this document.")
+    parent_id = guarded("_parent_id", assigned.name, "The id of the document that this one is a chunk of.")
+    weight = guarded("_weight", assigned.number, "How much this document counts, in a float of 32 bits.")
+    mime_type = guarded(
+        "_mime_type",
+        assigned.text,
+        "Becomes ``text/plain`` when a text is assigned, and is guessed from a uri, where none is set.",
+    )
+    location = guarded("_location", assigned.counts, "Where in its parent this document lies.")
+    offset = guarded("_offset", assigned.count, "Where in its parent this document begins.")
+    modality = guarded("_modality", assigned.text, "What kind of data this is, such as 'image'.")
+
+    buffer = Content[bytes]("The content as bytes, if that is what it is.", assigned.octets)
+    graph = Content[Graph]("The content as a graph, if that is what it is.", a_graph)
+    blob = Blob("The content as an ndarray, if that is what it is. See `embedding`.", an_array)
     chunks = Relatives(ChunkArray, "The parts of this document. What is added learns its parent and granularity.")
     matches = Relatives(MatchArray, "What was found for this document. What is added learns its adjacency.")
     scores = Scores("Scores by name; a plain number put in becomes a `NamedScore`.")
@@ -106,7 +108,7 @@ class Document(
             source: Any = None,
             /,
             *,
-            id: str = "",
+            id: str | int = "",
             text: str | None = None,
             buffer: bytes | None = None,
             blob: Any = None,
@@ -137,12 +139,32 @@ class Document(
 
     @text.setter
     def text(self, value: str | None) -> None:
+        if type(value) is not str and value is not None:
+            value = assigned.text("Document.text", value)
         alone = self._buffer is self._blob is self._uri is self._graph is UNSET  # looking is faster than setting
         if not alone:  # also beside a text: other servers' may have both
+            if not value:
+                return
             self._buffer = self._blob = self._uri = self._graph = UNSET
         self._text = UNSET if value is None else value
-        if value is not None and not self.mime_type:
-            self.mime_type = "text/plain"
+        if value is not None and not self._mime_type:
+            self._mime_type = "text/plain"
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        """Whatever else there is to say, in what JSON can say; see `values` for what becomes of other things."""
+        tags = self._tags
+        if type(tags) is not Tags:
+            tags = self._tags = Tags(tags)
+        return tags
+
+    @tags.setter
+    def tags(self, value: Mapping[Any, Any] | None) -> None:
+        if value is not None and not isinstance(value, Mapping):
+            raise TypeError(f"Document.tags takes a dict, not {type(value).__qualname__}")
+        tags = Tags()
+        tags.update(value or ())
+        self._tags = tags
 
     @property
     def uri(self) -> str | None:
@@ -151,10 +173,13 @@ class Document(
 
     @uri.setter
     def uri(self, value: str | None) -> None:
+        value = None if value is None else assigned.path("Document.uri", value)
+        if not value and self._uri is UNSET and self.content_type:
+            return
         self._text = self._buffer = self._blob = self._graph = UNSET
         self._uri = UNSET if value is None else value
-        if value is not None and not self.mime_type:
-            self.mime_type = mimetypes.guess_type(value)[0] or ""
+        if value and not self._mime_type:
+            self._mime_type = mimetypes.guess_type(value)[0] or ""
 
     @property
     def embedding(self) -> Any:
@@ -167,7 +192,15 @@ class Document(
 
     @embedding.setter
     def embedding(self, value: Any) -> None:
-        self._embedding = None if value is None else to_wire(value)
+        self._embedding = None if value is None else an_array("Document.embedding", value)
+
+    @staticmethod
+    def take(array: Any) -> NdArray:
+        """*array* for an assignment that does not copy it: whoever hands it over does not write to it any more.
+
+        ``document.embedding = Document.take(array)``
+        """
+        return handed_over(array)
 
     @property
     def content_type(self) -> str | None:
@@ -216,48 +249,12 @@ class Document(
     def __reduce__(self) -> tuple[Any, ...]:
         return _from_bytes, (plain.to_bytes(self),)
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields under their JSON names, in what JSON can say."""
-        return cast(dict[str, Any], plain.to_builtins(self))
-
-    def to_json(self) -> str:
-        """The document as it stands in an answer over HTTP."""
-        return plain.to_json(self).decode()
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Document:
-        """The document that *fields* describe, in any spelling that HTTP takes.
-
-        :raises ValidationError: naming the field that is wrong.
-        """
-        try:
-            document = msgspec.convert(spelling.canonical_document(fields, cls.__struct_encode_fields__), cls)
-        except msgspec.ValidationError as wrong:
-            raise spelling.located(wrong, fields) from None
-        complete_one(document, "")
-        return document
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Document:
-        """The document that JSON describes. See `from_dict`.
-
-        :raises ValueError: if that is not JSON.
-        """
-        return cls.from_dict(msgspec.json.decode(text, type=dict[str, Any]))
-
-    def to_protobuf(self) -> Any:
-        """The document as a ``jina.DocumentProto``."""
-        return protobuf().to_message(self)
-
-    @classmethod
-    def from_protobuf(cls, proto: Any) -> Document:
-        """The document that a ``jina.DocumentProto`` describes.
-
-        :raises ValidationError: naming the field that is wrong.
-        """
-        document = cast(Document, protobuf().from_message(proto))
-        complete_one(document, "")
-        return document
+    to_dict = forms.to_dict
+    to_json = forms.to_json
+    to_protobuf = forms.to_protobuf
+    from_dict = classmethod(forms.from_dict)
+    from_json = classmethod(forms.from_json)
+    from_protobuf = classmethod(forms.from_protobuf)
 
     convert_uri_to_buffer = conversion.uri_to_buffer
     convert_uri_to_text = conversion.uri_to_text

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, overload
 
-from msgspec import UNSET, Struct
+import msgspec
+from msgspec import UNSET, Meta, Struct
 
-from . import ndarray
+from . import assigned, ndarray
 from .array import ChunkArray, DocumentArray, MatchArray
+from .ndarray import NdArray, SparseNdArray
+from .values import GuardedDict, plain_dict
 
 if TYPE_CHECKING:
     from .document import Document
 
-__all__ = ["CONTENTS", "Blob", "Content", "NamedScore", "NamedScores", "Relatives", "Scores"]
+__all__ = [
+    "CONTENTS",
+    "Blob",
+    "Content",
+    "Count",
+    "Graph",
+    "NamedScore",
+    "NamedScores",
+    "Number",
+    "Relatives",
+    "Scores",
+    "a_graph",
+    "an_array",
+    "plain_score",
+]
 
 CONTENTS = ("text", "buffer", "blob", "uri", "graph")
 """The fields of which a document has at most one (protobuf's oneof ``content``)."""
@@ -20,23 +38,109 @@ CONTENTS = ("text", "buffer", "blob", "uri", "graph")
 T = TypeVar("T")
 
 
-class NamedScore(Struct, rename="camel", forbid_unknown_fields=True):
+Count = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""What protobuf has 32 bits for."""
+
+if TYPE_CHECKING:
+    Number = float
+else:
+    Number = float | None  # null in JSON, which has no word for NaN; `check` makes NaN of it
+
+
+class _GuardedMeta(msgspec.StructMeta):
+    """Holds what the constructor is given to the fields' types; what decoders make does not come through here."""
+
+    def __call__(cls, *args: Any, **fields: Any) -> Any:
+        made = super().__call__(*args, **fields)
+        for name in cls.guards:  # type: ignore[attr-defined]
+            setattr(made, name, getattr(made, name))
+        return made
+
+
+class _Guarded(Struct, metaclass=_GuardedMeta):
+    """A Struct whose fields hold what is assigned to their types (see `assigned`)."""
+
+    guards: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        convert = self.guards.get(name)
+        super().__setattr__(name, value if convert is None else convert(f"{type(self).__name__}.{name}", value))
+
+
+def _operands(field: str, value: Any) -> list[NamedScore]:
+    operands = list(value)
+    if not all(isinstance(each, NamedScore) for each in operands):
+        raise TypeError(f"{field} takes a list of NamedScores")
+    return operands
+
+
+def _edges(field: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{field} takes a dict, not {type(value).__qualname__}")
+    return dict(plain_dict(value, field))
+
+
+def _adjacency(field: str, value: Any) -> SparseNdArray | None:
+    if value is None:
+        return None
+    sparse = value if isinstance(value, SparseNdArray) else ndarray.to_wire(value).sparse
+    if sparse is UNSET:
+        raise TypeError(f"{field} takes a sparse array, not {type(value).__qualname__}")
+    ndarray.check(NdArray(sparse=sparse))
+    return sparse
+
+
+class NamedScore(_Guarded, rename="camel", forbid_unknown_fields=True):
     """How well something did, by one measure."""
 
-    value: float = 0.0
+    guards = {
+        "value": assigned.number,
+        "op_name": assigned.text,
+        "description": assigned.text,
+        "operands": _operands,
+        "ref_id": assigned.name,
+    }
+
+    value: Number = 0.0
+    """A float of 32 bits on the wire."""
     op_name: str = ""
     description: str = ""
     operands: list[NamedScore] = []
     ref_id: str = ""
 
 
-class NamedScores(dict[str, NamedScore]):
+class Graph(_Guarded, rename="camel", forbid_unknown_fields=True):
+    """A graph over a document's chunks (GraphProto)."""
+
+    guards = {
+        "adjacency": _adjacency,
+        "edge_features": _edges,
+        "undirected": lambda field, value: bool(value),
+    }
+
+    adjacency: SparseNdArray | None = None
+    edge_features: dict[str, Any] = {}
+    undirected: bool = False
+
+
+_any_score: Any = msgspec.StructMeta.__call__
+
+
+def plain_score(value: float, *rest: Any) -> NamedScore:
+    """The `NamedScore` of values that are of the fields' types, without another look at them."""
+    made: NamedScore = _any_score(NamedScore, value, *rest)
+    return made
+
+
+class NamedScores(GuardedDict[NamedScore]):
     """Scores by the name of their measure. A plain number put in becomes a `NamedScore`."""
 
     __slots__ = ()
 
-    def __setitem__(self, name: str, score: NamedScore | float) -> None:
-        super().__setitem__(name, score if isinstance(score, NamedScore) else NamedScore(float(score)))
+    def kept(self, key: Any, value: Any) -> NamedScore:
+        if isinstance(value, NamedScore):
+            return value
+        return plain_score(assigned.number(repr(key), value))
 
 
 class _Field(Generic[T]):
@@ -61,20 +165,44 @@ class _Field(Generic[T]):
 
 
 class Content(_Field[T | None]):
-    """One of `CONTENTS`: setting it clears the others; None where it is not the one that is set."""
+    """One of `CONTENTS`: setting it clears the others, if it is no empty value; None where it is not the one that is
+    set.
+
+    :param wire: makes of a value what is kept.
+    """
+
+    def __init__(self, doc: str, wire: Callable[[str, Any], Any]) -> None:
+        super().__init__(doc)
+        self.wire = wire
 
     def read(self, document: Document) -> T | None:
         value = getattr(document, self.slot)
         return None if value is UNSET else value
 
     def __set__(self, document: Document, value: T | None) -> None:
+        kept = UNSET if value is None else self.wire(f"Document{self.slot.replace('_', '.')}", value)
+        if (kept is UNSET or kept == b"") and getattr(document, self.slot) is UNSET and document.content_type:
+            return
         document._text = document._buffer = document._blob = document._uri = document._graph = UNSET
-        if value is not None:
-            setattr(document, self.slot, self.wire(value))
+        setattr(document, self.slot, kept)
 
-    def wire(self, value: T) -> Any:
-        """*value* as it is kept."""
-        return value
+
+def a_graph(field: str, value: Any) -> Graph:
+    """A `Graph`, as `Content` asks for one."""
+    if not isinstance(value, Graph):
+        raise TypeError(f"{field} takes a Graph, not {type(value).__qualname__}")
+    return value
+
+
+def an_array(field: str, value: Any) -> NdArray:
+    """An array in the form that travels.
+
+    :raises ValueError: if it is none of plain numbers; it names *field*.
+    """
+    try:
+        return ndarray.to_wire(value)
+    except (ValueError, TypeError) as wrong:
+        raise type(wrong)(f"{field}: {wrong}") from None
 
 
 class Blob(Content[Any]):
@@ -83,9 +211,6 @@ class Blob(Content[Any]):
     def read(self, document: Document) -> Any:
         value: Any = document._blob
         return None if value is UNSET else ndarray.from_wire(value)
-
-    def wire(self, value: Any) -> ndarray.NdArray:
-        return ndarray.to_wire(value)
 
 
 class Relatives(_Field[DocumentArray]):
@@ -104,7 +229,10 @@ class Relatives(_Field[DocumentArray]):
 
     def __set__(self, document: Document, value: Any) -> None:
         fresh = self.kind.of(document, ())
-        fresh.extend(value)
+        try:
+            fresh.extend(value or ())
+        except TypeError as wrong:
+            raise TypeError(f"Document.{self.slot[1:]}: {wrong}") from None
         setattr(document, self.slot, fresh)
 
 
@@ -120,6 +248,8 @@ class Scores(_Field[NamedScores]):
 
     def __set__(self, document: Document, value: Any) -> None:
         fresh = NamedScores()
-        for name, score in value.items():
-            fresh[name] = score
+        try:
+            fresh.update(value or ())
+        except (TypeError, ValueError) as wrong:
+            raise type(wrong)(f"Document.{self.slot[1:]}: {wrong}") from None
         setattr(document, self.slot, fresh)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, cast
+from array import array as packed
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from msgspec import UNSET
 
 from .array import DocumentArray
-from .document import Document
-from .ndarray import NdArray, expanded
+from .ndarray import MOST_SIDES, NdArray, handed_over, to_wire
 
-__all__ = ["expanded_size", "with_lists"]
+if TYPE_CHECKING:
+    from .document import Document
+
+__all__ = ["expanded_size", "from_lists", "with_lists"]
+
+_NULL = type(None)
 
 
 def expanded_size(documents: list[Document]) -> int:
     """How many numbers and lists the arrays of *documents* are when they are spelt as nested lists."""
     return sum(
-        expanded(each._embedding) + expanded(each._blob) + expanded_size(each._chunks) + expanded_size(each._matches)
+        _expanded(each._embedding) + _expanded(each._blob) + expanded_size(each._chunks) + expanded_size(each._matches)
         for each in documents
     )
 
@@ -35,5 +44,54 @@ def _with_list(document: Document) -> Document:
     return twin
 
 
-def _listed(array: Any) -> list[Any]:
-    return cast("list[Any]", (array.toarray() if hasattr(array, "toarray") else array).tolist())
+def _listed(array: Any) -> list[Any] | NdArray:
+    """*array* as lists; one without any side, or of complex numbers, has no such form and stays as it travels."""
+    array = array.toarray() if hasattr(array, "toarray") else array
+    return handed_over(array) if not array.ndim or array.dtype.kind == "c" else cast("list[Any]", array.tolist())
+
+
+def _expanded(array: Any) -> int:
+    """How many numbers and lists *array*, as it travels, would be if it were spelt as nested lists."""
+    if type(array) is not NdArray:
+        return 0
+    shape = array.dense.shape if array.dense is not UNSET else array.sparse.shape if array.sparse is not UNSET else ()
+    number, lists = 1, 0
+    for side in shape:
+        lists += number
+        number *= side
+    return number + lists
+
+
+def from_lists(items: list[Any]) -> NdArray:
+    """*items*, nested lists of numbers as JSON has them, in the form that travels.
+
+    :raises ValueError: if they are something else, or make no array.
+    """
+    flat = _flat(items)
+    if flat is not None:
+        return handed_over(flat)
+    level = [items]
+    for _ in range(MOST_SIDES):
+        if len({*map(len, level)}) > 1:
+            raise ValueError("the lists are not all of one length")
+        kinds = {*map(type, chain.from_iterable(level))}
+        if kinds != {list}:
+            break
+        level = list(chain.from_iterable(level))
+    if _NULL in kinds and kinds <= {int, float, bool, _NULL}:
+        return handed_over(np.array(items, np.float64))  # NaNs, for which JSON has no word
+    if not kinds <= {int, float, bool}:
+        named = ", ".join(sorted({"null" if kind is _NULL else kind.__name__ for kind in kinds}))
+        raise ValueError(f"not an array of plain numbers: there are {named} in it")
+    return to_wire(items)
+
+
+def _flat(items: list[Any]) -> Any:
+    """An ndarray of *items*, if they plainly are numbers, in a third of the time that numpy takes; else None."""
+    kind = type(items[0]) if items else None
+    if kind is not float and kind is not int:
+        return None
+    try:
+        return np.frombuffer(packed("d" if kind is float else "q", items), np.float64 if kind is float else np.int64)
+    except (TypeError, OverflowError):  # there is something else among them
+        return None

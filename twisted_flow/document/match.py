@@ -53,6 +53,6 @@ def match(queries: DocumentArray, index: DocumentArray, limit: int, metric: str 
         found = []
         for position in np.argsort(row, kind="stable")[:limit]:
             twin = copy.copy(index[int(position)])
-            twin.scores = {**twin.scores, name: float(row[position])}
+            twin.scores = {**twin._scores, name: float(row[position])}
             found.append(twin)
         query.matches = found

@@ -24,11 +24,11 @@ Conflicts = list[tuple[str, str]]
 
 _FIELDS = Document.__struct_fields__
 _CONTENT = tuple(f"_{name}" for name in CONTENTS)
-_OF_CONTENT = {*_CONTENT, "mime_type"}
+_OF_CONTENT = {*_CONTENT, "_mime_type"}
 _BY_ID = {"_chunks", "_matches"}
-_BY_KEY = {"tags", "_scores", "_evaluations"}
+_BY_KEY = {"_tags", "_scores", "_evaluations"}
 _LOOKED_INTO = _BY_ID | _BY_KEY
-_WHOLE = {*_FIELDS} - _OF_CONTENT - _BY_ID - _BY_KEY - {"id"}
+_WHOLE = {*_FIELDS} - _OF_CONTENT - _BY_ID - _BY_KEY - {"_id"}
 _MISSING = object()
 
 
@@ -41,8 +41,8 @@ def merge(before: Sequence[Document], branches: Sequence[Sequence[Document]], co
 
     :param conflicts: what was changed in two ways is added to it.
     """
-    ids = [document.id for document in before]
-    if len(set(ids)) == len(ids) and all([document.id for document in branch] == ids for branch in branches):
+    ids = [document._id for document in before]
+    if len(set(ids)) == len(ids) and all([document._id for document in branch] == ids for branch in branches):
         return DocumentArray(_merged(base, its, conflicts) for base, *its in zip(before, *branches, strict=True))
     base, sides = _by_id(before), [_by_id(branch) for branch in branches]
     merged = DocumentArray()
@@ -52,7 +52,7 @@ def merge(before: Sequence[Document], branches: Sequence[Sequence[Document]], co
             merged.append(_merged(base[key], versions, conflicts))
     for key in dict.fromkeys(key for side in sides for key in side if key not in base):
         versions = [side[key] for side in sides if key in side]
-        merged.append(versions[0] if len(versions) == 1 else _merged(_blank(versions[0].id), versions, conflicts))
+        merged.append(versions[0] if len(versions) == 1 else _merged(_blank(versions[0]._id), versions, conflicts))
     return merged
 
 
@@ -60,7 +60,7 @@ def _by_id(documents: Iterable[Document]) -> dict[Any, Document]:
     found: dict[Any, Document] = {}
     times: dict[str, int] = {}
     for document in documents:
-        id = document.id
+        id = document._id
         if id in found:
             times[id] = number = times.get(id, 1) + 1
             found[id, number] = document
@@ -79,7 +79,7 @@ def _order(base: Mapping[Any, Document], sides: Sequence[Mapping[Any, Document]]
 
 def _blank(id: str) -> Document:
     document: Document = msgspec.StructMeta.__call__(Document)
-    document.id = id
+    document._id = id
     return document
 
 
@@ -89,9 +89,9 @@ def _merged(base: Document, versions: Sequence[Document], conflicts: Conflicts) 
     changed = _changed(list(zip(astuple(base), *map(astuple, versions), strict=True)))
     for name, (before, *values) in changed.items():
         if name in _WHOLE:
-            setattr(merged, name, _settled(before, values, base.id, name, conflicts))
+            setattr(merged, name, _settled(before, values, base._id, name, conflicts))
         elif name in _BY_KEY:
-            setattr(merged, name, _merged_by_key(before, values, base.id, name, conflicts))
+            setattr(merged, name, _merged_by_key(before, values, base._id, name, conflicts))
         elif name in _BY_ID:
             setattr(merged, name, list(merge(before, values, conflicts)))
     if not changed.keys().isdisjoint(_OF_CONTENT):
@@ -107,9 +107,9 @@ def _merge_content(
     :param names: which of them differ.
     """
     before, *contents = ([getattr(each, name) for name in names] for each in (base, *versions))
-    content = _settled(before, contents, base.id, "content", conflicts)
-    types = [version.mime_type for version, its in zip(versions, contents, strict=True) if its in (content, before)]
-    merged.mime_type = _settled(base.mime_type, types, base.id, "mime_type", conflicts)
+    content = _settled(before, contents, base._id, "content", conflicts)
+    types = [version._mime_type for version, its in zip(versions, contents, strict=True) if its in (content, before)]
+    merged._mime_type = _settled(base._mime_type, types, base._id, "mime_type", conflicts)
     for name, value in zip(names, content, strict=True):
         setattr(merged, name, value)
 
@@ -151,10 +151,10 @@ def _equal(one: Any, other: Any) -> bool:
     if one is other:
         return True
     kind = type(one)
+    if isinstance(one, dict) and isinstance(other, dict):  # tags and scores that were looked at are of other kinds
+        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
     if kind is not type(other):
         return False
-    if kind is dict:
-        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
     if kind is list or kind is tuple:
         return len(one) == len(other) and all(map(_equal, one, other))
     try:

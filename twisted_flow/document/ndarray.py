@@ -7,9 +7,7 @@ So nothing is decoded that nobody looks at, and a change in place is a change of
 from __future__ import annotations
 
 import re
-from array import array as packed
 from functools import lru_cache
-from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,15 +17,15 @@ from msgspec import UNSET, Struct, UnsetType
 from ..limits import Limits
 
 __all__ = [
+    "MOST_SIDES",
     "DenseNdArray",
     "NdArray",
     "SparseArray",
     "SparseNdArray",
     "check",
-    "expanded",
     "fits",
-    "from_lists",
     "from_wire",
+    "handed_over",
     "to_wire",
 ]
 
@@ -36,7 +34,8 @@ if TYPE_CHECKING:
 else:
     Buffer = bytearray  # what msgspec makes of base64: writable, so that no copy follows
 
-_MOST_SIDES = 64  # numpy's own bound
+MOST_SIDES = 64
+"""Numpy's own bound."""
 _MOST_BYTES = 2**62  # of an array, if none of its sides were 0: what numpy can tell
 _DTYPE = re.compile(r"[<>=|]?[?A-Za-z][A-Za-z0-9_]{0,31}")
 _MOST_EXPANDED = Limits().max_expanded
@@ -123,8 +122,8 @@ def _size(dtype: str, shape: tuple[int, ...]) -> int:
     :raises ValueError: if there is no such array.
     """
     size = whole = _dtype(dtype).itemsize
-    if len(shape) > _MOST_SIDES:
-        raise ValueError(f"{len(shape)} sides, where numpy takes {_MOST_SIDES}")
+    if len(shape) > MOST_SIDES:
+        raise ValueError(f"{len(shape)} sides, where numpy takes {MOST_SIDES}")
     for side in shape:
         if side < 0:
             raise ValueError(f"shape {list(shape)} has a negative side")
@@ -177,8 +176,8 @@ def check(array: NdArray) -> None:
         indices = _dense_to_numpy(sparse.indices)
         if min(sparse.shape, default=0) < 0 or prod(side or 1 for side in sparse.shape) > _MOST_BYTES:
             raise ValueError(f"shape {sparse.shape} has a negative side, or is larger than any memory")
-        if len(sparse.shape) > _MOST_SIDES:
-            raise ValueError(f"{len(sparse.shape)} sides, where numpy takes {_MOST_SIDES}")
+        if len(sparse.shape) > MOST_SIDES:
+            raise ValueError(f"{len(sparse.shape)} sides, where numpy takes {MOST_SIDES}")
         if indices.size and (indices.ndim != 2 or indices.dtype.kind not in "iu"):
             raise ValueError("indices are not whole numbers in two dimensions")
         if indices.size and (
@@ -223,69 +222,43 @@ def from_wire(array: NdArray) -> Any:
     return SparseArray(indices, values, tuple(sparse.shape))
 
 
-def _dense_to_wire(value: Any) -> DenseNdArray:
-    array = np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value)
+def _dense_to_wire(value: Any, ours: bool = False) -> DenseNdArray:
+    """*value* as an array that nobody else can write to.
+
+    :param ours: whether nobody will, so that it need not be copied.
+    """
+    array = np.asarray(value)
     if array.dtype.kind not in "biufc":
         raise ValueError(f"not an array of plain numbers: dtype {array.dtype}")
+    if not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array)
+    elif not ours and type(value) is not list and not _is_fixed(array):
+        array = array.copy()
     dense = DenseNdArray(array.reshape(-1).view(np.uint8).data, list(array.shape), array.dtype.str)
     if array.flags.writeable:
         dense.__dict__["seen"] = array.view()
     return dense
 
 
-def expanded(array: Any) -> int:
-    """How many numbers and lists *array*, as it travels, would be if it were spelt as nested lists."""
-    if type(array) is not NdArray:
-        return 0
-    shape = array.dense.shape if array.dense is not UNSET else array.sparse.shape if array.sparse is not UNSET else ()
-    number, lists = 1, 0
-    for side in shape:
-        lists += number
-        number *= side
-    return number + lists
-
-
-def from_lists(items: list[Any]) -> NdArray:
-    """*items*, nested lists of numbers as JSON has them, in the form that travels.
-
-    :raises ValueError: if they are something else, or make no array.
-    """
-    flat = _flat(items)
-    if flat is not None:
-        return to_wire(flat)
-    level = [items]
-    for _ in range(_MOST_SIDES):
-        if len({*map(len, level)}) > 1:
-            raise ValueError("the lists are not all of one length")
-        kinds = {*map(type, chain.from_iterable(level))}
-        if kinds != {list}:
-            break
-        level = list(chain.from_iterable(level))
-    if not kinds <= {int, float, bool}:
-        named = ", ".join(sorted({"null" if kind is type(None) else kind.__name__ for kind in kinds}))
-        raise ValueError(f"not an array of plain numbers: there are {named} in it")
-    return to_wire(items)
-
-
-def _flat(items: list[Any]) -> Any:
-    """An ndarray of *items*, if they plainly are numbers, in a third of the time that numpy takes; else None."""
-    kind = type(items[0]) if items else None
-    if kind is not float and kind is not int:
-        return None
-    try:
-        return np.frombuffer(packed("d" if kind is float else "q", items), np.float64 if kind is float else np.int64)
-    except (TypeError, OverflowError):  # there is something else among them
-        return None
+def _is_fixed(array: Any) -> bool:
+    """Whether nobody can write to *array*, which is read-only down to its bytes."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return type(array.obj if type(array) is memoryview else array) is bytes
 
 
 def to_wire(value: Any) -> NdArray:
-    """*value* in the form that travels; an ndarray is shared, not copied.
+    """*value* in the form that travels; an ndarray is copied, if anybody could write to it.
 
     :param value: an ndarray, anything that numpy makes one of (numbers, nested lists of them, tensors), a scipy
         sparse matrix, a `SparseArray`, or an `NdArray`, which is taken as it is.
     :raises ValueError: if that is not an array of plain numbers.
     """
     if isinstance(value, NdArray):
+        if not fits(value):
+            check(value)
         return value
     if hasattr(value, "tocoo"):
         coo = value.tocoo()
@@ -294,3 +267,8 @@ def to_wire(value: Any) -> NdArray:
         parts = _dense_to_wire(value.indices), _dense_to_wire(value.values)
         return NdArray(sparse=SparseNdArray(*parts, list(value.shape)))
     return NdArray(dense=_dense_to_wire(value))
+
+
+def handed_over(array: Any) -> NdArray:
+    """The same for what nobody will write to any more: an ndarray in C order is not copied."""
+    return NdArray(dense=_dense_to_wire(array, True)) if isinstance(array, np.ndarray) else to_wire(array)

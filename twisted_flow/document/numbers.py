@@ -12,10 +12,11 @@ from typing import Any
 
 from ..errors import ValidationError
 
-__all__ = ["float32", "settle", "settle_score"]
+__all__ = ["MOST_32", "float32", "settle", "settle_score"]
 
 _MOST = 2.0**53
-_MOST_32 = 2.0**128 - 2.0**103  # what is below is rounded to the largest float of 32 bits, if not to a smaller one
+MOST_32 = 2.0**128 - 2.0**103
+"""What is below is rounded to the largest float of 32 bits, if not to a smaller one."""
 _float32 = Struct("<f")
 _DEEPEST = 64
 
@@ -26,18 +27,21 @@ def float32(number: float, pointer: str) -> float:
     :param pointer: where it stands in the message (a JSON Pointer).
     :raises ValidationError: if it is beyond those.
     """
-    if -_MOST_32 < number < _MOST_32 or not math.isfinite(number):
+    if -MOST_32 < number < MOST_32 or not math.isfinite(number):
         rounded: float = _float32.unpack(_float32.pack(number))[0]
         return rounded
     raise ValidationError.at(pointer, "is beyond a float of 32 bits")
 
 
 def settle_score(score: Any, pointer: str, level: int = 0) -> None:
-    """The same for the value of *score*, a `NamedScore`, and of those that it is made of."""
+    """The same for the value of *score*, a `NamedScore`, and of those that it is made of. None is NaN, for which JSON
+    has no word.
+    """
     if level > _DEEPEST:
         raise ValidationError.at(pointer, "nested too deep")
-    if score.value:
-        score.value = float32(score.value, f"{pointer}/value")
+    value = score.value
+    if value != 0.0:
+        score.value = math.nan if value is None else float32(value, f"{pointer}/value")
     for position, operand in enumerate(score.operands):
         settle_score(operand, f"{pointer}/operands/{position}", level + 1)
 

@@ -36,4 +36,4 @@ def _value(name: str, value: Any) -> str:
         return f"<array {value.dense.dtype} {tuple(value.dense.shape)}>" if value.dense is not UNSET else "<no array>"
     if name in ("_chunks", "_matches"):
         return f"<{len(value)} documents>" if len(value) > 1 else "<1 document>"
-    return repr(value) if name == "id" else _short.repr(value)
+    return repr(value) if name == "_id" else _short.repr(value)

@@ -80,7 +80,9 @@ def test_wrong_arrays() -> None:
     """Where all are wrong in one way, the first is named."""
 
     def document(n: int, side: int) -> Document:
-        return Document(id=f"d{n}", embedding=NdArray(DenseNdArray(b"12345678", [side], "<f4")))
+        made = Document(id=f"d{n}")
+        made._embedding = NdArray(DenseNdArray(b"12345678", [side], "<f4"))
+        return made
 
     right, wrong_ones = [document(n, 2) for n in range(2)], [document(n, 3) for n in range(3)]
     with pytest.raises(ValidationError) as wrong:
@@ -90,13 +92,15 @@ def test_wrong_arrays() -> None:
 
 def test_the_frame_of_another_message() -> None:
     """What is like an array that was read before, and not like the one before it, is held to the rules all the same."""
-    wrong = [Document(id=f"d{n}", embedding=NdArray(DenseNdArray(b"x" * 20, [10], "<f4"))) for n in range(3)]
+    wrong = [Document(id=f"d{n}") for n in range(3)]
+    for document in wrong:
+        document._embedding = NdArray(DenseNdArray(b"x" * 20, [10], "<f4"))
     one = RequestProto.FromString(encode_request(request(*wrong)))
     one.data.docs[0].embedding.dense.Clear()
     dense = one.data.docs[0].embedding.dense
     dense.buffer, dense.dtype, dense.quantization = b"x" * 18, "<f2", 1  # of the same size in all
     dense.shape.append(9)
-    sizes = {document.embedding.ByteSize() for document in one.data.docs}
+    sizes = {each.embedding.ByteSize() for each in one.data.docs}
     assert len(sizes) == 1
     for body in (encode_request(request(*wrong)), one.SerializeToString()):
         with pytest.raises(ValidationError):

@@ -16,7 +16,8 @@ from twisted_flow import Document
 from twisted_flow.document.copies import copied
 from twisted_flow.document.protobuf.quick import read_document, read_parameters
 from twisted_flow.document.protobuf.read import DocumentProto, read_messages
-from twisted_flow.document.protobuf.write import write_document, write_struct
+from twisted_flow.document.protobuf.struct import write_struct
+from twisted_flow.document.protobuf.write import write_document
 
 PLAIN = st.recursive(
     st.builds(

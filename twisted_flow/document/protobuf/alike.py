@@ -50,7 +50,7 @@ def read_alike(body: bytes, begin: int, at: int, stop: int, end: int, documents:
             break
         document: Any = blank()
         try:
-            document.id = id.decode()
+            document._id = id.decode()
         except UnicodeDecodeError:
             break
         document._embedding = NdArray(DenseNdArray(source[at + start : at + size - tail], shape.copy(), dtype))

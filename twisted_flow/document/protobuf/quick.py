@@ -22,8 +22,8 @@ ODD = (Unusual, IndexError, UnicodeDecodeError, error)
 _KEYS = {name: key_of(tag) for name, tag in tags_of("jina.DocumentProto").items()}
 _ID, _TEXT, _TAGS, _EMBEDDING = (_KEYS[name] for name in ("id", "text", "tags", "embedding"))
 _BUFFER, _BLOB, _URI = (_KEYS[name] for name in ("buffer", "blob", "uri"))
-_TEXTS = {_KEYS[name]: name for name in ("mime_type", "parent_id", "modality")}
-_NUMBERS = {_KEYS[name]: name for name in ("granularity", "adjacency", "offset")}
+_TEXTS = {_KEYS[name]: f"_{name}" for name in ("mime_type", "parent_id", "modality")}
+_NUMBERS = {_KEYS[name]: f"_{name}" for name in ("granularity", "adjacency", "offset")}
 _RELATIVES = {_KEYS[name]: f"_{name}" for name in ("chunks", "matches")}
 _VALUE = {name: key_of(tag) for name, tag in tags_of("google.protobuf.Value").items()}
 _NUMBER, _STRING = _VALUE["number_value"], _VALUE["string_value"]
@@ -61,7 +61,7 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
         if stop > end and key not in _NUMBERS:
             raise Unusual
         if key == _ID:
-            document.id = body[at:stop].decode()
+            document._id = body[at:stop].decode()
         elif key == _TEXT:
             document._text = body[at:stop].decode()
             contents += 1
@@ -70,9 +70,9 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
                 raise Unusual("to be merged")
             document._embedding = _array(body, at, stop)
         elif key == _TAGS:
-            if document.tags:
+            if document._tags:
                 raise Unusual("to be merged")
-            document.tags = _struct(body, at, stop, 0)
+            document._tags = _struct(body, at, stop, 0)
         elif key == _BLOB:
             document._blob = _array(body, at, stop)
             contents += 1

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from ..document import Document, Graph
-from ..fields import NamedScore
+from ..fields import NamedScore, plain_score
 from ..ndarray import DenseNdArray, NdArray, SparseNdArray
 from .descriptor import message
 
@@ -93,7 +93,7 @@ def _read_graph(proto: Any) -> Graph:
 
 def _read_score(proto: Any) -> NamedScore:
     operands = [_read_score(operand) for operand in proto.operands]
-    return NamedScore(proto.value, proto.op_name, proto.description, operands, proto.ref_id)
+    return plain_score(proto.value, proto.op_name, proto.description, operands, proto.ref_id)
 
 
 def _read_scores(protos: Any) -> dict[str, NamedScore]:

@@ -10,12 +10,15 @@ from typing import Any
 
 from msgspec import UNSET
 
+from ...limits import Limits
 from ..document import Document, Graph
 from ..fields import NamedScore
 from ..ndarray import DenseNdArray, NdArray, SparseNdArray
-from .wire import double, field, number_field, size_of, tags_of, text_field, uint32, varint
+from ..values import Unsayable
+from .struct import tags_field, write_struct
+from .wire import field, number_field, size_of, tags_of, text_field, uint32, varint
 
-__all__ = ["write_document", "write_documents", "write_struct"]
+__all__ = ["write_document", "write_documents"]
 
 _DOCUMENT = tags_of("jina.DocumentProto")
 _ID, _TEXT, _MIME_TYPE, _TAGS, _EMBEDDING = (
@@ -23,10 +26,9 @@ _ID, _TEXT, _MIME_TYPE, _TAGS, _EMBEDDING = (
 )
 _NDARRAY, _DENSE, _SPARSE = (tags_of(f"jina.{name}NdArrayProto") for name in ("", "Dense", "Sparse"))
 _GRAPH, _SCORE = tags_of("jina.GraphProto"), tags_of("jina.NamedScoreProto")
-_VALUE = tags_of("google.protobuf.Value")
-_ENTRIES, _KEY, _ENTRY_VALUE = (varint(number << 3 | 2) for number in (1, 1, 2))  # as of any map
+_KEY, _ENTRY_VALUE = (varint(number << 3 | 2) for number in (1, 2))  # as of any map
 _float = Struct("<f").pack
-_SHORT = 64  # characters of a name: what is kept is bounded
+_MOST_LEVELS = Limits().max_depth
 
 
 def write_document(document: Document) -> bytes:
@@ -38,14 +40,16 @@ def write_document(document: Document) -> bytes:
     return b"".join(_parts(document)[0])
 
 
-def write_documents(tag: bytes, documents: Iterable[Document]) -> tuple[list[Any], int]:
+def write_documents(tag: bytes, documents: Iterable[Document], level: int = 1) -> tuple[list[Any], int]:
     """*documents* as a repeated field: its parts, for who joins them with others, and their size in bytes.
     See `write_document`.
     """
+    if level > _MOST_LEVELS:
+        raise Unsayable("", f"more than {_MOST_LEVELS} levels deep")
     out: list[Any] = []
     total = 0
     for document in documents:
-        parts, size = _parts(document)
+        parts, size = _parts(document, level)
         head = tag + size_of(size)
         out.append(head)
         out += parts  # not joined here: that would copy large arrays once more
@@ -53,7 +57,7 @@ def write_documents(tag: bytes, documents: Iterable[Document]) -> tuple[list[Any
     return out, total
 
 
-def _parts(document: Document) -> tuple[Sequence[Any], int]:
+def _parts(document: Document, level: int = 1) -> tuple[Sequence[Any], int]:
     """The fields of *document*, which joined are its message; and the size of that."""
     if (  # there is more than most documents have
         document._chunks
@@ -62,23 +66,23 @@ def _parts(document: Document) -> tuple[Sequence[Any], int]:
         or document._blob is not UNSET
         or document._uri is not UNSET
         or document._graph is not UNSET
-        or document.weight
-        or document.granularity
-        or document.adjacency
-        or document.parent_id
-        or document.location
-        or document.offset
-        or document.modality
+        or document._weight
+        or document._granularity
+        or document._adjacency
+        or document._parent_id
+        or document._location
+        or document._offset
+        or document._modality
         or document._scores
         or document._evaluations
     ):
-        parts = _all_parts(document)
+        parts = _all_parts(document, level)
         return parts, sum(map(len, parts))
-    head = text_field(_ID, document.id)
-    if document.mime_type:
-        head += text_field(_MIME_TYPE, document.mime_type)
-    if document.tags:
-        head += _tags(document.tags)
+    head = text_field(_ID, document._id)
+    if document._mime_type:
+        head += text_field(_MIME_TYPE, document._mime_type)
+    if document._tags:
+        head += tags_field(document._tags)
     if document._text is not UNSET:
         head += text_field(_TEXT, document._text)
     if document._embedding is None:
@@ -87,41 +91,41 @@ def _parts(document: Document) -> tuple[Sequence[Any], int]:
     return (head, *array), len(head) + size
 
 
-def _all_parts(document: Document) -> list[Any]:
+def _all_parts(document: Document, level: int) -> list[Any]:
     """The same for any document: all fields that there are, in the order of their numbers."""
-    out: list[Any] = [text_field(_ID, document.id)]
+    out: list[Any] = [text_field(_ID, document._id)]
     if document._buffer is not UNSET:
         out.append(field(_DOCUMENT["buffer"], _bytes(document._buffer)))
     if document._chunks:
-        out += write_documents(_DOCUMENT["chunks"], document._chunks)[0]
-    if document.weight:
-        out.append(_DOCUMENT["weight"] + _float32(document.weight))
+        out += write_documents(_DOCUMENT["chunks"], document._chunks, level + 1)[0]
+    if document._weight:
+        out.append(_DOCUMENT["weight"] + _float32(document._weight))
     if document._matches:
-        out += write_documents(_DOCUMENT["matches"], document._matches)[0]
+        out += write_documents(_DOCUMENT["matches"], document._matches, level + 1)[0]
     if document._uri is not UNSET:
         out.append(text_field(_DOCUMENT["uri"], document._uri))
-    if document.mime_type:
-        out.append(text_field(_MIME_TYPE, document.mime_type))
-    if document.tags:
-        out.append(field(_TAGS, write_struct(document.tags)))
+    if document._mime_type:
+        out.append(text_field(_MIME_TYPE, document._mime_type))
+    if document._tags:
+        out.append(field(_TAGS, write_struct(document._tags)))
     if document._blob is not UNSET:
         out += _array(_DOCUMENT["blob"], document._blob)[0]
     if document._text is not UNSET:
         out.append(text_field(_TEXT, document._text))
-    if document.granularity:
-        out.append(number_field(_DOCUMENT["granularity"], document.granularity))
-    if document.parent_id:
-        out.append(text_field(_DOCUMENT["parent_id"], document.parent_id))
-    if document.location:
-        out.append(field(_DOCUMENT["location"], _uint32s(document.location)))
-    if document.offset:
-        out.append(number_field(_DOCUMENT["offset"], document.offset))
+    if document._granularity:
+        out.append(number_field(_DOCUMENT["granularity"], document._granularity))
+    if document._parent_id:
+        out.append(text_field(_DOCUMENT["parent_id"], document._parent_id))
+    if document._location:
+        out.append(field(_DOCUMENT["location"], _uint32s(document._location)))
+    if document._offset:
+        out.append(number_field(_DOCUMENT["offset"], document._offset))
     if document._embedding is not None:
         out += _array(_EMBEDDING, document._embedding)[0]
-    if document.modality:
-        out.append(text_field(_DOCUMENT["modality"], document.modality))
-    if document.adjacency:
-        out.append(number_field(_DOCUMENT["adjacency"], document.adjacency))
+    if document._modality:
+        out.append(text_field(_DOCUMENT["modality"], document._modality))
+    if document._adjacency:
+        out.append(number_field(_DOCUMENT["adjacency"], document._adjacency))
     if document._graph is not UNSET:
         out.append(field(_DOCUMENT["graph"], _graph(document._graph)))
     if document._scores:
@@ -220,7 +224,7 @@ def _graph(graph: Graph) -> bytes:
     )
 
 
-# -- scores and tags
+# -- scores
 
 
 def _scores(tag: bytes, scores: dict[str, NamedScore]) -> bytes:
@@ -239,59 +243,3 @@ def _score(score: NamedScore) -> bytes:
     if score.ref_id:
         out.append(text_field(_SCORE["ref_id"], score.ref_id))
     return b"".join(out)
-
-
-def _tags(tags: dict[str, Any]) -> bytes:
-    """*tags* as a field; a number alone, such as a score, in one go."""
-    if len(tags) == 1:
-        ((name, value),) = tags.items()
-        if type(value) is float and len(name) < _SHORT:
-            return _before_tag(name) + double(value)
-    return field(_TAGS, write_struct(tags))
-
-
-def write_struct(values: dict[str, Any]) -> bytes:
-    """The ``google.protobuf.Struct`` that says *values*.
-
-    :raises TypeError: if there is something among them that JSON cannot say.
-    :raises OverflowError: if a number is beyond a double.
-    """
-    out = []
-    for name, value in values.items():
-        if (type(value) is float or type(value) is int) and len(name) < _SHORT:
-            out.append(_before_number(name) + double(float(value)))
-        else:
-            out.append(field(_ENTRIES, text_field(_KEY, name) + field(_ENTRY_VALUE, _value(value))))
-    return b"".join(out)
-
-
-@lru_cache(maxsize=256)
-def _before_number(name: str) -> bytes:
-    """What stands before the eight bytes of the number called *name*."""
-    before = text_field(_KEY, name) + _ENTRY_VALUE + varint(9) + _VALUE["number_value"]
-    return _ENTRIES + varint(len(before) + 8) + before
-
-
-@lru_cache(maxsize=256)
-def _before_tag(name: str) -> bytes:
-    """The same, where it is a document's only tag."""
-    before = _before_number(name)
-    return _TAGS + varint(len(before) + 8) + before
-
-
-def _value(value: Any) -> bytes:
-    if hasattr(value, "tolist"):  # numpy's
-        value = value.tolist()
-    if value is None:
-        return _VALUE["null_value"] + b"\0"
-    if isinstance(value, bool):
-        return _VALUE["bool_value"] + (b"\1" if value else b"\0")
-    if isinstance(value, int | float):
-        return _VALUE["number_value"] + double(float(value))
-    if isinstance(value, str):
-        return text_field(_VALUE["string_value"], value)
-    if isinstance(value, dict):
-        return field(_VALUE["struct_value"], write_struct(value))
-    if isinstance(value, list | tuple):
-        return field(_VALUE["list_value"], b"".join([field(_ENTRIES, _value(item)) for item in value]))
-    raise TypeError(f"objects of type {type(value).__name__} cannot travel")

@@ -1,0 +1,103 @@
+"""Documents on their way out: in what JSON can say, as deep as may be; and where one is that cannot go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET, Struct
+
+from ..limits import Limits
+from .spelling import on_the_wire
+from .values import Tags, Unsayable, escaped, key_text, plain_dict, plain_value
+
+if TYPE_CHECKING:
+    from .document import Document
+
+__all__ = ["settled", "wrong_message", "wrong_place"]
+
+_MOST_LEVELS = Limits().max_depth
+_SAID = ("tags", "edgeFeatures")  # the fields that hold whatever JSON can say
+
+
+def settled(documents: Sequence[Document], pointer: str, level: int = 1) -> None:
+    """Have all that a program may have put into *documents* said as JSON can say it.
+
+    :param pointer: where they stand (a JSON Pointer).
+    :param level: how many levels of documents there are with these.
+    :raises Unsayable: naming the place of what JSON cannot say, or of what is nested too deep.
+    """
+    for position, document in enumerate(documents):
+        tags = document._tags
+        if type(tags) is Tags and tags:  # what nobody has looked at is as it came
+            document._tags = plain_dict(tags, f"{pointer}/{position}/tags")
+        if document._graph is not UNSET and document._graph.edge_features:
+            edges = plain_dict(document._graph.edge_features, f"{pointer}/{position}/graph/edgeFeatures")
+            document._graph.edge_features = edges
+        if document._chunks or document._matches:
+            for name, relatives in (("chunks", document._chunks), ("matches", document._matches)):
+                if relatives:
+                    place = f"{pointer}/{position}/{name}"
+                    if level >= _MOST_LEVELS:
+                        raise Unsayable(place, f"more than {_MOST_LEVELS} levels deep")
+                    settled(relatives, place, level + 1)
+
+
+def wrong_place(value: Any, pointer: str, level: int = 0, documents: int = 0) -> tuple[str, str] | None:
+    """The first place in *value*, which stands at *pointer*, of what no message can have, and what is wrong with that.
+
+    Slow. None where there is no such thing.
+
+    :param level: how many levels of lists and dicts *value* lies deep in its document.
+    :param documents: in how many levels of documents.
+    """
+    if max(level, documents) > _MOST_LEVELS:
+        return pointer, f"more than {_MOST_LEVELS} levels deep"
+    if isinstance(value, Struct):
+        fields = [(on_the_wire(name), getattr(value, name)) for name in value.__struct_fields__]
+        said = [(name, item) for name, item in fields if name in _SAID and isinstance(item, dict)]
+        return _first_unsayable(said, pointer) or _first_wrong(fields, pointer, 0, documents + 1)
+    if isinstance(value, Mapping):
+        try:
+            return _first_wrong([(key_text(key), item) for key, item in value.items()], pointer, level + 1, documents)
+        except Unsayable as wrong:
+            return pointer, wrong.detail
+    if isinstance(value, list | tuple):
+        items = [(str(position), item) for position, item in enumerate(value)]
+        return _first_wrong(items, pointer, level + 1, documents)
+    if value is UNSET or value is None or isinstance(value, bytes | bytearray | memoryview):
+        return None
+    try:
+        said = plain_value(value, pointer)
+        if isinstance(said, str):
+            said.encode()
+        elif isinstance(said, int):
+            float(said)
+    except Unsayable as wrong:
+        return wrong.pointer, wrong.detail
+    except (ValueError, OverflowError) as error:
+        return pointer, str(error)
+    return None
+
+
+def _first_wrong(items: Iterable[tuple[str, Any]], pointer: str, level: int, documents: int) -> tuple[str, str] | None:
+    for name, item in items:
+        wrong = wrong_place(name, pointer) or wrong_place(item, f"{pointer}/{escaped(name)}", level, documents)
+        if wrong is not None:
+            return wrong
+    return None
+
+
+def _first_unsayable(items: Iterable[tuple[str, Any]], pointer: str) -> tuple[str, str] | None:
+    for name, item in items:
+        try:
+            plain_dict(item, f"{pointer}/{name}")
+        except Unsayable as wrong:
+            return wrong.pointer, wrong.detail
+    return None
+
+
+def wrong_message(docs: Any, groundtruths: Any, parameters: Any) -> tuple[str, str] | None:
+    """The same for what a message has of a user's."""
+    found = wrong_place(docs, "/data/docs", -1) or wrong_place(groundtruths, "/data/groundtruths", -1)
+    return found or _first_unsayable([("parameters", parameters)], "") or wrong_place(parameters, "/parameters")

@@ -1,0 +1,193 @@
+"""What a program puts into tags and parameters, in what JSON can say: the same on every protocol, and in the client."""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, NoReturn, TypeVar
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from ..limits import Limits
+
+__all__ = ["GuardedDict", "Tags", "Unsayable", "escaped", "key_text", "plain_dict", "plain_value"]
+
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+_LISTS = (list, tuple, set, frozenset, deque)
+_MOST_LEVELS = Limits().max_depth
+_T = TypeVar("_T")
+
+
+class Unsayable(TypeError):
+    """Something that JSON cannot say.
+
+    :param pointer: where it stands (a JSON Pointer).
+    """
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(f"{pointer}: {detail}" if pointer else detail)
+        self.pointer, self.detail = pointer, detail
+
+
+def escaped(key: str) -> str:
+    """*key* as a step of a JSON Pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def plain_dict(values: Mapping[Any, Any], pointer: str = "", level: int = 1) -> dict[str, Any]:
+    """*values* in what JSON can say; the very same object, if it is that already and has no list or dict in it.
+
+    :param pointer: where they stand (a JSON Pointer).
+    :param level: how many levels of lists and dicts there are with this one.
+    :raises Unsayable: naming the place of what it cannot say, or of what is nested too deep.
+    """
+    if type(values) is dict or type(values) is Tags:
+        for key, value in values.items():
+            if type(key) is not str or type(value) not in _SCALARS:
+                break
+        else:
+            return values
+    if level > _MOST_LEVELS:
+        raise Unsayable(pointer, f"more than {_MOST_LEVELS} levels deep")
+    made = {}
+    for key, value in values.items():
+        name = key if type(key) is str else key_text(key, pointer)
+        made[name] = value if type(value) in _SCALARS else plain_value(value, f"{pointer}/{escaped(name)}", level)
+    return made
+
+
+def plain_value(value: Any, pointer: str = "", level: int = 0) -> Any:
+    """The same for any value; lists and dicts are made anew."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if isinstance(value, Enum):
+        return plain_value(value.value, pointer, level)
+    if isinstance(value, Mapping):
+        made = plain_dict(value, pointer, level + 1)
+        return made.copy() if made is value else made
+    if isinstance(value, _LISTS):
+        if level >= _MOST_LEVELS:
+            raise Unsayable(pointer, f"more than {_MOST_LEVELS} levels deep")
+        return [
+            item if type(item) in _SCALARS else plain_value(item, f"{pointer}/{position}", level + 1)
+            for position, item in enumerate(value)
+        ]
+    if isinstance(value, np.ndarray | np.generic) and not isinstance(value, str | bytes | float):
+        return _of_numpy(value, pointer, level)
+    return _plain_scalar(value, pointer)
+
+
+def _plain_scalar(value: Any, pointer: str) -> Any:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode()
+    if isinstance(value, datetime):
+        return msgspec.to_builtins(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Decimal):
+        as_float = float(value) if value.is_finite() else None
+        return as_float if as_float is not None and as_float == value else str(value)
+    if isinstance(value, UUID | PurePath):
+        return str(value)
+    _cannot(value, pointer)
+
+
+def _of_numpy(value: Any, pointer: str, level: int) -> Any:
+    """Numpy's scalars and arrays: numbers and lists of them, dates as text."""
+    kind = value.dtype.kind
+    said: Any
+    if kind == "M":
+        where: Any = np.where
+        said = where(np.isnat(value), None, np.datetime_as_string(value)).tolist()
+    elif kind == "m":
+        said = np.where(np.isnat(value), np.nan, value / np.timedelta64(1, "s")).tolist()
+    elif kind in "biu":
+        said = value.tolist()
+    elif kind == "f":
+        said = value.astype(np.float64).tolist()
+    elif kind in "USO":
+        said = value.tolist()
+        said = said if type(said) is np.ndarray else plain_value(said, pointer, level)
+    else:
+        _cannot(value, pointer)
+    if np.ndim(value) + level > _MOST_LEVELS:
+        raise Unsayable(pointer, f"more than {_MOST_LEVELS} levels deep")
+    return said
+
+
+def _cannot(value: Any, pointer: str) -> NoReturn:
+    raise Unsayable(pointer, f"an object of the class {type(value).__qualname__} cannot be said in JSON")
+
+
+def key_text(key: Any, pointer: str = "") -> str:
+    """*key* of a dict as a text.
+
+    :raises Unsayable: if it is neither a text, a number nor a truth value.
+    """
+    if isinstance(key, Enum):
+        return key_text(key.value, pointer)
+    if isinstance(key, str):
+        return str.__str__(key)
+    if isinstance(key, bool | np.bool_):
+        return "true" if key else "false"
+    if isinstance(key, int | float | np.integer | np.floating):
+        return str(int(key) if isinstance(key, int | np.integer) else float(key))
+    raise Unsayable(pointer, f"a key is a text, a number or a truth value, not a {type(key).__qualname__}")
+
+
+class GuardedDict(dict[str, _T]):
+    """A dict that has a say in whatever is put into it. Made of another dict, it takes that as it is."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key if type(key) is str else key_text(key), self.kept(key, value))
+
+    def kept(self, key: Any, value: Any) -> _T:
+        """*value* as it is kept."""
+        raise NotImplementedError
+
+    def update(self, *others: Any, **more: Any) -> None:
+        for key, value in dict(*others, **more).items():
+            self[key] = value
+
+    def setdefault(self, key: Any, default: Any = None) -> _T:
+        if key not in self:
+            self[key] = default
+        return self[key if type(key) is str else key_text(key)]
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+
+class Tags(GuardedDict[Any]):
+    """What a document says beside its fields. What is put in is kept as JSON says it, and as it is at that time; what
+    JSON cannot say stays for the other executors of the flow, but cannot leave it.
+    """
+
+    __slots__ = ()
+
+    def kept(self, key: Any, value: Any) -> Any:
+        if type(value) in _SCALARS:
+            return value
+        try:
+            return plain_value(value, "", 1)
+        except Unsayable:
+            return value
