@@ -203,9 +203,9 @@ def encode_response(response: Response, limits: Limits) -> bytes:
     """See `ICodec`."""
     request = response.request
     docs, groundtruths = response.docs, response.groundtruths
-    settled(docs, "/data/docs")
+    settled(docs)
     if groundtruths:
-        settled(groundtruths, "/data/groundtruths")
+        settled(groundtruths)
     if request.arrays == "list":
         if expanded_size(docs) + expanded_size(groundtruths) > limits.max_expanded:
             raise PayloadTooLarge(f"as lists the arrays are more than {limits.max_expanded} numbers and lists")
@@ -215,7 +215,7 @@ def encode_response(response: Response, limits: Limits) -> bytes:
             request.request_id,
             Data(docs, groundtruths),
             request.header,
-            plain_dict(request.parameters, "/parameters"),
+            request.parameters and plain_dict(request.parameters),
             response.routes,
             response.status,
         )
@@ -229,13 +229,13 @@ def encode_request(request: Request) -> bytes:
     """See `ICodec`."""
     docs, groundtruths = request.docs, request.groundtruths
     with telling_the_place(request):
-        settled(docs, "/data/docs")
-        settled(groundtruths, "/data/groundtruths")
+        settled(docs)
+        settled(groundtruths)
         return plain.to_json(
             PostBody(
                 data=Data(docs, groundtruths) if groundtruths else docs,
                 exec_endpoint=request.header.exec_endpoint,
-                parameters=plain_dict(request.parameters, "/parameters"),
+                parameters=plain_dict(request.parameters),
                 target_peapod=request.header.target_peapod,
                 request_id=request.request_id,
                 timeout=request.timeout if request.timeout is not None else UNSET,

@@ -9,7 +9,8 @@ import msgspec
 from . import plain, spelling
 from .check import complete_one
 from .late import protobuf
-from .outgoing import settled
+from .outgoing import settled, wrong_place
+from .values import Unsayable
 
 if TYPE_CHECKING:
     from .document import Document
@@ -22,14 +23,21 @@ def to_dict(document: Document) -> dict[str, Any]:
 
     :raises TypeError: naming the place of what it cannot.
     """
-    settled([document], "")
+    _settle(document)
     return cast(dict[str, Any], plain.to_builtins(document))
 
 
 def to_json(document: Document) -> str:
     """The document as it stands in an answer over HTTP. See `to_dict`."""
-    settled([document], "")
+    _settle(document)
     return plain.to_json(document).decode()
+
+
+def _settle(document: Document) -> None:
+    try:
+        settled([document])
+    except Unsayable as wrong:
+        raise TypeError("{}: {}".format(*(wrong_place(document, "") or ("", str(wrong))))) from None
 
 
 def to_protobuf(document: Document) -> Any:

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct
 
 from ..limits import Limits
 from .spelling import on_the_wire
-from .values import Tags, Unsayable, escaped, key_text, plain_dict, plain_value
+from .values import SCALARS, Tags, Unsayable, escaped, key_text, plain_dict, plain_value
 
 if TYPE_CHECKING:
     from .document import Document
@@ -20,27 +20,24 @@ _MOST_LEVELS = Limits().max_depth
 _SAID = ("tags", "edgeFeatures")  # the fields that hold whatever JSON can say
 
 
-def settled(documents: Sequence[Document], pointer: str, level: int = 1) -> None:
+def settled(documents: Sequence[Document], level: int = 1) -> None:
     """Have all that a program may have put into *documents* said as JSON can say it.
 
-    :param pointer: where they stand (a JSON Pointer).
     :param level: how many levels of documents there are with these.
-    :raises Unsayable: naming the place of what JSON cannot say, or of what is nested too deep.
+    :raises Unsayable: if JSON cannot say something, or it is nested too deep; `wrong_place` finds where that is.
     """
-    for position, document in enumerate(documents):
+    for document in documents:
         tags = document._tags
-        if type(tags) is Tags and tags:  # what nobody has looked at is as it came
-            document._tags = plain_dict(tags, f"{pointer}/{position}/tags")
-        if document._graph is not UNSET and document._graph.edge_features:
-            edges = plain_dict(document._graph.edge_features, f"{pointer}/{position}/graph/edgeFeatures")
-            document._graph.edge_features = edges
+        # What nobody has looked at is as it came.
+        if type(tags) is Tags and tags and not SCALARS.issuperset(map(type, tags.values())):
+            document._tags = plain_dict(tags)
+        if document._graph is not UNSET:
+            document._graph.edge_features = plain_dict(document._graph.edge_features)
         if document._chunks or document._matches:
-            for name, relatives in (("chunks", document._chunks), ("matches", document._matches)):
-                if relatives:
-                    place = f"{pointer}/{position}/{name}"
-                    if level >= _MOST_LEVELS:
-                        raise Unsayable(place, f"more than {_MOST_LEVELS} levels deep")
-                    settled(relatives, place, level + 1)
+            if level >= _MOST_LEVELS:
+                raise Unsayable("", f"more than {_MOST_LEVELS} levels deep")
+            settled(document._chunks, level + 1)
+            settled(document._matches, level + 1)
 
 
 def wrong_place(value: Any, pointer: str, level: int = 0, documents: int = 0) -> tuple[str, str] | None:

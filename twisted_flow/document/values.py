@@ -17,12 +17,14 @@ import numpy as np
 
 from ..limits import Limits
 
-__all__ = ["GuardedDict", "Tags", "Unsayable", "escaped", "key_text", "plain_dict", "plain_value"]
+__all__ = ["SCALARS", "GuardedDict", "Tags", "Unsayable", "escaped", "key_text", "plain_dict", "plain_value"]
 
-_SCALARS = frozenset((str, int, float, bool, type(None)))
+SCALARS = frozenset((str, int, float, bool, type(None)))
+"""The types of what JSON says as it is."""
 _LISTS = (list, tuple, set, frozenset, deque)
 _MOST_LEVELS = Limits().max_depth
 _T = TypeVar("_T")
+_set: Any = dict.__setitem__
 
 
 class Unsayable(TypeError):
@@ -50,7 +52,7 @@ def plain_dict(values: Mapping[Any, Any], pointer: str = "", level: int = 1) -> 
     """
     if type(values) is dict or type(values) is Tags:
         for key, value in values.items():
-            if type(key) is not str or type(value) not in _SCALARS:
+            if type(key) is not str or type(value) not in SCALARS:
                 break
         else:
             return values
@@ -59,14 +61,14 @@ def plain_dict(values: Mapping[Any, Any], pointer: str = "", level: int = 1) -> 
     made = {}
     for key, value in values.items():
         name = key if type(key) is str else key_text(key, pointer)
-        made[name] = value if type(value) in _SCALARS else plain_value(value, f"{pointer}/{escaped(name)}", level)
+        made[name] = value if type(value) in SCALARS else plain_value(value, f"{pointer}/{escaped(name)}", level)
     return made
 
 
 def plain_value(value: Any, pointer: str = "", level: int = 0) -> Any:
     """The same for any value; lists and dicts are made anew."""
     kind = type(value)
-    if kind in _SCALARS:
+    if kind in SCALARS:
         return value
     if isinstance(value, Enum):
         return plain_value(value.value, pointer, level)
@@ -77,7 +79,7 @@ def plain_value(value: Any, pointer: str = "", level: int = 0) -> Any:
         if level >= _MOST_LEVELS:
             raise Unsayable(pointer, f"more than {_MOST_LEVELS} levels deep")
         return [
-            item if type(item) in _SCALARS else plain_value(item, f"{pointer}/{position}", level + 1)
+            item if type(item) in SCALARS else plain_value(item, f"{pointer}/{position}", level + 1)
             for position, item in enumerate(value)
         ]
     if isinstance(value, np.ndarray | np.generic) and not isinstance(value, str | bytes | float):
@@ -157,7 +159,7 @@ class GuardedDict(dict[str, _T]):
     __slots__ = ()
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key if type(key) is str else key_text(key), self.kept(key, value))
+        _set(self, key if type(key) is str else key_text(key), self.kept(key, value))
 
     def kept(self, key: Any, value: Any) -> _T:
         """*value* as it is kept."""
@@ -184,9 +186,13 @@ class Tags(GuardedDict[Any]):
 
     __slots__ = ()
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if type(key) is str and type(value) in SCALARS:
+            _set(self, key, value)
+        else:
+            super().__setitem__(key, value)
+
     def kept(self, key: Any, value: Any) -> Any:
-        if type(value) in _SCALARS:
-            return value
         try:
             return plain_value(value, "", 1)
         except Unsayable:
