@@ -14,11 +14,15 @@ from twisted_flow.document import DocumentArray
 from twisted_flow.engine.inline import InlineEngine
 from twisted_flow.executor.component import component
 from twisted_flow.executor.spec import ExecutorSpec
+from twisted_flow.gateway.buffered import Buffered
+from twisted_flow.gateway.ending import Ending
 from twisted_flow.gateway.http.action import Action
 from twisted_flow.gateway.http.connections import Connections
 from twisted_flow.gateway.http.lane import Lane
+from twisted_flow.gateway.http.origin import Origins
 from twisted_flow.gateway.http.plain import Heads
 from twisted_flow.gateway.http.problem import write_problem
+from twisted_flow.gateway.http.refusal import Refusals
 from twisted_flow.graph.dispatch import FlowDispatcher
 from twisted_flow.graph.node import Node
 from twisted_flow.limits import Limits
@@ -63,8 +67,12 @@ def main() -> None:
     dispatcher = Deadline(flow, None, Clock())
     origin = Origin(gateway="0" * 32, write_error=write_problem, limits=Limits())
     response = Response(request, request.docs, request.groundtruths, [])
-    post = Action(lambda body: answer(body, json, dispatcher, origin))  # type: ignore[arg-type]
-    lane = Lane(Heads({(b"POST", b"/post"): post}, Limits()), Connections(lambda transport, data: None, Clock(), 2**30))
+    post = Action(lambda body, request_id: answer(body, json, dispatcher, origin))  # type: ignore[arg-type]
+    lane = Lane(
+        Heads({(b"POST", b"/post"): post}, Limits()),
+        Connections(lambda transport, data, whole: None, Clock(), Buffered(2**30), Ending()),
+        Refusals(Origins(False)),
+    )
     lane.makeConnection(Nowhere())  # type: ignore[arg-type]
     raw = HEAD % len(BODY) + BODY
     show("decode", lambda: json.decode_request(BODY, None, Limits()))

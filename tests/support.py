@@ -30,6 +30,7 @@ from twisted_flow.document import Document, DocumentArray
 from twisted_flow.errors import FlowError
 from twisted_flow.executor.table import Endpoint
 from twisted_flow.gateway.buffered import Buffered
+from twisted_flow.gateway.ending import Ending
 from twisted_flow.gateway.http.app import App
 from twisted_flow.gateway.http.gateway import Door
 from twisted_flow.gateway.http.plain import Heads
@@ -152,6 +153,12 @@ class Wire(StringTransport):
         """The connection is gone."""
         self.protocol.connectionLost(Failure(ConnectionDone()))
 
+    def end_input(self) -> None:
+        """The client sends no more, and may read on."""
+        if not self.closed:
+            self.protocol.readConnectionLost()
+        self.turn()
+
     def setTcpNoDelay(self, enabled: bool) -> None:
         pass
 
@@ -180,7 +187,9 @@ class HTTP:
         self.settings = HTTPSettings(**settings)
         self.dispatcher = dispatcher or Dispatcher()
         routes = flow_routes(self.settings, {})
-        self.app = App(self.dispatcher, self.settings, routes, lambda: b'{"jina":{},"envs":{},"used_memory":""}', b"{}")
+        self.app = App(
+            self.dispatcher, self.settings, routes, lambda: b'{"jina":{},"envs":{},"used_memory":""}', b"{}", Ending()
+        )
         self.door = Door(self.app, self.settings, self.clock, Buffered(self.settings.limits.max_buffered))
         if not lane:
             self.door.heads = Heads({}, self.settings.limits, self.settings.allowed_hosts)

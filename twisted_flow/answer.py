@@ -6,8 +6,9 @@ A gateway knows how bytes arrive and leave. What lies between is here, and here 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, final
 
 import msgspec
@@ -52,6 +53,8 @@ class Answer(Struct, frozen=True):
     content_type: str
     error: FlowError | None = None
     """What went wrong, if something did."""
+    request_id: str = ""
+    """The request's, if it has one."""
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -71,6 +74,10 @@ class Origin(Struct, frozen=True, kw_only=True):
     """Whether callers are told all that is known of a failure."""
     cancel: Callable[[str], None] | None = None
     """How to cancel a request by its id, where that can be asked for."""
+    request_id: str = ""
+    """The request's, where the place names it (a header) and the body does not."""
+    ended: Callable[[], FlowError] = partial(Cancelled, "the caller went away")
+    """What a request that is cancelled from outside is answered."""
 
 
 def answer(
@@ -83,15 +90,22 @@ def answer(
     """
     started = started or _now(_UTC)
     try:
-        if len(body) > _SMALL and (steps := codec.decode_in_steps(body, origin.endpoint, origin.limits)) is not None:
+        if len(body) > _SMALL and (steps := _steps(body, codec, origin)) is not None:
             reading = in_turns(steps)
             return reading.addCallbacks(
                 _read, _unread, callbackArgs=(codec, dispatcher, origin, started), errbackArgs=(origin,)
             )
-        request: Request = codec.decode_request(body, origin.endpoint, origin.limits)
+        request: Request = codec.decode_request(body, origin.endpoint, origin.limits, origin.request_id)
     except Exception as wrong:
         return _undecoded(wrong, origin)
     return _read(request, codec, dispatcher, origin, started)
+
+
+def _steps(body: bytes, codec: ICodec, origin: Origin) -> Generator[None, None, Request] | None:
+    steps: Generator[None, None, Request] | None = codec.decode_in_steps(
+        body, origin.endpoint, origin.limits, origin.request_id
+    )
+    return steps
 
 
 def _read(
@@ -117,20 +131,20 @@ def _read(
 
 def _unread(failure: Failure, origin: Origin) -> Answer:
     if isinstance(failure.value, CancelledError):
-        return refusal(Cancelled("the caller went away"), new_id(), origin)
+        return refusal(origin.ended(), origin.request_id or new_id(), origin)
     return _undecoded(failure.value, origin)
 
 
 def _undecoded(wrong: BaseException | None, origin: Origin) -> Answer:
     if isinstance(wrong, FlowError):
-        return refusal(wrong, wrong.request_id or new_id(), origin)
+        return refusal(wrong, wrong.request_id or origin.request_id or new_id(), origin)
     error: FlowError = BadRequest("the body cannot be read")
     if isinstance(wrong, MemoryError):
         error = PayloadTooLarge("what the body says takes more memory than there is")
     else:  # no decoder should raise it, but a caller is answered all the same
         log.failure("a body cannot be decoded", Failure(wrong))
     forget_frames(wrong)
-    return refusal(error, new_id(), origin)
+    return refusal(error, origin.request_id or new_id(), origin)
 
 
 def _cancelled(request: Request, origin: Origin) -> Answer:
@@ -147,7 +161,8 @@ def _succeeded(
 ) -> Answer:
     response.routes.insert(0, Route("gateway", origin.gateway, started, ended or _now(_UTC)))
     try:
-        return Answer(codec.encode_response(response, origin.limits), codec.content_type)
+        body = codec.encode_response(response, origin.limits)
+        return Answer(body, codec.content_type, None, response.request.request_id)
     except FlowError as refused:
         return refusal(refused, response.request.request_id, origin, response.request)
     except Exception as wrong:  # whatever an executor put into its documents
@@ -168,7 +183,7 @@ def _not_encoded(wrong: Exception, response: Response) -> ExecutorError:
 def _failed(failure: Failure, request: Request, origin: Origin) -> Answer:
     error: Any = failure.value
     if isinstance(error, CancelledError):
-        error = Cancelled("the caller went away")
+        error = origin.ended()
     elif not isinstance(error, FlowError):
         log.failure("request {id}: not an error of ours", failure, id=printable(request.request_id))
         forget_frames(error)

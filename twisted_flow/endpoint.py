@@ -17,6 +17,7 @@ from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
+    IHalfCloseableProtocol,
     IListeningPort,
     IProtocolFactory,
     IPushProducer,
@@ -53,6 +54,8 @@ class LoopTransport:
     full = False
     """Whether the peer reads more slowly than is written."""
     producer: Any = None
+    ended = False
+    """Whether the peer has closed its half."""
 
     def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.inner, self.loop = inner, loop
@@ -113,12 +116,12 @@ class LoopTransport:
 
     def pauseProducing(self) -> None:
         """Read no more for now."""
-        if not self.inner.is_closing():
+        if not self.ended and not self.inner.is_closing():
             self.inner.pause_reading()
 
     def resumeProducing(self) -> None:
         """Read again."""
-        if not self.inner.is_closing():
+        if not self.ended and not self.inner.is_closing():
             self.inner.resume_reading()
 
     def stopProducing(self) -> None:
@@ -200,8 +203,16 @@ class _Connection(asyncio.Protocol):
         elif self.transport.producer is not None:
             self.transport.producer.resumeProducing()
 
-    def eof_received(self) -> None:
-        self.transport.flush()  # then the loop closes
+    def eof_received(self) -> bool:
+        """Whether the connection stays open, so that we can go on writing."""
+        transport = self.transport
+        half = IHalfCloseableProtocol(transport.protocol, None)
+        if half is None:
+            transport.flush()
+            return False
+        transport.ended = True
+        half.readConnectionLost()
+        return not transport.inner.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         transport = self.transport

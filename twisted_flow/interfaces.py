@@ -132,18 +132,21 @@ class ICodec(Interface):
 
     content_type = Attribute("``str``: the media type of what it encodes.")
 
-    def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request:
+    def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id: str = "") -> Request:
         """Read a request, in one go.
 
         :param body: all of it.
         :param endpoint: the endpoint, if the place where the request came in has one: it wins over the body's.
         :param limits: how many documents there may be, and how many levels of them, and of tags.
+        :param request_id: the request's id, where the body names none; '': a new one.
         :raises BadRequest: if the bytes do not parse.
         :raises ValidationError: if they do, and say nothing that makes sense; it names the field.
         :raises PayloadTooLarge: if there is more in it than may be.
         """
 
-    def decode_in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request] | None:
+    def decode_in_steps(
+        body: bytes, endpoint: str | None, limits: Limits, request_id: str = ""
+    ) -> Generator[None, None, Request] | None:
         """The same for a *body* that would take long: others have their turn between the steps.
 
         :return: None where it is better read in one go.

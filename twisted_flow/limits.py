@@ -33,6 +33,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     header_timeout: Annotated[Seconds, "seconds for the head of a request to come in whole"] = 10
     body_timeout: Annotated[Seconds, "seconds in which some of a request's body must come"] = 30
     idle_timeout: Annotated[Seconds, "seconds that a connection may stay open with nothing asked"] = 75
+    half_close_grace: Annotated[
+        Seconds, "seconds for what was asked in whole, where the client has closed its half of the connection"
+    ] = 2
     write_timeout: Annotated[Seconds, "seconds that a client may read nothing of its answer"] = 60
     max_in_flight: Annotated[Count, "requests in flight on a WebSocket or a gRPC stream; then reading stops"] = 128
     max_in_flight_size: Annotated[

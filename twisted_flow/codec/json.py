@@ -54,7 +54,7 @@ _decode_anything = msgspec.json.Decoder().decode
 _decode_id = msgspec.json.Decoder(Named).decode
 
 
-def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request:
+def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id: str = "") -> Request:
     """See `ICodec`."""
     try:
         post = _decode(body)
@@ -62,10 +62,12 @@ def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request
         post = _decode_tolerantly(body)
     except (ValueError, RecursionError) as wrong:
         if body.startswith(BOM_UTF8):  # RFC 8259 section 8.1: it may be passed over
-            return decode_request(body[len(BOM_UTF8) :], endpoint, limits)
+            return decode_request(body[len(BOM_UTF8) :], endpoint, limits, request_id)
         raise _not_json(wrong) from None
     if len(body) > LONGEST_NAME:  # else none can be too long
         check_names(post.request_id, post.exec_endpoint or "", post.target_peapod)
+    if request_id and not post.request_id:
+        post.request_id = request_id
     if post.cancel is not UNSET:
         return bare_request(post.cancel, cancels=True)
     try:
@@ -76,11 +78,13 @@ def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request
         raise
 
 
-def decode_in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request] | None:
+def decode_in_steps(
+    body: bytes, endpoint: str | None, limits: Limits, request_id: str = ""
+) -> Generator[None, None, Request] | None:
     """See `ICodec`."""
     if len(body) < _LARGE and (len(body) < _MANY or _objects(body) < _OBJECTS):
         return None
-    return _in_steps(body, endpoint, limits)
+    return _in_steps(body, endpoint, limits, request_id)
 
 
 def _objects(body: bytes) -> int:
@@ -88,14 +92,14 @@ def _objects(body: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("{")))
 
 
-def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request]:
+def _in_steps(body: bytes, endpoint: str | None, limits: Limits, request_id: str) -> Generator[None, None, Request]:
     try:
         parts = yield from cut(body, limits)
     except PayloadTooLarge as refused:
         refused.request_id = _request_id(body)
         raise
     if parts is None:
-        return decode_request(body, endpoint, limits)
+        return decode_request(body, endpoint, limits, request_id)
     counter = Counter(limits)
     read: dict[str, list[Document]] = {}
     wrong: ValidationError | None = None
@@ -108,7 +112,7 @@ def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[No
                 except ValidationError as error:
                     wrong = error
             yield
-    request = decode_request(parts.rest, endpoint, limits)
+    request = decode_request(parts.rest, endpoint, limits, request_id)
     if wrong is not None:
         wrong.request_id = request.request_id
         raise wrong

@@ -46,9 +46,11 @@ _HeaderProto, _RouteProto, _StatusProto = (message(f"jina.{name}Proto") for name
 _ControlRequestProto = message("jina.RequestProto.ControlRequestProto")
 
 
-def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request:
+def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id: str = "") -> Request:
     """See `ICodec`."""
     envelope = taken_apart(body, limits)
+    if request_id and not envelope.request_id:
+        envelope.request_id = request_id
     try:
         counter = Counter(limits) if len(body) >> 1 > limits.max_documents else None  # one takes two bytes at least
         return _read_request(envelope, endpoint, limits, counter, named=len(body) > LONGEST_NAME)
@@ -58,12 +60,14 @@ def decode_request(body: bytes, endpoint: str | None, limits: Limits) -> Request
         raise bad_request(wrong) from None
 
 
-def decode_in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request] | None:
+def decode_in_steps(
+    body: bytes, endpoint: str | None, limits: Limits, request_id: str = ""
+) -> Generator[None, None, Request] | None:
     """See `ICodec`."""
-    return None if len(body) < _LARGE else _in_steps(body, endpoint, limits)
+    return None if len(body) < _LARGE else _in_steps(body, endpoint, limits, request_id)
 
 
-def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[None, None, Request]:
+def _in_steps(body: bytes, endpoint: str | None, limits: Limits, request_id: str) -> Generator[None, None, Request]:
     envelope = Envelope(DocumentArray(), DocumentArray(), [])
     counter, done, truths = Counter(limits), 0, 0
     try:
@@ -73,6 +77,7 @@ def _in_steps(body: bytes, endpoint: str | None, limits: Limits) -> Generator[No
             complete(groundtruths, "/data/groundtruths", limits.max_depth, counter=counter, first=truths)
             done, truths = done + len(docs), truths + len(groundtruths)
             yield
+        envelope.request_id = envelope.request_id or request_id
         return _read_request(envelope, endpoint, limits, Counter(limits), checked=not envelope.anew)
     except FlowError as error:
         raise _identified(error, envelope)

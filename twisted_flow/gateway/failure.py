@@ -28,6 +28,6 @@ def error_writer(codec: ICodec, gateway: str) -> Callable[[FlowError, str, Reque
         status, now = status_of(error), datetime.now(UTC)
         routes = [Route("gateway", gateway, now, now, status)]
         response = Response(request, DocumentArray(), DocumentArray(), routes, status)
-        return Answer(codec.encode_response(response, _LIMITS), codec.content_type, error)
+        return Answer(codec.encode_response(response, _LIMITS), codec.content_type, error, request.request_id)
 
     return write

@@ -132,6 +132,11 @@ class Session:
         for response in [each for each, its in self._under_way.items() if its == request_id]:
             response.cancel()
 
+    def cut(self) -> None:
+        """Answer at once whatever is under way: see `Origin.ended`."""
+        for response in list(self._under_way):
+            response.cancel()
+
     def lost(self) -> None:
         """The client is gone: nothing runs for it."""
         self.send = lambda payload, binary: None
@@ -141,4 +146,10 @@ class Session:
 
 
 def _fields(origin: Origin) -> dict[str, Any]:
-    return {"gateway": origin.gateway, "limits": origin.limits, "debug": origin.debug}
+    return {
+        "gateway": origin.gateway,
+        "limits": origin.limits,
+        "debug": origin.debug,
+        "request_id": origin.request_id,
+        "ended": origin.ended,
+    }

@@ -267,6 +267,50 @@ def test_stop(tmp_path: pathlib.Path) -> None:
             stopping.join(TIMEOUT)
 
 
+def test_what_is_cut_is_told_so(tmp_path: pathlib.Path) -> None:
+    """Whoever has waited longer than the grace is told that the server stops, and the log does not blame the callers."""
+    (tmp_path / "slow.py").write_text(
+        "import asyncio\nfrom twisted_flow import Executor, requests\nclass Slow(Executor):\n"
+        "    @requests(on='/slow')\n    async def slow(self, docs):\n        print('begun', docs[0].text, flush=True)\n        await asyncio.sleep(60)\n"
+    )
+    options = ("--protocol=grpc", "--uses=slow.py:Slow", "--drain-grace=0.3")
+    with serving(*options, cwd=tmp_path) as server:
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:  # type: ignore[attr-defined]
+            answers = call(channel, [proto("/slow", "a", request_id="mine")])
+            stub = channel.unary_unary(
+                "/twisted_flow.Flow/Post", RequestProto.SerializeToString, RequestProto.FromString
+            )
+            posted = stub.future(proto("/slow", "b"), timeout=TIMEOUT)
+            server.wait_for_line("begun a")
+            server.wait_for_line("begun b")
+            stopping = threading.Thread(target=server.stop)
+            stopping.start()
+            told = next(answers)
+            assert (told.request_id, told.status.exception.name) == ("mine", "Unavailable")
+            assert posted.exception().code() == grpc.StatusCode.UNAVAILABLE
+            assert dict(posted.trailing_metadata())["x-error"] == "Unavailable"
+            stopping.join(TIMEOUT)
+    output = "\n".join(server.lines)
+    assert "2 requests took longer than the grace" in output
+    assert "caller" not in output
+
+
+def test_request_ids(channel: grpc.Channel) -> None:
+    """Metadata call a request by a name, where the message does not; it is told in answers and failures."""
+    named = (("x-request-id", "abc"),)
+    assert post(channel, proto("/x", "a", request_id=""), metadata=named).request_id == "abc"
+    assert post(channel, proto("/x", "a", request_id="mine"), metadata=named).request_id == "mine"
+    for bad in ("x" * 129, ""):
+        answer = post(channel, proto("/x", "a", request_id=""), metadata=(("x-request-id", bad),))
+        assert len(answer.request_id) == 32
+    with pytest.raises(grpc.RpcError) as wrong:
+        post(channel, proto("/fail", request_id=""), metadata=named)
+    assert dict(wrong.value.trailing_metadata())["x-request-id"] == "abc"
+    stub = channel.stream_stream("/jina.JinaRPC/Call", RequestProto.SerializeToString, RequestProto.FromString)
+    messages = [proto("/x", "a", request_id=""), proto("/x", "b", request_id="mine")]
+    assert {answer.request_id for answer in stub(iter(messages), timeout=TIMEOUT, metadata=named)} == {"abc", "mine"}
+
+
 def test_taken_port(tmp_path: pathlib.Path, flow: Flow) -> None:
     """A second server on the port is told so; it does not share it silently."""
     from twisted_flow import ConfigurationError

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import HELLO, HTTP, Dispatcher, Held, post, replies
+from tests.test_answer import Log
 from twisted_flow.errors import ConfigurationError, ExecutorError, QueueFull
 from twisted_flow.gateway.http.plain import IGNORED, PLAIN
 from twisted_flow.gateway.http.routes import HTTPSettings, Route, check_route
@@ -538,6 +539,95 @@ class TestDrain:
         http.pass_seconds(2)
         assert drained.result == 1
         assert held.cancelled == 1
+
+    @pytest.mark.parametrize("extra", [(), (b"X-Own: 1",)], ids=["lane", "klein"])
+    def test_what_is_cut_is_told_so(self, extra: tuple[bytes, ...]) -> None:
+        """Whoever has waited longer than the grace is answered that the server stops, in the order of the requests."""
+        held = Held()
+        http = HTTP(held)
+        wire, half = http.connect(), http.connect()
+        wire.receive(posted(H, *extra) * 2)
+        half.receive(posted(H, *extra)[:-3])
+        http.door.connections.drain(30)
+        with Log() as lines:
+            http.pass_seconds(30)
+            http.clock.advance(0.25)
+        told = replies(wire.value())
+        assert [(each.status, each.json["title"]) for each in told] == [(503, "Unavailable")] * (1 if extra else 2)
+        assert wire.closed
+        assert half.closed
+        assert not any("caller" in line for line in lines)
+        http.pass_seconds(1)
+        assert http.app.ending.cut == len(told)
+        assert len(http.door.connections) == 0
+
+
+@pytest.mark.parametrize("extra", [(), (b"X-Own: 1",)], ids=["lane", "klein"])
+class TestHalfClose:
+    """A client that has closed its half still gets what it has asked for in whole."""
+
+    def test_answers(self, extra: tuple[bytes, ...]) -> None:
+        """All of them, then the connection ends."""
+        held = Held()
+        http = HTTP(held)
+        wire = http.connect()
+        wire.receive(posted(H, *extra) * 3)
+        wire.end_input()
+        assert not wire.closed
+        for position in range(3):
+            http.clock.advance(0.1)
+            held.release(position)
+        assert [each.status for each in replies(wire.value())] == [200] * 3
+        assert wire.closed
+        wire.lose()
+        assert http.clock.getDelayedCalls() == [http.door.connections._sweeping.call]
+
+    @pytest.mark.parametrize("rest", [b"", PLAIN_POST[:20], PLAIN_POST[:-3]])
+    def test_what_is_not_whole(self, extra: tuple[bytes, ...], rest: bytes) -> None:
+        """It is given up; what was asked before is answered."""
+        held = Held()
+        http = HTTP(held)
+        idle, wire = http.connect(), http.connect()
+        idle.receive(rest)
+        idle.end_input()
+        assert idle.closed
+        assert idle.value() == b""
+        wire.receive(posted(H, *extra) + rest)
+        wire.end_input()
+        held.release(0)
+        assert [each.status for each in replies(wire.value())] == [200]
+        assert wire.closed
+
+    def test_grace(self, extra: tuple[bytes, ...]) -> None:
+        """It looks the same as a client that is gone: after two seconds what was asked is cancelled."""
+        held = Held()
+        http = HTTP(held)
+        wire = http.connect()
+        wire.receive(posted(H, *extra))
+        wire.end_input()
+        http.clock.advance(1.9)
+        assert held.cancelled == 0
+        http.clock.advance(0.2)
+        assert (held.cancelled, wire.disconnected) == (1, True)
+
+    def test_one_behind_the_other(self, extra: tuple[bytes, ...]) -> None:
+        """Many requests are taken in several turns of the loop; whatever came in whole is answered, on either path."""
+        http = HTTP()
+        wire = http.connect()
+        wire.protocol.dataReceived(PLAIN_POST * 3 + posted(H, *extra) * 100 + PLAIN_POST)
+        wire.protocol.readConnectionLost()
+        wire.turn()
+        assert [each.status for each in replies(wire.value())] == [200] * 104
+        assert wire.closed
+
+    def test_refusal(self, extra: tuple[bytes, ...]) -> None:
+        """What is refused is told so; nothing more is waited for."""
+        http = HTTP()
+        wire = http.connect()
+        wire.receive(posted(H, *extra) + b"nonsense\r\n\r\n")
+        wire.end_input()
+        assert [each.status for each in replies(wire.value())] == [200, 400]
+        assert wire.closed
 
 
 def test_random_bytes_never_raise() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import HTTP, Reply, post
+from tests.support import HTTP, Dispatcher, Reply, post
+from twisted_flow.errors import QueueFull
 from twisted_flow.gateway.http.routes import Route
 
 H = b"Host: flow.invalid"
@@ -97,6 +98,53 @@ class TestErrors:
         assert "date" in reply.headers
 
 
+@pytest.mark.parametrize("extra", [(), ("X-Own: 1",)], ids=["lane", "klein"])
+class TestRequestIds:
+    """What a client, or a proxy, calls a request."""
+
+    @pytest.mark.parametrize("name", ["abc", "a b", "x" * 128, "~!"])
+    def test_taken(self, extra: tuple[str, ...], name: str) -> None:
+        """It is the request's id, and is told in the answer."""
+        http = HTTP()
+        for body in ({"data": []}, {"data": ["a" * 70_000]}):
+            reply = one(http, post("/search", body, f"X-Request-ID: {name}", *extra))
+            assert (reply.json["requestId"], reply.headers["x-request-id"]) == (name, name)
+        assert [asked.request_id for asked in http.dispatcher.requests] == [name, name]
+
+    def test_the_body_says_more(self, extra: tuple[str, ...]) -> None:
+        """An id in the body is the one that counts."""
+        reply = one(HTTP(), post("/search", {"data": [], "requestId": "mine"}, "X-Request-ID: theirs", *extra))
+        assert (reply.json["requestId"], reply.headers["x-request-id"]) == ("mine", "mine")
+        reply = one(HTTP(), post("/search", {"data": [], "requestId": "é"}, "X-Request-ID: theirs", *extra))
+        assert (reply.json["requestId"], reply.headers["x-request-id"]) == ("é", "\\xe9")
+
+    @pytest.mark.parametrize("name", ["", "x" * 129, "\xe9", "a\tb"])
+    def test_not_taken(self, extra: tuple[str, ...], name: str) -> None:
+        """What is too long, or cannot be printed, is passed over."""
+        raw = post("/search", {"data": []}, f"X-Request-ID: {name}", *extra)
+        reply = one(HTTP(), raw)
+        assert (reply.status, len(reply.json["requestId"])) == (200, 32)
+        assert "x-request-id" not in reply.headers
+
+    def test_failures(self, extra: tuple[str, ...]) -> None:
+        """They are told under it too, whatever they are of."""
+
+        def broken(request: Any) -> None:
+            raise QueueFull("later", retry_after=1)
+
+        named = ("X-Request-ID: abc", *extra)
+        for dispatcher, body in ((Dispatcher(broken), b'{"data": []}'), (None, b"{"), (None, b'{"data": 5}')):
+            reply = one(HTTP(dispatcher), post("/search", body, *named))
+            assert (reply.json["instance"], reply.headers["x-request-id"]) == ("abc", "abc")
+
+    def test_none_remembered(self, extra: tuple[str, ...]) -> None:
+        """Heads that name their requests are all different: none is kept."""
+        http = HTTP()
+        for number in range(20):
+            one(http, post("/search", {"data": []}, f"X-Request-ID: {number}", *extra))
+        assert len(http.door.heads._known) == 0
+
+
 class TestOtherOrigins:
     ORIGIN = b"Origin: https://a.example"
     PREFLIGHT = (ORIGIN, b"Access-Control-Request-Method: POST", b"Access-Control-Request-Headers: content-type")
@@ -127,6 +175,41 @@ class TestOtherOrigins:
         assert reply.headers["access-control-allow-methods"] == "POST, OPTIONS"
         assert reply.headers["access-control-allow-headers"] == "content-type"
         assert one(HTTP(cors=True), get("/nope", self.ORIGIN)).headers["access-control-allow-origin"] == "*"
+
+    @pytest.mark.parametrize("lane", [True, False])
+    @pytest.mark.parametrize(
+        ("raw", "status"),
+        [
+            (b"POST /post HTTP/1.1\r\n%bContent-Length: 99999999999\r\n\r\n", 413),
+            (b"POST /post HTTP/1.1\r\n%bTransfer-Encoding: chunked\r\n\r\nFFFFFFFFF\r\n", 413),
+            (b"GET /status HTTP/1.1\r\n%bX: " + b"x" * 70_000, 431),
+            (b"GET /status HTTP/1.1\r\n%bbad field\r\n\r\n", 400),
+            (b"NONSENSE /status HTTP/1.1\r\n%b\r\n", 501),
+            (b"GET /status HTTP/1.1\r\n%b\nX: 1\r\n\r\n", 400),
+        ],
+    )
+    def test_refusals(self, lane: bool, raw: bytes, status: int) -> None:
+        """What is refused before any route has it is told to an allowed page all the same."""
+        fields = b"Host: a\r\n" + self.ORIGIN + b"\r\n"
+        told = {}
+        for cors in (True, ("https://a.example",), ("https://b.example",), False):
+            (reply,) = HTTP(cors=cors, lane=lane).send(raw % fields)
+            assert reply.status == status
+            told[cors] = reply.headers.get("access-control-allow-origin")
+        assert list(told.values()) == ["*", "https://a.example", None, None]
+        (reply,) = HTTP(cors=True, lane=lane).send(raw % b"Host: a\r\n")
+        assert "access-control-allow-origin" not in reply.headers
+
+    def test_what_pages_may_see(self) -> None:
+        """Beside the body they see when to come again, and the request's id."""
+        reply = one(HTTP(cors=True), get("/status", self.ORIGIN))
+        assert reply.headers["access-control-expose-headers"] == "Retry-After, X-Request-ID"
+
+    def test_null(self) -> None:
+        """A page without an origin (of a file, or a sandbox) may ask where all may, and nowhere else."""
+        body = b'{"data": []}'
+        raw = b"POST /search HTTP/1.1\r\nHost: a\r\nOrigin: null\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        assert [one(HTTP(cors=cors), raw).status for cors in (True, False, ("https://a.example",))] == [200, 403, 403]
 
     def test_options(self) -> None:
         """OPTIONS tells what a path takes."""

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import HTTP, Dispatcher, Held, Wire, connect, serving
+from tests.test_answer import Log
 from twisted_flow.codec import protobuf
 from twisted_flow.errors import NotFound
 from twisted_flow.frames import frame_head, masked, plain_frame
@@ -71,7 +72,7 @@ class WebSocket(HTTP):
         super().__init__(dispatcher, **settings)
         self.lane = lane
         upgrade = Upgrade(self.dispatcher, self.settings.limits, debug, self.clock)
-        upgrade.connections = self.door.connections
+        upgrade.begin(self.door.connections)
         self.door.site.resource.upgrade = upgrade
 
     def open(self, *fields: str, behind: bytes = b"") -> Wire:
@@ -505,6 +506,44 @@ class TestBounds:
         assert json.loads(late[1])["status"]["exception"]["name"] == "Unavailable"
         assert json.loads(done[1])["requestId"] == "r1"
         assert struct.unpack("!H", close[1][:2])[0] == 1001
+
+    def test_what_is_cut_is_told_so(self) -> None:
+        """Whoever has waited longer than the grace is answered that the server stops, under his own id."""
+        held = Held()
+        server = WebSocket(held)
+        wire = server.open()
+        wire.receive(frame(HELLO) + frame(HELLO.replace(b"r1", b"r2")) + frame(HELLO)[:7])
+        server.door.connections.drain(30)
+        server.clock.pump([1.0] * 29)
+        with Log() as lines:
+            server.clock.advance(1.2)
+        *told, close = frames(wire.value())
+        answers = [json.loads(body) for _, body in told]
+        assert [each["requestId"] for each in answers] == ["r1", "r2"]
+        assert {each["status"]["exception"]["name"] for each in answers} == {"Unavailable"}
+        assert struct.unpack("!H", close[1][:2])[0] == 1001
+        assert not any("caller" in line for line in lines)
+
+    @pytest.mark.parametrize("rest", [b"", frame(HELLO)[:1], frame(HELLO)[:-2], frame(HELLO, fin=False)])
+    def test_half_close(self, rest: bytes) -> None:
+        """Who closes its half of the connection gets what was asked in whole; what is not is given up."""
+        held = Held()
+        server = WebSocket(held)
+        wire = server.open()
+        wire.receive(frame(HELLO) * 3 + rest)
+        wire.end_input()
+        for position in range(3):
+            held.release(position)
+        assert [opcode for opcode, _ in frames(wire.value())] == [TEXT] * 3 + [CLOSE]
+        assert wire.closed
+        wire = server.open()
+        wire.receive(frame(HELLO) + rest)
+        wire.end_input()
+        server.clock.advance(2.1)
+        assert (held.cancelled, wire.disconnected) == (1, True)
+        for early in (server.open(), server.connect()):
+            early.end_input()
+            assert early.closed
 
 
 def test_client_that_is_not_ours(tmp_path: pathlib.Path) -> None:

@@ -12,6 +12,7 @@ from grpc import aio
 from msgspec.structs import replace
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from ...answer import Answer, Origin, answer
@@ -24,11 +25,15 @@ from ...interfaces import ICodec, IDispatcher, IEngine, IGateway, IPlace
 from ...limits import Limits
 from ...message import Request
 from ..buffered import Account, Buffered
+from ..ending import Ending
+from ..request_id import request_id_in
 from .services import Health, Reflection, handler
 from .stream import Stream
 from .threads import yielding
 
 __all__ = ["GRPCGateway"]
+
+log = Logger()
 
 SERVICES = ("jina.JinaRPC", "twisted_flow.Flow")
 _PROTOBUF = cast(ICodec, protobuf)
@@ -60,7 +65,11 @@ class GRPCGateway(Service):
     ) -> None:
         self.buffered = buffered
         self.dispatcher, self.limits, self.place, self.engines = dispatcher, limits, place, engines
-        self.origin = Origin(gateway=new_id(), write_error=_write_status, limits=limits, debug=debug)
+        self.ending = Ending()
+        self.origin = Origin(
+            gateway=new_id(), write_error=_write_status, limits=limits, debug=debug, ended=self.ending.error
+        )
+        self._posts: set[Deferred[Answer]] = set()
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
         self.streams: set[Stream] = set()
         self._peers: dict[str, int] = {}  # connections with calls under way, and how many
@@ -100,7 +109,8 @@ class GRPCGateway(Service):
     async def call(self, requests: Any, context: Any) -> None:
         """``/jina.JinaRPC/Call``."""
         peer = await self._admitted(context)
-        stream = Stream(self.dispatcher, self.origin, context, self.limits, self.buffered)
+        origin = _identified(self.origin, context)
+        stream = Stream(self.dispatcher, origin, context, self.limits, self.buffered)
         self.streams.add(stream)
         try:
             await stream.run()
@@ -148,17 +158,25 @@ class GRPCGateway(Service):
         finally:
             account.keep(0)
 
-    async def _abort(self, error: FlowError, context: Any) -> None:
+    async def _abort(self, error: FlowError, context: Any, request_id: str = "") -> None:
         code = grpc.StatusCode[error.grpc_status]
-        await context.abort(code, error.detail, _details(error, code))
+        await context.abort(code, error.detail, _details(error, code, request_id))
 
     async def _post(self, body: bytes, context: Any) -> bytes:
-        remaining = context.time_remaining()
-        origin = self.origin if remaining is None else replace(self.origin, timeout=max(remaining, 1e-6))
+        remaining, origin = context.time_remaining(), _identified(self.origin, context)
+        if remaining is not None:
+            origin = replace(origin, timeout=max(remaining, 1e-6))
         done = answer(body, _PROTOBUF, self.dispatcher, origin)
-        answered: Answer = done if type(done) is Answer else await to_future(done)
+        if type(done) is Answer:
+            answered = done
+        else:
+            self._posts.add(done)
+            try:
+                answered = await to_future(done)
+            finally:
+                self._posts.discard(done)
         if answered.error is not None:
-            await self._abort(answered.error, context)
+            await self._abort(answered.error, context, answered.request_id)
         return answered.body
 
     def stopService(self) -> Deferred[None]:
@@ -176,8 +194,16 @@ class GRPCGateway(Service):
     async def _stopped(self, server: Any) -> None:
         """Wait for the calls that were taken; who has asked nothing, or stays though told to go, is not waited for."""
         grace = self.limits.drain_grace
-        stopping = spawn(server.stop(grace))
+        stopping = spawn(server.stop(grace + _LAST_WORDS))
         await wait_a_while(self._idle, grace)
+        if self._peers:
+            self.ending.cutting = True
+            for post in list(self._posts):
+                post.cancel()  # which answers it
+            for stream in list(self.streams):
+                stream.session.cut()
+            log.warn("{cut} requests took longer than the grace, and were told so", cut=self.ending.cut)
+            await wait_a_while(self._idle, _LAST_WORDS)
         if not stopping.called:
             await server.stop(min(_LAST_WORDS, grace))
 
@@ -196,14 +222,25 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
+def _identified(origin: Origin, context: Any) -> Origin:
+    """*origin* with the request's id, where the metadata of a call name one that may be."""
+    for name, value in context.invocation_metadata() or ():
+        if name == "x-request-id":
+            request_id = request_id_in(value.encode())
+            return replace(origin, request_id=request_id) if request_id else origin
+    return origin
+
+
 def _write_status(error: FlowError, request_id: str, request: Request | None) -> Answer:
     """See `Origin`: the status has all that there is to say."""
-    return Answer(b"", "", error)
+    return Answer(b"", "", error, request_id)
 
 
-def _details(error: FlowError, code: grpc.StatusCode) -> tuple[tuple[str, str | bytes], ...]:
-    """The trailers that say more: the error's name, and when to try again."""
+def _details(error: FlowError, code: grpc.StatusCode, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
+    """The trailers that say more: the error's name, the request's id, and when to try again."""
     trailers: list[tuple[str, str | bytes]] = [("x-error", error.name)]
+    if request_id:
+        trailers.append(("x-request-id", request_id.encode("ascii", "backslashreplace").decode()))
     if error.retry_after is not None:
         status = message("google.rpc.Status")(code=code.value[0], message=error.detail)
         info = message("google.rpc.RetryInfo")()

@@ -15,7 +15,7 @@ __all__ = ["Action"]
 class Action(Struct, frozen=True):
     """What a route does with a plain request: one whose head says nothing that matters but its body's length."""
 
-    run: Callable[[bytes], MaybeDeferred[Answer]]
-    """From the body to the answer; never fails."""
+    run: Callable[[bytes, str], MaybeDeferred[Answer]]
+    """From the body, and the request's id where the head names one ('': it does not), to the answer; never fails."""
     status: int = 200
     """The status of a success."""

@@ -19,13 +19,15 @@ from ...document.identity import new_id
 from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, PermissionDenied
 from ...interfaces import ICodec, IDispatcher
 from ...ready import MaybeDeferred
+from ..ending import Ending
+from ..request_id import request_id_in
 from . import pages
 from .action import Action
 from .negotiation import arrays_of, check_media_types, timeout_of
 from .origin import Origins
 from .problem import problem, write_problem
 from .routes import HTTPSettings, Route
-from .wire import NO_BODY, fields, phrase
+from .wire import NO_BODY, REQUEST_ID, fields, phrase
 
 __all__ = ["App", "write"]
 
@@ -39,6 +41,7 @@ class App:
     :param routes: for documents.
     :param status: what ``/status`` tells, as JSON.
     :param openapi: the OpenAPI document, as JSON.
+    :param ending: tells why a request was cancelled.
     """
 
     def __init__(
@@ -48,15 +51,22 @@ class App:
         routes: tuple[Route, ...],
         status: Callable[[], bytes],
         openapi: bytes,
+        ending: Ending,
     ) -> None:
         self.dispatcher = dispatcher
-        self.origins = Origins(settings.cors)
+        self.origins, self.ending = Origins(settings.cors), ending
         self.klein = klein.Klein()
         self.klein.url_map.merge_slashes = False  # else //post is answered by a redirect
         self.klein.handle_errors(HTTPException)(_refused)
         self.klein.handle_errors(Exception)(_broken)
         self._plain: dict[str, Action] = {}
-        self._origin = Origin(gateway=new_id(), write_error=write_problem, limits=settings.limits, debug=settings.debug)
+        self._origin = Origin(
+            gateway=new_id(),
+            write_error=write_problem,
+            limits=settings.limits,
+            debug=settings.debug,
+            ended=ending.error,
+        )
         for route in routes:
             self._declare(route)
         if settings.debug_endpoints:
@@ -89,26 +99,29 @@ class App:
         codec, dispatcher = cast(ICodec, json), self.dispatcher
         origin = replace(self._origin, endpoint=route.endpoint)
 
-        def run(body: bytes) -> MaybeDeferred[Answer]:
-            return answer(body, codec, dispatcher, origin)
+        def run(body: bytes, request_id: str) -> MaybeDeferred[Answer]:
+            here = replace(origin, request_id=request_id) if request_id else origin
+            return answer(body, codec, dispatcher, here)
 
         def handler(request: Any) -> MaybeDeferred[bytes]:
+            request_id = request_id_in(request.getHeader(b"x-request-id"))
             try:
                 if not self.origins.may_ask(request):
                     raise PermissionDenied("pages of that origin may not ask here")
                 check_media_types(request)
-                here = replace(origin, timeout=timeout_of(request), arrays=arrays_of(request))
+                here = replace(origin, timeout=timeout_of(request), arrays=arrays_of(request), request_id=request_id)
             except FlowError as error:
-                return write(request, problem(error, new_id()))
+                return write(request, problem(error, request_id or new_id()))
             answered = answer(request.content.read(), codec, dispatcher, here)
             if isinstance(answered, Deferred):
+                request.answering = answered
                 return answered.addCallback(lambda done: write(request, done, route.status_code))
             return write(request, answered, route.status_code)
 
         self._route(route.path, route.methods, handler, Action(run, route.status_code))
 
     def _declare_status(self, status: Callable[[], bytes]) -> None:
-        def run(body: bytes) -> Answer:
+        def run(body: bytes, request_id: str) -> Answer:
             return Answer(status(), json.content_type)
 
         def handler(request: Any) -> bytes:
@@ -125,6 +138,8 @@ def write(request: Any, done: Answer, status: int = 200) -> bytes:
         done = Answer(b"", "", done.error)
     for name, value in fields(done):
         request.setHeader(name, value)
+    if done.request_id and request_id_in(request.getHeader(b"x-request-id")):
+        request.setHeader(REQUEST_ID, done.request_id.encode("ascii", "backslashreplace"))
     if status != 204:
         request.setHeader(b"Content-Length", b"%d" % len(done.body))
     return done.body

@@ -11,10 +11,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from ..buffered import Buffered
+from ..ending import Ending
 
 __all__ = ["Connections", "linger"]
 
 _LINGER_SECONDS, _LINGER_BYTES = 5, 2**24
+_LAST_WORDS = 0.5  # seconds
 
 
 class Connection(Protocol):
@@ -28,19 +30,25 @@ class Connection(Protocol):
     def drain(self) -> None:
         """End when the requests that have begun to come in are answered."""
 
+    def cut(self) -> None:
+        """Answer at once that the server stops, whatever is not answered yet, and end."""
+
 
 class Connections:
     """See the module.
 
-    :param to_library: gives a transport, and the bytes that came over it, to twisted.web.
+    :param to_library: gives a transport, the bytes that came over it, and whether no more will, to twisted.web.
     :param clock: hands out time.
     :param buffered: counts what they keep that is not answered yet.
+    :param ending: tells why a request was cancelled.
     """
 
-    def __init__(self, to_library: Callable[[Any, bytes], None], clock: IReactorTime, buffered: Buffered) -> None:
+    def __init__(
+        self, to_library: Callable[[Any, bytes, bool], None], clock: IReactorTime, buffered: Buffered, ending: Ending
+    ) -> None:
         self.to_library = to_library
         self.clock = clock
-        self.buffered = buffered
+        self.buffered, self.ending = buffered, ending
         self.second = 0
         """The number of the second; counted, since a look at the clock for each request would cost more."""
         self.draining = False
@@ -100,9 +108,16 @@ class Connections:
 
     def _cut(self, drained: Deferred[int]) -> None:
         late = list(self._open)
+        self.ending.cutting = True
         for connection in late:
-            connection.transport.abortConnection()
-        drained.callback(len(late))
+            connection.cut()
+
+        def end() -> None:
+            for connection in list(self._open):
+                connection.transport.abortConnection()
+            drained.callback(len(late))
+
+        self.clock.callLater(_LAST_WORDS, end)  # so that the last answers leave
 
 
 class _Lingering(protocol.Protocol):
@@ -132,12 +147,21 @@ class _Lingering(protocol.Protocol):
         """See `Connection`: there is nothing to wait for but the client."""
         self.transport.loseConnection()  # type: ignore[union-attr]
 
+    def cut(self) -> None:
+        """See `Connection`."""
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
     def connectionLost(self, reason: Any = None) -> None:
         self.connections.remove(self)
 
 
-def linger(transport: Any, connections: Connections) -> None:
-    """Write no more on *transport*, read what still comes in for a while, and close."""
+def linger(transport: Any, connections: Connections, whole: bool) -> None:
+    """Write no more on *transport*, read what still comes in for a while, and close.
+
+    :param whole: whether nothing can come in any more.
+    """
+    if whole:
+        transport.loseConnection()
     transport.protocol = lingering = _Lingering(connections)
     transport.loseWriteConnection()
     lingering.makeConnection(transport)

@@ -16,12 +16,14 @@ from zope.interface import implementer
 
 from ...interfaces import IDispatcher, IEngine, IGateway, IPlace
 from ..buffered import Buffered
+from ..ending import Ending
 from .app import App
 from .connections import Connections
 from .front import Front
 from .lane import Lane
 from .openapi import openapi
 from .plain import Heads
+from .refusal import Refusals
 from .routes import HTTPSettings, flow_routes
 from .site import FlowSite
 from .status import status
@@ -44,18 +46,19 @@ class Door(Factory):
 
     def __init__(self, app: App, settings: HTTPSettings, clock: Any, buffered: Buffered, upgrade: Any = None) -> None:
         self.limits = settings.limits
-        self.site = FlowSite(Front(app, upgrade), settings.limits, settings.allowed_hosts)
+        self.refusals = Refusals(app.origins)
+        self.site = FlowSite(Front(app, upgrade), settings.limits, self.refusals, settings.allowed_hosts)
         self.site.reactor = clock
-        self.connections = self.site.connections = Connections(self.site.take_over, clock, buffered)
+        self.connections = self.site.connections = Connections(self.site.take_over, clock, buffered, app.ending)
         if upgrade is not None:
-            upgrade.connections = self.connections
+            upgrade.begin(self.connections)
         self.heads = Heads(app.plain(), settings.limits, settings.allowed_hosts)
 
     def buildProtocol(self, addr: Any) -> Lane | None:
         """A lane; None, which closes, where there are as many connections as may be."""
         if len(self.connections) >= self.limits.max_connections:
             return None
-        return Lane(self.heads, self.connections)
+        return Lane(self.heads, self.connections, self.refusals)
 
 
 @implementer(IGateway)
@@ -88,7 +91,7 @@ class HTTPGateway(Service):
         }
         routes = flow_routes(settings, endpoints)
         document = msgspec.json.encode(openapi(settings, routes))
-        self.app = App(dispatcher, settings, routes, partial(status, engines), document)
+        self.app = App(dispatcher, settings, routes, partial(status, engines), document, Ending())
         self._port: IListeningPort | None = None
 
     def startService(self) -> Deferred[None]:
@@ -120,7 +123,11 @@ class HTTPGateway(Service):
 
         def drained(cut: int) -> None:
             if cut:
-                log.warn("{cut} connections were cut: their requests took longer than the grace", cut=cut)
+                log.warn(
+                    "{cut} connections were cut; {requests} requests took longer than the grace, and were told so",
+                    cut=cut,
+                    requests=self.app.ending.cut,
+                )
 
         stopping: Deferred[Any] = port.stopListening() or succeed(None)
         return stopping.addCallback(stopped).addCallback(drained)

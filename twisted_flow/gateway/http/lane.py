@@ -7,51 +7,42 @@ twisted.web for good, once the earlier answers are out. So one place decides, an
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.defer import succeed
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
 from ...answer import Answer
-from ...document.identity import new_id
 from ...errors import RequestTimeout
 from ..buffered import Account
 from .connections import Connections, linger
 from .head import Refused, unfinished
+from .pipeline import Due, Pipeline, written
 from .plain import Heads
-from .problem import problem
+from .refusal import Refusals
 from .unread import Unread
-from .wire import answer_bytes
 
 __all__ = ["Lane"]
 
 
-class _Due:
-    """An answer that is due; those that are ready leave in the order of their requests."""
-
-    __slots__ = ("deferred", "ready", "size", "status")
-
-    def __init__(self, status: int, deferred: Deferred[Answer], size: int) -> None:
-        self.status, self.deferred = status, deferred
-        self.size = size  # bytes of what was asked, and later of the answer
-        self.ready: bytes | None = None
-
-
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHalfCloseableProtocol)
 class Lane(Protocol):
     """One connection. See the module.
 
     :param heads: what heads mean.
     :param connections: of the gateway, which times and drains them.
+    :param refusals: writes what ends a connection.
     """
 
-    def __init__(self, heads: Heads, connections: Connections) -> None:
-        self.heads, self.connections, self.limits = heads, connections, heads.limits
+    def __init__(self, heads: Heads, connections: Connections, refusals: Refusals) -> None:
+        self.heads, self.connections, self.refusals, self.limits = heads, connections, refusals, heads.limits
         self.buffer = bytearray()
-        self.due: deque[_Due] = deque()
+        self.account = Account(connections.buffered)
+        """Bytes that have come in, or are announced, and are not answered yet; and answers that wait for earlier ones.
+        What is answered when it comes does not count."""
+        self.due = Pipeline(self.account)
         self.wanted = 0
         """How many bytes have to be there before another look at them is worth while."""
         self.scanned = 0
@@ -62,9 +53,9 @@ class Lane(Protocol):
         """Whether an empty line stood before the head that is to come; only one may."""
         self.unread = Unread()
         self.full = self.held = self.draining = self.ended = False
-        self.account = Account(connections.buffered)
-        """Bytes that have come in, or are announced, and are not answered yet; and answers that wait for earlier ones.
-        What is answered when it comes does not count."""
+        self.whole = False
+        """Whether no more can come in: the client has closed its half."""
+        self._grace: Any = None  # the call that ends such a connection
         self.announced = 0
         """Of these, the bytes of the body that is coming in."""
         self._quiet_since = 0  # the same as `since`, from before the last head seemed to begin
@@ -109,8 +100,12 @@ class Lane(Protocol):
             if not self.take():
                 break
         self._advancing = False
-        if self.draining and not self.due and not self.buffer and not self.ended:
+        if self.draining and not self.due and not self.ended and not self.to_come():
             self.end()
+
+    def to_come(self) -> bool:
+        """Whether another request may come of what there is, and of what comes."""
+        return bool(self.buffer) and (not self.whole or self.full or self._next_turn is not None)
 
     def crowded(self) -> bool:
         """Whether as much is in flight as may be."""
@@ -164,21 +159,19 @@ class Lane(Protocol):
         del buffer[:size]
         self.wanted, self.blank = 0, False
         self.since = self.connections.second
-        answering = meaning.action.run(body)
+        answering = meaning.action.run(body, meaning.request_id)
         if type(answering) is Answer:
             if self.announced:
                 self.account.add(-self.announced)
                 self.announced = 0
             if not self.due:  # as most: there is no order to keep
                 last = self.draining and not buffer
-                self.transport.write(_written(answering, meaning.action.status, last))  # type: ignore[union-attr]
+                self.transport.write(written(answering, meaning, last))  # type: ignore[union-attr]
                 return True
             answering = succeed(answering)
-        due = _Due(meaning.action.status, answering, len(body))
-        self.due.append(due)
-        self.account.add(due.size - self.announced)
+        self.account.add(-self.announced)
         self.announced = 0
-        answering.addCallback(self.answered, due)
+        self.due.add(meaning, answering, len(body), self.answered)
         return True
 
     def skip_blank(self) -> bool:
@@ -191,16 +184,12 @@ class Lane(Protocol):
             self.since = self._quiet_since  # nothing has begun
         return bool(self.buffer)
 
-    def answered(self, answer: Answer, due: _Due) -> None:
+    def answered(self, answer: Answer, due: Due) -> None:
         """Answers leave in the order of the requests, whichever is ready first."""
         if self.ended:
             return
-        last = self.draining and len(self.due) == 1 and not self.buffer
-        due.ready = _written(answer, due.status, last)
-        self.account.add(len(due.ready) - due.size)
-        due.size = len(due.ready)
-        while self.due and (ready := self.due[0].ready) is not None:
-            self.account.add(-self.due.popleft().size)
+        last = self.draining and len(self.due) == 1 and not self.to_come()
+        for ready in self.due.ready(due, answer, last):
             self.transport.write(ready)  # type: ignore[union-attr]
         self.since = self.connections.second
         if not self._advancing:
@@ -212,18 +201,17 @@ class Lane(Protocol):
         if self.due:
             self.wanted = 0
             return False
-        refusal = problem(refused.error, new_id(), refused.status)
-        head = self.buffer.startswith(b"HEAD ")
-        self.transport.write(answer_bytes(refused.status, refusal, close=True, head=head))  # type: ignore[union-attr]
+        self.transport.write(self.refusals.answer(refused, self.buffer))  # type: ignore[union-attr]
+        whole = self.whole
         self.leave()
-        linger(self.transport, self.connections)
+        linger(self.transport, self.connections, whole)
         return False
 
     def hand_over(self) -> None:
         """Let twisted.web and Klein have the connection, from this head on."""
         rest = bytes(self.buffer)
         self.leave()
-        self.connections.to_library(self.transport, rest)
+        self.connections.to_library(self.transport, rest, self.whole)
 
     def leave(self) -> None:
         """This protocol has nothing more to do with its connection."""
@@ -242,6 +230,8 @@ class Lane(Protocol):
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
+        if self._grace is not None and self._grace.active():
+            self._grace.cancel()
 
     def end(self) -> None:
         """Close, when all that was written is out; until then the connection counts, and is drained."""
@@ -253,6 +243,23 @@ class Lane(Protocol):
         """Take no request that has not begun to come in; end when the last one is answered."""
         self.draining = True
         self.advance()
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more. What has come in whole is answered, within a grace: it may have gone for good."""
+        self.whole = True
+        abort = self.transport.abortConnection  # type: ignore[union-attr]
+        self._grace = self.connections.clock.callLater(self.limits.half_close_grace, abort)
+        self.drain()
+
+    def writeConnectionLost(self) -> None:
+        """Part of `IHalfCloseableProtocol`; we close all at once."""
+
+    def cut(self) -> None:
+        """See `Connection`."""
+        self.buffer.clear()
+        self.due.cancel()  # which answers them
+        if not self.ended:
+            self.end()
 
     def sweep(self, second: int) -> None:
         """Once a second: end what has waited too long for its client."""
@@ -288,10 +295,4 @@ class Lane(Protocol):
         """Whatever the client asked for and did not wait for is dropped."""
         self.forget()
         self.connections.remove(self)
-        due, self.due = self.due, deque()
-        for each in due:
-            each.deferred.cancel()
-
-
-def _written(answer: Answer, status: int, last: bool) -> bytes:
-    return answer_bytes(status if answer.error is None else answer.error.http_status, answer, close=last)
+        self.due.cancel()

@@ -45,7 +45,7 @@ class Origins:
         return fields
 
 
-_EXPOSED = (b"Access-Control-Expose-Headers", b"Retry-After")
+_EXPOSED = (b"Access-Control-Expose-Headers", b"Retry-After, X-Request-ID")
 
 
 def _is_own(origin: str, host: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from ...limits import Limits
+from ..request_id import request_id_in
 from .action import Action
 from .head import Head, read_head
 
@@ -24,6 +25,7 @@ PLAIN: dict[bytes, frozenset[bytes] | None] = {
     ),
     b"host": None,
     b"sec-fetch-site": frozenset({b"same-origin", b"same-site", b"none"}),
+    b"x-request-id": None,
 }
 """Header fields that matter, with the values that say nothing out of the ordinary; None: judged by itself."""
 
@@ -42,6 +44,8 @@ class Meaning(Struct, frozen=True):
     action: Action
     length: int
     """Of the body."""
+    request_id: str = ""
+    """The request's, if the head names one that may be."""
 
 
 class Heads:
@@ -65,7 +69,7 @@ class Heads:
         meaning = self._known.get(raw)
         if meaning is None:
             meaning = self._judged(read_head(raw, self.limits, self.hosts))
-            if meaning is not None and len(raw) <= _REMEMBERED_SIZE:
+            if meaning is not None and not meaning.request_id and len(raw) <= _REMEMBERED_SIZE:
                 if len(self._known) >= _REMEMBERED:
                     self._known.clear()
                 self._known[raw] = meaning
@@ -76,7 +80,7 @@ class Heads:
         if action is None or head.version != "1.1":
             return None
         seen: set[bytes] = set()
-        length = b"0"
+        length, request_id = b"0", ""
         for name, value in head.fields:
             if name in IGNORED:
                 continue
@@ -88,6 +92,8 @@ class Heads:
                 return None
             if name == b"content-length":
                 length = value
+            elif name == b"x-request-id":
+                request_id = request_id_in(value)
         if head.method != b"GET" and b"content-length" not in seen:
             return None
-        return Meaning(action, int(length)) if int(length) <= self.limits.max_body else None
+        return Meaning(action, int(length), request_id) if int(length) <= self.limits.max_body else None

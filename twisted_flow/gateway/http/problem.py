@@ -55,4 +55,4 @@ def problem(error: FlowError, request_id: str, status: int | None = None) -> Ans
         executor=error.executor or UNSET,
         stacks=error.stacks or UNSET,
     )
-    return Answer(msgspec.json.encode(body), CONTENT_TYPE, error)
+    return Answer(msgspec.json.encode(body), CONTENT_TYPE, error, request_id)

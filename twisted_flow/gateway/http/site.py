@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
+from twisted.web.server import Site
+from zope.interface import implementer
 
-from ...document.identity import new_id
-from ...errors import BadRequest, PayloadTooLarge, RequestTimeout
+from ...errors import BadRequest, RequestTimeout
 from ...limits import Limits
 from ..buffered import Account
 from .connections import Connections, linger
 from .head import Refused, read_head, unfinished
-from .problem import problem
+from .refusal import Refusals
+from .request import FlowRequest
 from .unread import Unread
-from .wire import answer_bytes
 
 __all__ = ["FlowSite"]
 
@@ -28,47 +28,7 @@ _PIECE, _WHOLE = 1 << 11, 1 << 16
 _PER_PIECE = 16  # steps that are reckoned for one of them
 
 
-class FlowRequest(Request):
-    """A request whose body is bounded while it comes in, and never lies in a file."""
-
-    channel: Any
-    content: Any
-    announced = 0
-
-    def gotLength(self, length: int | None) -> None:
-        """Called with the head; None where the body comes in chunks."""
-        self.content = BytesIO()
-        self.announced = length or 0
-        self.hold(self.announced)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Called with each part of the body."""
-        self.channel.progressed()
-        self.hold(self.content.tell() + len(data))
-        super().handleContentChunk(data)
-
-    def hold(self, size: int) -> None:
-        """Hold what the body is going to have against what it may."""
-        most = self.channel.site.limits.max_body
-        if size > most:
-            raise Refused(PayloadTooLarge(f"a body of more than {most} bytes"))
-        self.channel.keep(max(size, self.announced))
-
-    def getRequestHostname(self) -> bytes:
-        """No route depends on it, and Klein's router would stumble over names that IDNA refuses."""
-        return b"localhost"
-
-    def process(self) -> None:
-        """Called with the whole request."""
-        if self.uri[:1] not in (b"/", b"*"):  # RFC 9112 section 3.2.2: a target in absolute form is as good
-            self.uri = b"/" + self.uri.partition(b"://")[2].partition(b"/")[2]
-            self.path = self.uri.partition(b"?")[0]
-        if self.channel.site.connections.draining:
-            self.channel.persistent = False
-            self.setHeader(b"connection", b"close")
-        super().process()
-
-
+@implementer(IHalfCloseableProtocol)
 class FlowChannel(HTTPChannel):
     """A connection of twisted.web's, whose every head is judged as the lane judges it."""
 
@@ -85,7 +45,8 @@ class FlowChannel(HTTPChannel):
         self._lines: list[bytes] = []
         self._since = 0
         self._unread = Unread()
-        self._receiving = self._gone = self._held = False
+        self._receiving = self._gone = self._held = self._whole = False
+        self._grace: Any = None
         self._successor: Any = None
         self._inbox = bytearray()  # what came and is not taken yet
         self._done = 0
@@ -139,6 +100,7 @@ class FlowChannel(HTTPChannel):
         elif self._held and not self._waitingForTransport and not self._gone:
             self.transport.resumeProducing()
         self._held = False
+        self._end_if_whole()
 
     def _receive(self, data: bytes) -> None:
         if self._handlingRequest or (self.line_mode and not self._lines and not self._buffer):
@@ -164,6 +126,7 @@ class FlowChannel(HTTPChannel):
         self._done += 1
         if self._done < self.site.limits.max_steps // 2:  # the library takes several times as long as the lane
             super().requestDone(request)
+            self._end_if_whole()
             return
         self._done = 0
         self._done_later = self.site.connections.clock.callLater(0, self._really_done, request)
@@ -177,6 +140,7 @@ class FlowChannel(HTTPChannel):
             self._refuse(refused)
         finally:
             self._receiving = receiving
+        self._end_if_whole()
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
         """Whether the connection stays open: RFC 9110 section 7.6.1 has lists there, in one field or in several."""
@@ -217,14 +181,47 @@ class FlowChannel(HTTPChannel):
 
     def _refuse(self, refused: Refused) -> None:
         transport = self.transport
-        refusal = problem(refused.error, new_id(), refused.status)
-        line = b"".join(self._lines[:1]) or getattr(self, "_command", b"") + b" "
-        transport.write(answer_bytes(refused.status, refusal, close=True, head=line.startswith(b"HEAD ")))
+        head = b"\r\n".join(self._lines)
+        if not head and self.requests:  # of which the body is refused
+            origin = self.requests[-1].requestHeaders.getRawHeaders(b"origin", [b""])[0]
+            head = b"%b \r\nOrigin: %b\r\n" % (getattr(self, "_command", b""), origin)
+        transport.write(self.site.refusals.answer(refused, head + b"\r\n"))
         self.connectionLost(Failure(ConnectionDone()))
         self.clearLineBuffer()
         self._networkProducer.unregisterProducer()
         transport.resumeProducing()
-        linger(transport, self.site.connections)
+        linger(transport, self.site.connections, self._whole)
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more. See `Lane.readConnectionLost`."""
+        if self._successor is not None:
+            self._successor.readConnectionLost()
+            return
+        self._whole = True
+        self._grace = self.site.connections.clock.callLater(
+            self.site.limits.half_close_grace, self.transport.abortConnection
+        )
+        self._end_if_whole()
+
+    def writeConnectionLost(self) -> None:
+        """Part of `IHalfCloseableProtocol`; we close all at once."""
+
+    def _end_if_whole(self) -> None:
+        """End, where no more can come in, and what has come is answered."""
+        waiting = self._handlingRequest or self._inbox or self._next_turn is not None or self._done_later is not None
+        if self._whole and not waiting and not self._receiving and self._successor is None:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._gone and not self.transport.disconnecting:
+            self.loseConnection()
+
+    def cut(self) -> None:
+        """See `Connection`."""
+        for request in list(self.requests):
+            if request.answering is not None:
+                request.answering.cancel()  # which answers it
+        self._end()
 
     def drain(self) -> None:
         """See `Connections`: what has begun to come in is answered, then the connection ends."""
@@ -252,7 +249,7 @@ class FlowChannel(HTTPChannel):
         self._inbox.clear()
         self.keep(0)
         self.site.connections.remove(self)
-        for call in (self._next_turn, self._done_later):
+        for call in (self._next_turn, self._done_later, self._grace):
             if call is not None and call.active():
                 call.cancel()
 
@@ -262,6 +259,7 @@ class FlowSite(Site):
 
     :param resource: what answers.
     :param limits: what is bounded.
+    :param refusals: writes what ends a connection.
     :param hosts: the names that it may be asked by; none: any.
     """
 
@@ -269,20 +267,22 @@ class FlowSite(Site):
     displayTracebacks = False
     connections: Connections
 
-    def __init__(self, resource: IResource, limits: Limits, hosts: tuple[str, ...] = ()) -> None:
+    def __init__(self, resource: IResource, limits: Limits, refusals: Refusals, hosts: tuple[str, ...] = ()) -> None:
         super().__init__(
             resource, requestFactory=FlowRequest, timeout=limits.idle_timeout, parsePOSTFormSubmission=False
         )
-        self.limits, self.hosts = limits, hosts
+        self.limits, self.refusals, self.hosts = limits, refusals, hosts
 
     def log(self, request: Any) -> None:
         """Not a line for each request: what fails is logged where it fails."""
 
-    def take_over(self, transport: Any, received: bytes) -> None:
-        """Have *transport*, over which *received* came."""
+    def take_over(self, transport: Any, received: bytes, whole: bool) -> None:
+        """Have *transport*, over which *received* came; *whole*: and nothing else will."""
         channel = self.buildProtocol(transport.getPeer())
         transport.protocol = channel
         channel.makeConnection(transport)
         channel.dataReceived(received)
+        if whole and transport.protocol is channel:
+            channel.readConnectionLost()
         if self.connections.draining and transport.protocol is channel:
             channel.drain()

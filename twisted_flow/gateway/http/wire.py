@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from http import HTTPStatus
 from time import gmtime, strftime, time
 
 from ...answer import Answer
 
-__all__ = ["NO_BODY", "SERVER", "answer_bytes", "fields", "http_date", "phrase"]
+__all__ = ["NO_BODY", "REQUEST_ID", "SERVER", "answer_bytes", "fields", "http_date", "phrase"]
 
 SERVER = b"twisted_flow"
+REQUEST_ID = b"X-Request-ID"
+"""The field by which a client, or a proxy, names a request, and is told the name that it has."""
 NO_BODY = (204, 205)
 """Statuses whose answers have no body (RFC 9110 sections 15.3.5 and 15.3.6)."""
 
@@ -42,11 +45,18 @@ def fields(answer: Answer) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def answer_bytes(status: int, answer: Answer, close: bool = False, head: bool = False) -> bytes:
+def answer_bytes(
+    status: int,
+    answer: Answer,
+    close: bool = False,
+    head: bool = False,
+    more: Sequence[tuple[bytes, bytes]] = (),
+) -> bytes:
     """*answer*, head and body in one.
 
     :param close: whether the connection ends with it.
     :param head: whether a HEAD request asked for it: then the body is only told of.
+    :param more: header fields that it has beside the usual ones.
     """
     if status in NO_BODY:
         answer = Answer(b"", "", answer.error)
@@ -57,6 +67,8 @@ def answer_bytes(status: int, answer: Answer, close: bool = False, head: bool = 
         lines += b"".join(b"%b: %b\r\n" % line for line in [(b"Server", SERVER), (b"Date", date), *fields(answer)])
         if answer.error is None:
             _heads[status, answer.content_type] = lines
+    if more:
+        lines += b"".join([b"%b: %b\r\n" % line for line in more])
     ending = b"Connection: close\r\nContent-Length: %d\r\n\r\n" if close else b"Content-Length: %d\r\n\r\n"
     if status == 204:  # RFC 9110 section 8.6: not even a length
         return lines + (b"Connection: close\r\n\r\n" if close else b"\r\n")

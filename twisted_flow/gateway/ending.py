@@ -1,0 +1,24 @@
+"""Why a request that is cancelled from outside got no answer: its caller went away, or the server's grace is over."""
+
+from __future__ import annotations
+
+from ..errors import Cancelled, FlowError, Unavailable
+
+__all__ = ["Ending"]
+
+
+class Ending:
+    """The end of one gateway, which those who cancel its requests are told by."""
+
+    def __init__(self) -> None:
+        self.cutting = False
+        """Whether what is cancelled now is cut by the server."""
+        self.cut = 0
+        """How many requests were."""
+
+    def error(self) -> FlowError:
+        """What a request that is cancelled now is answered."""
+        if not self.cutting:
+            return Cancelled("the caller went away")
+        self.cut += 1
+        return Unavailable("the server has stopped before this was answered")

@@ -1,0 +1,83 @@
+"""The answers that are due on one connection: they leave in the order of their requests, whichever is ready first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from twisted.internet.defer import Deferred
+
+from ...answer import Answer
+from ..buffered import Account
+from .plain import Meaning
+from .wire import REQUEST_ID, answer_bytes
+
+__all__ = ["Due", "Pipeline", "written"]
+
+
+class Due:
+    """An answer that is due."""
+
+    __slots__ = ("deferred", "meaning", "ready", "size")
+
+    def __init__(self, meaning: Meaning, deferred: Deferred[Answer], size: int) -> None:
+        self.meaning, self.deferred = meaning, deferred
+        self.size = size  # bytes of what was asked, and later of the answer
+        self.ready: bytes | None = None
+
+
+class Pipeline:
+    """See the module.
+
+    :param account: counts what waits.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._due: deque[Due] = deque()
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def add(
+        self, meaning: Meaning, answering: Deferred[Answer], size: int, answered: Callable[[Answer, Due], None]
+    ) -> None:
+        """Another answer is due.
+
+        :param meaning: of the request's head.
+        :param size: bytes of its body.
+        :param answered: called with the answer when it is there.
+        """
+        due = Due(meaning, answering, size)
+        self._due.append(due)
+        self._account.add(size)
+        answering.addCallback(answered, due)
+
+    def ready(self, due: Due, answer: Answer, last: bool) -> Iterator[bytes]:
+        """*due* is ready: what leaves now.
+
+        :param last: whether the connection ends with it.
+        """
+        due.ready = written(answer, due.meaning, last)
+        self._account.add(len(due.ready) - due.size)
+        due.size = len(due.ready)
+        while self._due and (ready := self._due[0].ready) is not None:
+            self._account.add(-self._due.popleft().size)
+            yield ready
+
+    def cancel(self) -> None:
+        """Cancel what is not ready."""
+        for due in list(self._due):
+            due.deferred.cancel()
+
+
+def written(answer: Answer, meaning: Meaning, last: bool) -> bytes:
+    """*answer* to a request whose head says *meaning*, head and body in one.
+
+    :param last: whether the connection ends with it.
+    """
+    status = meaning.action.status if answer.error is None else answer.error.http_status
+    if not meaning.request_id:
+        return answer_bytes(status, answer, last)
+    told = (REQUEST_ID, answer.request_id.encode("ascii", "backslashreplace"))
+    return answer_bytes(status, answer, last, more=[told])

@@ -1,0 +1,32 @@
+"""What is answered to what must not be taken for a request; after it the connection ends."""
+
+from __future__ import annotations
+
+import re
+
+from ...document.identity import new_id
+from .head import Refused
+from .origin import Origins
+from .problem import problem
+from .wire import answer_bytes
+
+__all__ = ["Refusals"]
+
+_ORIGIN = re.compile(rb"\r\norigin:[ \t]*([!-~]+)[ \t]*\r?\n", re.IGNORECASE)
+
+
+class Refusals:
+    """Writes them.
+
+    :param origins: whose pages may see the answers.
+    """
+
+    def __init__(self, origins: Origins) -> None:
+        self.origins = origins
+
+    def answer(self, refused: Refused, head: bytes | bytearray) -> bytes:
+        """The answer to what began with *head*, as far as that came: a page of an allowed origin may read it."""
+        origin = _ORIGIN.search(head)
+        fields = self.origins.answer_fields(None if origin is None else origin[1])
+        told = problem(refused.error, new_id(), refused.status)
+        return answer_bytes(refused.status, told, close=True, head=head.startswith(b"HEAD "), more=fields)

@@ -1,0 +1,14 @@
+"""The id that a client, or a proxy in front of it, gives a request in its head: X-Request-ID."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["request_id_in"]
+
+_REQUEST_ID = re.compile(rb"[!-~](?:[ -~]{0,126}[!-~])?")
+
+
+def request_id_in(value: bytes | None) -> str:
+    """The id of a request that an X-Request-ID field names; '' where there is none that may be."""
+    return value.decode() if value is not None and _REQUEST_ID.fullmatch(value) else ""

@@ -1,0 +1,281 @@
+"""One WebSocket connection: Autobahn's protocol, with a lane in front of its parser."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from zope.interface import implementer
+
+from ...frames import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_frame
+from ..http.unread import Unread
+from ..session import Session
+from .fragments import Fragments
+
+__all__ = ["SUBPROTOCOLS", "FlowProtocol"]
+
+END_OF_INPUT = b"\x00"
+"""The binary frame with which a client says that it sends no more."""
+
+SUBPROTOCOLS = ("json", "bytes")
+_GOING_AWAY, _NORMAL = 1001, 1000
+_AHEAD = 1 << 16  # bytes
+
+
+@implementer(IPushProducer, IHalfCloseableProtocol)
+class FlowProtocol(WebSocketServerProtocol):
+    """One connection. What is its own is named apart from Autobahn's many names."""
+
+    factory: Any
+    transport: Any
+    autoPingInterval: float
+
+    def flow_begin(self, upgrade: Any) -> None:
+        """Called before the connection is made."""
+        self.flow_upgrade, self.flow_connections = upgrade, upgrade.connections
+        self.flow_rest: bytes | bytearray = b""  # what came and is not taken yet
+        self.flow_at = 0  # where in it what is not taken yet begins
+        self.flow_wanted = 0  # how much of that has to be there before another look at it is worth while
+        self.flow_passing = 0  # how much of a frame is still to come that is Autobahn's
+        self.flow_due: Any = None  # the call that goes on with the rest, in another turn of the loop
+        self.flow_full = self.flow_held = self.flow_taking = self.flow_dead = False
+        self.flow_unread = Unread()
+        self.flow_last = False  # whether the client has said that it sends no more
+        self.flow_whole = False  # whether no more can come in
+        self.flow_grace: Any = None  # the call that ends such a connection
+        self.flow_fragments = Fragments(upgrade.limits.max_body, upgrade.connections.buffered)
+        self.flow_session: Session | None = None
+
+    def onConnect(self, request: Any) -> str | None:
+        """Choose the subprotocol: the client's first that is known here."""
+        return next((each for each in request.protocols if each in SUBPROTOCOLS), None)
+
+    def onOpen(self) -> None:
+        """The handshake is done."""
+        up = self.flow_upgrade
+        self.flow_session = Session(
+            up.dispatcher,
+            up.origin,
+            self.websocket_protocol_in_use,
+            self.flow_send,
+            self.flow_idle,
+            up.limits,
+            up.connections.buffered,
+        )
+        self.transport.registerProducer(self, True)
+        if self.flow_connections.draining:
+            self.drain()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Answer plain frames on the spot; leave the others to Autobahn, one by one."""
+        if self.autoPingTimeoutCall:
+            self._cancelAutoPingTimeoutCall()  # whoever sends anything is there
+        if not self.flow_rest:
+            self.flow_rest = data  # as most: there is nothing to put it behind
+        else:
+            if type(self.flow_rest) is bytes:
+                self.flow_rest = bytearray(self.flow_rest)
+            self.flow_rest += data
+        if self.flow_due is None:
+            self.flow_take()
+        else:
+            self.flow_hold()
+
+    def flow_quiet(self) -> bool:
+        """Whether Autobahn is between two messages, with nothing of its own to go on with."""
+        between = self.current_frame is None and not self.inside_message
+        return self.state == self.STATE_OPEN and not self.data and between
+
+    def flow_take(self) -> None:
+        """Take the frames that are there, while there is room for their answers."""
+        if self.flow_taking:
+            return
+        data, at, end = self.flow_rest, self.flow_at, len(self.flow_rest)
+        if end - at >= self.flow_wanted:
+            self.flow_taking, self.flow_wanted = True, 0
+            self.flow_at = self.flow_taken(data, at, end)
+            self.flow_taking = False
+            if len(self.flow_rest) > end:  # more came meanwhile
+                self.flow_take()
+                return
+        if self.flow_at >= len(self.flow_rest):
+            self.flow_rest, self.flow_at = b"", 0
+        elif type(self.flow_rest) is bytearray:
+            del self.flow_rest[: self.flow_at]
+            self.flow_at = 0
+        self.flow_hold()
+        self.flow_idle()
+
+    def flow_taken(self, data: bytes | bytearray, at: int, end: int) -> int:
+        """Take what is in *data* between *at* and *end*, as far as it goes: to the position that is returned."""
+        limits, session = self.flow_upgrade.limits, self.flow_session
+        if session is None:  # the handshake
+            self._dataReceived(bytes(data[at:end]))
+            return end
+        quiet, more = self.flow_quiet(), limits.max_steps
+        since = datetime.now(UTC)  # once for all that came at once: to look at the clock takes a fortieth of a message
+        while at < end and not self.flow_due:
+            if not more:  # others have their turn
+                self.flow_due = self.flow_upgrade.reactor.callLater(0, self.flow_go_on)
+                return at
+            more -= 1
+            crowded = self.flow_full or session.in_flight >= session.room
+            frame = plain_frame(data, at, limits.max_body) if quiet and not crowded else None
+            if frame is None:
+                stop = self.flow_passed(data, at, end, crowded)
+                if stop == at:
+                    return at
+                at, quiet = stop, self.flow_quiet()
+                continue
+            payload, stop = frame
+            if payload is None:
+                self.flow_wanted = stop - at  # no look at it before it is all there
+                return at
+            binary, at = data[at] & 15 == BINARY, stop
+            self.flow_message(payload, binary, since)
+        return at
+
+    def flow_passed(self, data: bytes | bytearray, at: int, end: int, crowded: bool) -> int:
+        """Let Autobahn have the frame that begins at *at*, or goes on there: as much of it as is there.
+
+        :return: where that ends; *at* if it cannot be judged yet, or has to wait.
+        """
+        if not self.flow_passing:
+            stop = frame_end(data, at)
+            if stop is None:
+                self.flow_wanted = end - at + 1
+                return at
+            if crowded and data[at] & 15 < CLOSE:  # of a message; of the connection itself one may speak at any time
+                return at
+            self.flow_passing = stop - at
+            if data[at] & 15 < CLOSE and self.flow_refused(data[at], stop - at):
+                return end
+        stop = min(end, at + self.flow_passing)
+        self.flow_passing -= stop - at
+        self._dataReceived(bytes(data[at:stop]))
+        return stop
+
+    def flow_refused(self, first: int, size: int) -> bool:
+        """Whether the frame of a message that comes, of *size* bytes with its head, is one too many; then it ends."""
+        refusal = self.flow_fragments.refusal(first, size) if self.state == self.STATE_OPEN else None
+        if refusal is not None:
+            self._fail_connection(*refusal)
+        return refusal is not None
+
+    def flow_go_on(self) -> None:
+        """In a later turn of the loop."""
+        self.flow_due = None
+        self.flow_take()
+
+    def flow_hold(self) -> None:
+        """Read on only while there is room for answers; a little may be read ahead, so that pongs and ends are seen."""
+        session, ahead = self.flow_session, len(self.flow_rest) - self.flow_at > _AHEAD
+        crowded = session is not None and (session.in_flight >= session.room or self.flow_due)
+        hold = self.flow_full or bool(crowded and ahead)
+        if hold != self.flow_held and self.state != self.STATE_CLOSED:
+            self.flow_held = hold
+            (self.transport.pauseProducing if hold else self.transport.resumeProducing)()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A message came Autobahn's way."""
+        self.flow_fragments.account.keep(0)
+        self.flow_message(payload, isBinary)
+
+    def flow_message(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
+        """A message came."""
+        session = self.flow_session
+        if binary and payload == END_OF_INPUT:
+            self.flow_last = True
+        elif session is not None:
+            session.received(payload, binary, since)
+
+    def flow_send(self, payload: bytes, binary: bool) -> None:
+        """Send a message, as one frame."""
+        if self.state == self.STATE_OPEN:
+            self.transport.write(frame_head(BINARY if binary else TEXT, len(payload)) + payload)
+        if self.flow_rest and not self.flow_due:
+            self.flow_take()
+
+    def flow_idle(self) -> None:
+        """If nothing is in flight, and nothing is to come, close."""
+        session = self.flow_session
+        if session is None or session.in_flight or self.flow_taking or (self.flow_rest and not self.flow_whole):
+            return
+        if self.state == self.STATE_OPEN and (self.flow_last or session.draining) and self.flow_due is None:
+            self.sendCloseFrame(_NORMAL if self.flow_last else _GOING_AWAY)
+            if self.flow_whole:
+                self.transport.loseConnection()
+
+    def drain(self) -> None:
+        """See `Connections`: answer what is in flight, then close."""
+        if self.flow_session is not None:
+            self.flow_session.draining = True
+            self.flow_idle()
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more. See `Lane.readConnectionLost`."""
+        up, session = self.flow_upgrade, self.flow_session
+        if session is None or self.state != self.STATE_OPEN:
+            self.transport.loseConnection()
+            return
+        self.flow_last = self.flow_whole = True
+        self.flow_grace = up.reactor.callLater(up.limits.half_close_grace, self.transport.abortConnection)
+        self.flow_take()
+
+    def writeConnectionLost(self) -> None:
+        """Part of `IHalfCloseableProtocol`; we close all at once."""
+
+    def cut(self) -> None:
+        """See `Connection`."""
+        if self.flow_session is not None:
+            self.flow_session.cut()
+        self.flow_whole, self.flow_rest = True, b""
+        self.flow_idle()
+
+    def sweep(self, second: int) -> None:
+        """See `Connections`: a client that leaves its answers unread is dropped; pings find those that are gone."""
+        if self.flow_unread.seconds(self.transport, second, self.flow_full) > self.flow_upgrade.limits.write_timeout:
+            self.transport.abortConnection()
+
+    def pauseProducing(self) -> None:
+        """The client does not read."""
+        self.flow_full = True
+        self.flow_hold()
+
+    def resumeProducing(self) -> None:
+        """It reads again."""
+        self.flow_full = False
+        self.flow_take()
+
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`."""
+
+    def onAutoPingTimeout(self) -> None:
+        """No pong came. Who does not read is dropped in its own time (`sweep`), and whom we do not read cannot say."""
+        if self.flow_held:
+            self.autoPingTimeoutCall = self.autoPingPending = None
+            self.autoPingPendingCall = self.factory._batched_timer.call_later(self.autoPingInterval, self._sendAutoPing)
+            return
+        self.flow_dead = True
+        super().onAutoPingTimeout()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """What was written leaves first, but where nobody is there to read it."""
+        super().dropConnection(abort and self.flow_dead)
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        """The connection is gone. What it had sent of a message is let go: Autobahn's objects refer to each other."""
+        self.flow_rest, self.flow_at = b"", 0
+        self.flow_fragments.account.keep(0)
+        autobahn: Any = self
+        autobahn.data = b""
+        autobahn.message_data = autobahn.frame_data = autobahn.control_frame_data = autobahn.current_frame = None
+        for call in (self.flow_due, self.flow_grace):
+            if call is not None and call.active():
+                call.cancel()
+        self.flow_due = None
+        self.flow_connections.remove(self)
+        if self.flow_session is not None:
+            self.flow_session.lost()
