@@ -9,7 +9,10 @@ from msgspec import Meta, Struct
 
 from .errors import ConfigurationError
 
-__all__ = ["LONGEST_NAME", "Limits", "checked"]
+__all__ = ["LONGEST_NAME", "SHORTEST_TIMEOUT", "Limits", "checked"]
+
+SHORTEST_TIMEOUT = 0.01
+"""Seconds: a request that asks for fewer could not be answered in time, however fast."""
 
 LONGEST_NAME = 1024
 """Characters of an id, an endpoint, a target."""

@@ -188,6 +188,7 @@ NO_ARRAYS = {
     "a long dtype": {"dense": {"buffer": "AA==", "shape": [1], "dtype": "f" * 2_000_000}},
     "more than any memory": {"dense": {"buffer": "", "shape": [2**62, 2**62, 0], "dtype": "<f4"}},
     "a side beyond 64 bits": {"dense": {"buffer": "", "shape": [2**63, 0], "dtype": "<f4"}},
+    "a sparse one without a side": {"sparse": {"indices": {}, "values": {}, "shape": []}},
     "a sparse one beyond any memory": {
         "sparse": EXPANDING["sparse"]["sparse"] | {"shape": [2**63, 2**63]},  # type: ignore[operator]
     },

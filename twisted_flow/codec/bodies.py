@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..document import Document
+from ..limits import SHORTEST_TIMEOUT
 from ..message import Arrays, Header, Route, Status
 
 __all__ = ["Data", "Named", "PostAnswer", "PostBody", "ToldAnswer"]
@@ -28,7 +29,7 @@ class PostBody(Struct, rename="camel", forbid_unknown_fields=True):
     parameters: dict[str, Any] | None = None
     target_peapod: str = ""
     request_id: str = ""
-    timeout: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
+    timeout: Annotated[float, Meta(ge=SHORTEST_TIMEOUT)] | UnsetType | None = UNSET
     arrays: Arrays | UnsetType = UNSET
     cancel: str | UnsetType = UNSET
     """The id of a request to end; then the rest says nothing."""

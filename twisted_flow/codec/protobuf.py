@@ -20,7 +20,7 @@ from ..document.protobuf.wire import double, field, number_field, size_of, tags_
 from ..document.protobuf.write import write_documents
 from ..errors import FlowError, ValidationError
 from ..interfaces import ICodec
-from ..limits import LONGEST_NAME, Limits
+from ..limits import LONGEST_NAME, SHORTEST_TIMEOUT, Limits
 from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request, check_names
 from .envelope import Envelope, RequestProto, bad_request, taken_apart, taken_apart_in_steps
 from .unsendable import telling_the_place
@@ -122,8 +122,8 @@ def _read_request(
     if parameters:
         settle(parameters, "/parameters", limits.max_depth)
     timeout = envelope.timeout or None
-    if timeout is not None and not 0 < timeout < float("inf"):
-        raise ValidationError.at("/timeout", "is a number of seconds above 0")
+    if timeout is not None and not SHORTEST_TIMEOUT <= timeout < float("inf"):
+        raise ValidationError.at("/timeout", f"is a number of seconds, {SHORTEST_TIMEOUT:g} or more")
     return Request(
         request_id=envelope.request_id or new_id(),
         header=header,

@@ -6,9 +6,11 @@ from typing import Any
 
 from ..document import Document, spelling
 from ..limits import LONGEST_NAME
+from .bodies import PostBody
 
 __all__ = ["canonical_list", "canonical_request", "id_in"]
 
+_OPTIONAL = {*PostBody.__struct_encode_fields__, "header", "targetExecutor"} - {"cancel"}
 _KNOWN = Document.__struct_encode_fields__
 
 
@@ -18,11 +20,16 @@ def id_in(raw: Any) -> str:
     return found if isinstance(found, str) and len(found) <= LONGEST_NAME else ""
 
 
+def _may_be_null(key: str) -> bool:
+    """Whether null at *key* is as if it were not there."""
+    return spelling.camel(key) in _OPTIONAL
+
+
 def canonical_request(raw: Any) -> Any:
     """The request that *raw* describes, in the one spelling."""
     if not isinstance(raw, dict):
         return raw
-    post = spelling.canonical_keys(raw)
+    post = {spelling.camel(key): value for key, value in raw.items() if value is not None or not _may_be_null(key)}
     if isinstance(header := post.pop("header", None), dict):  # as the old Python client sends it
         for name in ("execEndpoint", "targetPeapod"):
             if name in (canonical := spelling.canonical_keys(header)):

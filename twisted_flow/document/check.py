@@ -157,5 +157,8 @@ def _check_scores(document: Document, pointer: str) -> None:
 
 def _check_graph(graph: Graph, pointer: str, max_depth: int) -> None:
     settle(graph.edge_features, f"{pointer}/edgeFeatures", max_depth)
-    if graph.adjacency is not None:
-        _checked(ndarray.NdArray(sparse=graph.adjacency), pointer, "/adjacency")
+    adjacency = graph.adjacency
+    if adjacency is not None and not adjacency.shape and not adjacency.values.buffer:
+        graph.adjacency = None  # as protobuf has one that says nothing
+    elif adjacency is not None:
+        _checked(ndarray.NdArray(sparse=adjacency), pointer, "/adjacency")

@@ -176,6 +176,8 @@ def check(array: NdArray) -> None:
         indices = _dense_to_numpy(sparse.indices)
         if min(sparse.shape, default=0) < 0 or prod(side or 1 for side in sparse.shape) > _MOST_BYTES:
             raise ValueError(f"shape {sparse.shape} has a negative side, or is larger than any memory")
+        if not sparse.shape:
+            raise ValueError("a sparse array has one side at least")
         if len(sparse.shape) > MOST_SIDES:
             raise ValueError(f"{len(sparse.shape)} sides, where numpy takes {MOST_SIDES}")
         if indices.size and (indices.ndim != 2 or indices.dtype.kind not in "iu"):

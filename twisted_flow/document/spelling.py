@@ -79,7 +79,16 @@ def _canonical_scores(raw: Any) -> Any:
     return {name: _canonical_score(score) for name, score in raw.items()} if isinstance(raw, dict) else raw
 
 
+def _canonical_count(raw: Any) -> Any:
+    """JSON makes no difference between 1 and 1.0."""
+    return int(raw) if type(raw) is float and raw.is_integer() else raw
+
+
 _PARTS = {
+    "granularity": _canonical_count,
+    "adjacency": _canonical_count,
+    "offset": _canonical_count,
+    "location": lambda raw: list(map(_canonical_count, raw)) if isinstance(raw, list) else raw,
     "blob": _canonical_array,
     "embedding": _canonical_array,
     "evaluations": _canonical_scores,

@@ -106,6 +106,7 @@ ROWS: dict[str, tuple[bytes, list[int], bool]] = {
     "accepts JSON and more": (posted(H, b"Accept: application/json, text/plain, */*"), [200], False),
     "refuses JSON": (posted(H, b"Accept: application/json;q=0"), [406], False),
     "a timeout": (posted(H, b"X-Request-Timeout: 5"), [200], False),
+    "a timeout that cannot be kept": (posted(H, b"X-Request-Timeout: 5e-324"), [400], False),
     "a bad timeout": (posted(H, b"X-Request-Timeout: soon"), [400], False),
     "bad arrays": (posted(H, start=b"POST /post?arrays=xml HTTP/1.1"), [422], False),
     "close among others": (posted(H, b"Connection: close, TE") + PLAIN_POST, [200], True),

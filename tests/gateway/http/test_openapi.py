@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from tests.support import HELLO, HTTP, TIMEOUT, browser, post, serving
-from twisted_flow.gateway.http.openapi import openapi
+from twisted_flow.executor.table import Endpoint
+from twisted_flow.gateway.http.openapi import _HEADERS, openapi
 from twisted_flow.gateway.http.routes import HTTPSettings, Route, flow_routes
 
 EXPOSED = Route(
@@ -58,7 +59,7 @@ def test_exposed() -> None:
         "my endpoint",
         ["mine"],
         True,
-        "All of it",
+        f"All of it\n\n{_HEADERS}",
     )
     assert (put["operationId"], again["operationId"]) == ("foo_it", "foo_it_post")
     assert put["responses"]["201"]["description"] == "Foo"
@@ -103,6 +104,35 @@ def test_matches_reality(body: dict[str, Any]) -> None:
     (wrong,) = HTTP().send(post("/index", {"data": 5}))
     resolved(made, "Problem").validate(wrong.json)
     assert not resolved(made, "PostBody").is_valid({"data": 5})
+
+
+class Wanted(msgspec.Struct):
+    k: int
+    lang: str = "en"
+
+
+def test_typed_parameters() -> None:
+    """The body of a typed endpoint has all fields, its parameters' among them, and an example that is valid."""
+    told = HTTPSettings()
+    endpoint = Endpoint("/index", "f", ("docs", "parameters"), blocking=False, parameters=Wanted)
+    made = json.loads(msgspec.json.encode(openapi(told, flow_routes(told, {"/index": endpoint}))))
+    content = made["paths"]["/index"]["post"]["requestBody"]["content"]["application/json"]
+    schema = content["schema"]
+    assert {"data", "parameters", "timeout", "requestId"} <= schema["properties"].keys()
+    assert schema["properties"]["parameters"] == {"$ref": "#/components/schemas/Wanted"}
+    assert schema["required"] == ["parameters"]
+    assert content["example"]["parameters"] == {"k": 1, "lang": "en"}
+    Draft202012Validator({**schema, "components": made["components"]}).validate(content["example"])
+    plain = made["paths"]["/search"]["post"]["requestBody"]["content"]["application/json"]
+    assert plain["schema"] == {"$ref": "#/components/schemas/PostBody"}
+
+
+def test_what_is_not_for_http() -> None:
+    """A connection is closed to cancel what was asked on it: the body has no word for that."""
+    assert "cancel" not in document()["components"]["schemas"]["PostBody"]["properties"]
+    assert not resolved(document(), "PostBody").is_valid({"timeout": 5e-324})
+    for both in ({"text": "a", "uri": "b"}, {"blob": [1], "graph": {}}):
+        assert not resolved(document(), "Document").is_valid(both)
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])

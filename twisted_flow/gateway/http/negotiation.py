@@ -6,6 +6,7 @@ import math
 from typing import Any, cast
 
 from ...errors import BadRequest, NotAcceptable, UnsupportedMediaType, ValidationError
+from ...limits import SHORTEST_TIMEOUT
 from ...message import Arrays
 
 __all__ = ["arrays_of", "check_media_types", "timeout_of"]
@@ -52,7 +53,7 @@ def _accepts(media_range: str) -> bool:
 def timeout_of(request: Any) -> float | None:
     """The seconds that ``X-Request-Timeout`` gives.
 
-    :raises BadRequest: if that is no number above 0.
+    :raises BadRequest: if that is no such number, or fewer than can be kept.
     """
     given = request.getHeader(b"x-request-timeout")
     if given is None:
@@ -61,8 +62,8 @@ def timeout_of(request: Any) -> float | None:
         seconds = float(given)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise BadRequest("X-Request-Timeout is a number of seconds above 0")
+    if not SHORTEST_TIMEOUT <= seconds < math.inf:
+        raise BadRequest(f"X-Request-Timeout is a number of seconds, {SHORTEST_TIMEOUT:g} or more")
     return seconds
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import msgspec
 
 from ...codec.bodies import PostAnswer, PostBody
+from ...limits import LONGEST_NAME, SHORTEST_TIMEOUT
 from ...version import __version__
+from .examples import example_of
 from .problem import CONTENT_TYPE, Problem
 from .routes import HTTPSettings, Route
+from .schemas import sharpen
 
 __all__ = ["openapi"]
 
@@ -33,7 +36,9 @@ def openapi(settings: HTTPSettings, routes: tuple[Route, ...]) -> dict[str, Any]
     paths: dict[str, Any] = {}
     for route in routes:
         if route.include_in_schema:
-            paths[route.path] = {method.lower(): _operation(route, method, references) for method in route.methods}
+            paths[route.path] = {
+                method.lower(): _operation(route, method, references, schemas) for method in route.methods
+            }
     if settings.debug_endpoints:
         paths["/status"] = {"get": _STATUS}
     return {
@@ -57,16 +62,22 @@ _STATUS = {
 }
 
 
-def _operation(route: Route, method: str, references: Mapping[Any, Any]) -> dict[str, Any]:
+def _operation(route: Route, method: str, references: Mapping[Any, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
     name = route.name or route.path.strip("/").replace("/", "_") or "root"
     first = method == route.methods[0]
     operation: dict[str, Any] = {
         "summary": route.summary or f"Post data to {route.endpoint or 'an endpoint'}",
+        "description": "\n\n".join(filter(None, [route.description, _HEADERS])),
         "operationId": (route.operation_id or name) + ("" if first else f"_{method.lower()}"),
         "parameters": _PARAMETERS,
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _body_schema(route, references), "example": _example(route)}},
+            "content": {
+                "application/json": {
+                    "schema": _body_schema(route, references, schemas),
+                    "example": _example(route, references, schemas),
+                }
+            },
         },
         "responses": {
             str(route.status_code): {
@@ -82,8 +93,6 @@ def _operation(route: Route, method: str, references: Mapping[Any, Any]) -> dict
             },
         },
     }
-    if route.description:
-        operation["description"] = route.description
     if route.tags:
         operation["tags"] = list(route.tags)
     if route.deprecated:
@@ -91,6 +100,10 @@ def _operation(route: Route, method: str, references: Mapping[Any, Any]) -> dict
     return operation
 
 
+_HEADERS = (
+    f"Header fields: `X-Request-Timeout`, the seconds ({SHORTEST_TIMEOUT:g} or more) after which it is given up; "
+    "`X-Request-ID`, the request's id where the body names none (up to 128 printable characters)."
+)  # as parameters they would say that there are no others
 _PARAMETERS = [
     {
         "name": "arrays",
@@ -98,25 +111,31 @@ _PARAMETERS = [
         "description": "How arrays are spelt in the answer",
         "schema": {"type": "string", "enum": ["dense", "list"], "default": "dense"},
     },
-    {
-        "name": "X-Request-Timeout",
-        "in": "header",
-        "description": "Seconds after which the request is given up",
-        "schema": {"type": "number", "exclusiveMinimum": 0},
-    },
 ]
 
 
-def _body_schema(route: Route, references: Mapping[Any, Any]) -> dict[str, Any]:
-    reference: dict[str, Any] = {"$ref": _REF.format(name="PostBody")}
+def _body_schema(route: Route, references: Mapping[Any, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """What a body is: that of all requests, but for what the route says of it. Merged, as the pages show no siblings of
+    a reference.
+    """
+    fields, required = {}, []
     if route.parameters in references:
-        required = ["parameters"] if any(field.required for field in _fields(route.parameters)) else []
-        return {**reference, "properties": {"parameters": references[route.parameters]}, "required": required}
-    return reference if route.endpoint is not None else {**reference, "required": ["execEndpoint"]}
+        fields["parameters"] = references[route.parameters]
+        if any(field.required for field in _fields(route.parameters)):
+            required.append("parameters")
+    if route.endpoint is None:
+        fields["execEndpoint"] = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
+        required.append("execEndpoint")
+    if not fields:
+        return {"$ref": _REF.format(name="PostBody")}
+    body = schemas["PostBody"]
+    return {**body, "properties": {**body["properties"], **fields}, "required": required}
 
 
-def _example(route: Route) -> dict[str, Any]:
+def _example(route: Route, references: Mapping[Any, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
     example: dict[str, Any] = {"data": [{"text": "hello world"}]}
+    if route.parameters in references:
+        example["parameters"] = example_of(references[route.parameters], schemas)
     return example if route.endpoint is not None else {**example, "execEndpoint": "/index"}
 
 
@@ -136,11 +155,13 @@ def _schemas(parameters: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]
     document = {"$ref": _REF.format(name="Document")}
     item = {"anyOf": [document, {"type": "string", "description": "A document with this text"}]}
     schemas["Document"]["additionalProperties"] = {"description": "What is no field of a document becomes a tag"}
+    del schemas["PostBody"]["properties"]["cancel"]  # which a WebSocket may ask for; here one closes the connection
     schemas["PostBody"]["properties"]["data"] = {
         "description": "Documents: one, a list of them, or beside them what they should have become",
         "anyOf": [{"type": "array", "items": item}, item, {"$ref": _REF.format(name="Data")}, {"type": "null"}],
         "default": None,
     }
+    sharpen(schemas)
     return dict(zip(kinds, references, strict=True)), schemas
 
 
