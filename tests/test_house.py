@@ -15,6 +15,7 @@ ROOMS = [
     [
         "version",
         "suggestion",
+        "address",
         "limits",
         "errors",
         "signals",

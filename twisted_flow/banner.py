@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
+from .address import bare, joined
 from .flow_config import FlowConfig
 from .interfaces import IPlace
 
@@ -25,7 +26,7 @@ def _private_address() -> str | None:
 def banner(config: FlowConfig, places: Sequence[IPlace]) -> list[str]:
     """The lines of the banner for a flow that listens at *places*."""
     everywhere = config.host in ("0.0.0.0", "::", "")
-    here = "localhost" if everywhere else config.host
+    here = "localhost" if everywhere else bare(config.host)
     private = _private_address() if everywhere else None
     lines = ["ready and listening", "🎉 Flow is ready to use!"]
     for listener, place in zip(config.listeners, places, strict=True):
@@ -34,10 +35,10 @@ def banner(config: FlowConfig, places: Sequence[IPlace]) -> list[str]:
         if not port:
             lines.append(f"\t🏠 Local access:\t{place.address}")
             continue
-        lines.append(f"\t🏠 Local access:\t{here}:{port}")
+        lines.append(f"\t🏠 Local access:\t{joined(here, port)}")
         if private is not None:
             lines.append(f"\t🔒 Private network:\t{private}:{port}")
         if "http" in listener.protocols and config.http.docs:
-            lines.append(f"\t💬 Swagger UI:\t\thttp://{here}:{port}/docs")
-            lines.append(f"\t📚 Redoc:\t\thttp://{here}:{port}/redoc")
+            lines.append(f"\t💬 Swagger UI:\t\thttp://{joined(here, port)}/docs")
+            lines.append(f"\t📚 Redoc:\t\thttp://{joined(here, port)}/redoc")
     return lines

@@ -237,7 +237,7 @@ class Flow(Topology):
 
         if interface is not IService:
             return None
-        install_reactor()
+        install_reactor(here=True)
         return make_service(self.config)
 
     def start(self) -> Self:

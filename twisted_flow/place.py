@@ -12,6 +12,7 @@ from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromSt
 from twisted.internet.interfaces import IProtocolFactory, IReactorSocket, IStreamServerEndpoint
 from zope.interface import implementer
 
+from .address import bare, joined
 from .bridge import asyncio_loop
 from .endpoint import BACKLOG, LoopServerEndpoint
 from .errors import ConfigurationError
@@ -38,7 +39,7 @@ def port_place(host: str, port: int, *, listen: bool = True) -> IPlace:
             bound.listen(BACKLOG)  # of two servers on one port the second is told now
     except OSError as wrong:
         bound.close()
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong.strerror or wrong}") from None
+        raise ConfigurationError(f"cannot listen on {joined(host, port)}: {wrong.strerror or wrong}") from None
     bound.setblocking(False)
     return cast(IPlace, _Bound(bound))
 
@@ -49,9 +50,9 @@ def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     :raises ConfigurationError: one line, if there is no such host.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.getaddrinfo(bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, OverflowError, UnicodeError) as wrong:
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {wrong}") from None
+        raise ConfigurationError(f"cannot listen on {joined(host, port)}: {wrong}") from None
     return found[0], found[4]
 
 
@@ -95,7 +96,7 @@ class _Bound:
         name = bound.getsockname()
         self.port: int = name[1] if isinstance(name, tuple) else 0
         host = name[0] if isinstance(name, tuple) else ""
-        self.address = (f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}") if host else f"unix:{name}"
+        self.address = joined(host, self.port) if host else f"unix:{name}"
 
     def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
         """See `IPlace`."""

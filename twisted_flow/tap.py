@@ -138,7 +138,7 @@ class Options(usage.Options):
         if self["list"]:
             found = [f"{name}: {plugin.description}\n" for name, plugin in sorted(plugins().items())]
             _say("".join(found) or "no installed package brings an executor along\n")
-        install_reactor()
+        install_reactor(here=True)
         try:
             self["flow"] = flow = self._flow()
             if self["check"]:

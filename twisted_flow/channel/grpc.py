@@ -9,7 +9,8 @@ from grpc import RpcError, StatusCode, aio
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..bridge import Signal, spawn
+from ..address import joined
+from ..bridge import Signal, crossing, spawn
 from ..codec import protobuf
 from ..errors import FlowError, PayloadTooLarge, Unavailable
 from ..interfaces import IChannel, IExchange
@@ -17,34 +18,45 @@ from ..message import Request, Response
 
 __all__ = ["GRPCChannel"]
 
-_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.enable_http_proxy", 0),  # the environment's is for the web
+    ("grpc.use_local_subchannel_pool", 1),  # else a new channel fails at once where an older one has just failed
+]
 
 
 @implementer(IExchange)
 class _Exchange:
-    """One stream: written by one task and read by another."""
+    """One stream: written by one task and read by another, on the loop; asked on the reactor, which may be another."""
 
     def __init__(self, call: Any, address: str) -> None:
         self.call, self.address = call, address
+        self._to_loop, self._to_reactor = crossing()
         self.requests: dict[str, Deferred[Response]] = {}
         self._outgoing: deque[bytes] = deque()
         self._ended = False
         self._something = Signal()
         for task in (self._write(), self._read()):
-            spawn(task).addErrback(lambda failure: self._failed(failure.value))
+            spawn(task).addErrback(lambda failure: self._to_reactor(self._failed, failure.value))
 
     def send(self, request: Request) -> Deferred[Response]:
         """See `IExchange`."""
-        answer: Deferred[Response] = Deferred()
+        message = protobuf.encode_request(request)
+        answer: Deferred[Response] = Deferred(lambda _: self.forget(request.request_id))
         self.requests[request.request_id] = answer
-        self._outgoing.append(protobuf.encode_request(request))
-        self._something.set()
+        self._outgoing.append(message)
+        self._to_loop(self._something.set)
         return answer
+
+    def forget(self, request_id: str) -> None:
+        """Nobody waits for that answer any more."""
+        self.requests.pop(request_id, None)
 
     def end(self) -> None:
         """See `IExchange`."""
         self._ended = True
-        self._something.set()
+        self._to_loop(self._something.set)
 
     async def _write(self) -> None:
         while True:
@@ -58,12 +70,14 @@ class _Exchange:
 
     async def _read(self) -> None:
         while (message := await self.call.read()) is not aio.EOF:
-            response = protobuf.decode_response(message)
-            answer = self.requests.pop(response.request_id, None)
-            if answer is not None and not answer.called:
-                answer.callback(response)
+            self._to_reactor(self._answered, protobuf.decode_response(message))
         code = await self.call.code()
-        self._failed(None if code is StatusCode.OK else (code, await self.call.details()))
+        self._to_reactor(self._failed, None if code is StatusCode.OK else (code, await self.call.details()))
+
+    def _answered(self, response: Response) -> None:
+        answer = self.requests.pop(response.request_id, None)
+        if answer is not None and not answer.called:
+            answer.callback(response)
 
     def _failed(self, why: Any) -> None:
         """Whatever is not answered will not be."""
@@ -82,7 +96,7 @@ class GRPCChannel:
     """See `IChannel`."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.address = f"{host}:{port}"
+        self.address = joined(host, port)
         self._channel: Any = None
 
     def exchange(self) -> Deferred[_Exchange]:
@@ -95,7 +109,10 @@ class GRPCChannel:
         call = self._channel.stream_stream("/jina.JinaRPC/Call")()
         try:
             await call.wait_for_connection()
-        except (RpcError, OSError) as wrong:
+        except BaseException as wrong:
+            call.cancel()
+            if not isinstance(wrong, RpcError | OSError):
+                raise
             details = wrong.details() if isinstance(wrong, aio.AioRpcError) else str(wrong)
             raise Unavailable(f"cannot connect to {self.address}: {details}") from None
         return _Exchange(call, self.address)

@@ -12,6 +12,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..address import joined
 from ..codec import json
 from ..document import DocumentArray
 from ..endpoint import connect
@@ -66,7 +67,7 @@ class _Connection(Protocol):
         if status < 200:
             return
         answer, self.answer, body = self.answer, None, bytes(self.body)  # the next one may be asked at once
-        if self.parser.should_keep_alive():
+        if self.parser.should_keep_alive() and not self.channel.closed:
             self.channel.idle.append(self)
         else:
             self.transport.loseConnection()  # type: ignore[union-attr]
@@ -94,8 +95,9 @@ class HTTPChannel:
     """See `IChannel`. It is its own exchange: HTTP knows no end of several requests."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.host, self.port, self.address = host, port, f"{host}:{port}"
+        self.host, self.port, self.address = host, port, joined(host, port)
         self.idle: list[_Connection] = []
+        self.closed = False
         self._head = _HEAD.format(host=self.address).encode()
         self._connections = 0
         self._waiting: deque[Deferred[None]] = deque()
@@ -159,6 +161,7 @@ class HTTPChannel:
 
     def close(self) -> Deferred[None]:
         """See `IChannel`."""
+        self.closed = True
         for connection in list(self.idle):
             connection.transport.loseConnection()  # type: ignore[union-attr]
         return succeed(None)

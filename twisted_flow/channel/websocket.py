@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..address import joined
 from ..codec import protobuf
 from ..endpoint import connect
 from ..errors import BadRequest, PayloadTooLarge, Unavailable
@@ -34,7 +35,7 @@ class _Connection(WebSocketClientProtocol):
     def flow_begin(self, channel: WebSocketChannel) -> None:
         """Called before the connection is made."""
         self.flow_channel = channel
-        self.flow_opened: Deferred[Any] = Deferred()
+        self.flow_opened: Deferred[Any] = Deferred(lambda _: self.transport.abortConnection())
         self.flow_requests: dict[str, Deferred[Response]] = {}
         self.flow_ours = False
 
@@ -54,11 +55,15 @@ class _Connection(WebSocketClientProtocol):
         """See `IExchange`."""
         if not self.flow_usable():
             return fail(Unavailable(f"the connection to {self.flow_channel.address} was lost"))
-        answer: Deferred[Response] = Deferred()
-        self.flow_requests[request.request_id] = answer
         payload, mask = protobuf.encode_request(request), os.urandom(4)
+        answer: Deferred[Response] = Deferred(lambda _: self.flow_forget(request.request_id))
+        self.flow_requests[request.request_id] = answer
         self.transport.write(frame_head(BINARY, len(payload), mask) + masked(payload, mask))
         return answer
+
+    def flow_forget(self, request_id: str) -> None:
+        """Nobody waits for that answer any more."""
+        self.flow_requests.pop(request_id, None)
 
     def end(self) -> None:
         """See `IExchange`. Ours needs not be told; others close after it."""
@@ -99,7 +104,7 @@ class WebSocketChannel:
     """See `IChannel`."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.host, self.port, self.address = host, port, f"{host}:{port}"
+        self.host, self.port, self.address = host, port, joined(host, port)
         self.connection: Any = None
 
     def exchange(self) -> Deferred[Any]:

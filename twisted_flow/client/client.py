@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import queue
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
+from weakref import finalize
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.python.reflect import namedAny
 
+from ..address import joined, split
 from ..bridge import Mailbox, from_thread, run_in_reactor
-from ..errors import ConfigurationError, FlowError, error_named
+from ..errors import ConfigurationError, FlowError
 from ..interfaces import IChannel, IExchange
-from ..message import Header, Request, Response, StatusCode
+from ..message import Header, Request, Response
 from ..suggestion import nearest
-from .inputs import Asking, requests_of, requests_of_async
+from .inputs import Asking, are_there, requests_of, requests_of_async
+from .meanwhile import Meanwhile
 from .progress import Progress
+from .sending import connected, send
+from .told import Callback, Told
 from .verbs import verb
 
 __all__ = ["Client"]
@@ -31,8 +36,6 @@ CHANNELS = {
 }
 _SCHEMES = {"grpc": "grpc", "http": "http", "ws": "websocket"}
 _WINDOW = 64  # requests in flight
-
-Callback = Callable[[Any], Any]
 
 
 class Client:
@@ -61,10 +64,9 @@ class Client:
             parts = urlsplit(host)
             if parts.scheme not in _SCHEMES:
                 raise ConfigurationError(f"host={host!r}: the schemes are {', '.join(_SCHEMES)}")
-            protocol, host, port = _SCHEMES[parts.scheme], parts.hostname or "localhost", parts.port or port
-        elif host.count(":") == 1 and host.rpartition(":")[2].isdecimal():
-            host, _, named = host.partition(":")
-            port = int(named)
+            protocol, host = _SCHEMES[parts.scheme], parts.netloc or "localhost"
+        host, named = split(host)
+        port = named if named is not None else port
         if protocol not in CHANNELS:
             near = nearest(protocol, CHANNELS)
             raise ConfigurationError(f"protocol={protocol!r}: the protocols are {', '.join(CHANNELS)}{near}")
@@ -72,8 +74,10 @@ class Client:
         if type(number) is not int or not 0 < number <= 65535:
             raise ConfigurationError(f"port={number!r}: the server's port is needed, a number from 1 to 65535")
         self.protocol, self.host, self.port = protocol, host, number
+        self.address = joined(host, number)
         self.asyncio, self.window = asyncio, window
-        self._channel: IChannel | None = None
+        self._kept: list[IChannel] = []  # one, once there is something to send
+        finalize(self, _drop, self._kept).atexit = False
 
     def post(
         self,
@@ -105,7 +109,7 @@ class Client:
         :param show_progress: whether a line on standard error tells how far it has come.
         :param continue_on_error: whether the rest is sent though something failed.
         :param return_results: whether the responses are returned, in the order of their coming.
-        :param timeout: seconds for each request.
+        :param timeout: seconds for each request, told to the server; when they are over the client waits no longer.
         :return: None, or a list of `Response`; of an asyncio client an asynchronous iterator of `Response`.
         :raises FlowError: as the server says, and `Unavailable` where there is none.
         """
@@ -117,10 +121,11 @@ class Client:
             if iscoroutinefunction(callback):
                 raise TypeError(f"{name} is an async def, which nobody would await: callbacks are plain functions")
         asking = Asking(Header(on, target_peapod), parameters or {}, request_size, timeout)
-        told = _Told(on_done, on_error, on_always, continue_on_error, Progress() if show_progress else None)
+        told = Told(on_done, on_error, on_always, continue_on_error, Progress() if show_progress else None)
         if self.asyncio:
             return self._post_async(inputs, asking, told)
-        responses = self._post(requests_of(inputs, asking), told)
+        lazy = told.wanted and not are_there(inputs)
+        responses = self._post(requests_of(inputs, asking), told, timeout, lazy)
         if return_results:
             return list(responses)
         for _ in responses:
@@ -133,130 +138,122 @@ class Client:
     delete = verb("/delete")
 
     def close(self) -> None:
-        """End the connections that are kept."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            run_in_reactor(channel.close)
+        """End the connections that are kept; the next call makes new ones."""
+        if self._kept:
+            run_in_reactor(self._kept.pop().close)
 
-    def _connected(self) -> Deferred[IExchange]:
+    async def aclose(self) -> None:
+        """The same for an asyncio client."""
+        if self._kept:
+            mailbox: Mailbox[Any] = Mailbox()
+            close = self._kept.pop().close
+            mailbox.start()(lambda: close().addBoth(mailbox.put))
+            await mailbox.get()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        await self.aclose()
+
+    def _connected(self, timeout: float | None) -> Deferred[IExchange]:
         """On the reactor: a new exchange."""
-        first = self._channel is None
-        if self._channel is None:
-            self._channel = namedAny(CHANNELS[self.protocol])(self.host, self.port)
+        first = not self._kept
+        if first:
+            self._kept.append(namedAny(CHANNELS[self.protocol])(self.host, self.port))
 
         def tell(exchange: IExchange) -> IExchange:
             if first:
-                print(f"connected to the gateway at {self.host}:{self.port}!", file=sys.stderr)
+                print(f"connected to the gateway at {self.address}!", file=sys.stderr)
             return exchange
 
-        return self._channel.exchange().addCallback(tell)
+        return connected(self._kept[0], self.address, timeout).addCallback(tell)
 
-    def _post(self, requests: Iterator[Request], told: _Told) -> Iterator[Response]:
-        """Requests and callbacks in the caller's thread; the wire on the reactor's."""
-        exchange: IExchange = run_in_reactor(self._connected)
+    def _post(self, requests: Iterator[Request], told: Told, timeout: float | None, lazy: bool) -> Iterator[Response]:
+        """Requests and callbacks in the caller's thread; the wire on the reactor's.
+
+        :param lazy: whether making a request may take long, or need the answers to earlier ones.
+        """
+        try:
+            exchange: IExchange = run_in_reactor(lambda: self._connected(timeout))
+        except FlowError:
+            yield from told.take(0, Failure())
+            return
         call = from_thread()
         outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        meanwhile = Meanwhile(outcomes, lambda outcome: told.take(*outcome))
         in_flight = 0
         try:
-            for request in requests:
-                call(_send, exchange, request, outcomes.put)
+            while (request := meanwhile.next_of(requests) if lazy else next(requests, None)) is not None:
+                in_flight -= len(meanwhile.told)
+                yield from _told_meanwhile(meanwhile)
+                call(send, exchange, request, outcomes.put)
                 in_flight += 1
                 while in_flight and (in_flight >= self.window or not outcomes.empty()):
                     in_flight -= 1
-                    yield from told.take(outcomes.get())
+                    yield from told.take(*outcomes.get())
         finally:
+            meanwhile.end()
             call(exchange.end)
+        in_flight -= len(meanwhile.told)
+        yield from _told_meanwhile(meanwhile)
         while in_flight:
             in_flight -= 1
-            yield from told.take(outcomes.get())
+            yield from told.take(*outcomes.get())
         told.end()
 
-    async def _post_async(self, inputs: Any, asking: Asking, told: _Told) -> AsyncIterator[Response]:
+    async def _post_async(self, inputs: Any, asking: Asking, told: Told) -> AsyncIterator[Response]:
         """The same on the caller's event loop."""
-        outcomes: Mailbox[Any] = Mailbox()
-        call = outcomes.start()
-        call(lambda: self._connected().addBoth(outcomes.put))
-        exchange = await outcomes.get()
+        mail: Mailbox[tuple[str, Any]] = Mailbox()
+        call = mail.start()
+        call(lambda: self._connected(asking.timeout).addBoth(lambda exchange: mail.put(("connected", exchange))))
+        _, exchange = await mail.get()
         if isinstance(exchange, Failure):
-            raise exchange.value  # type: ignore[misc]
-        in_flight = 0
+            for response in told.take(0, exchange):
+                yield response
+            return
+        mail.feed(
+            requests_of_async(inputs, asking), self.window, lambda last, item: ("end" if last else "request", item)
+        )
+        in_flight, ended = 0, False
         try:
-            async for request in requests_of_async(inputs, asking):
-                call(_send, exchange, request, outcomes.put)
-                in_flight += 1
-                while in_flight and (in_flight >= self.window or not outcomes.empty()):
+            while in_flight or not ended:
+                kind, item = await mail.get()
+                if kind == "request":
+                    call(send, exchange, item, lambda outcome: mail.put(("answer", outcome)))
+                    in_flight += 1
+                elif kind == "end":
+                    ended = True
+                    call(exchange.end)
+                    if item is not None:
+                        raise item
+                else:
                     in_flight -= 1
-                    for response in told.take(await outcomes.get()):
+                    mail.more()
+                    for response in told.take(*item):
                         yield response
         finally:
-            call(exchange.end)
-        while in_flight:
-            in_flight -= 1
-            for response in told.take(await outcomes.get()):
-                yield response
+            mail.stop()
+            if not ended:
+                call(exchange.end)
         told.end()
 
 
-def _send(exchange: IExchange, request: Request, put: Callable[[Any], None]) -> None:
-    """On the reactor: send *request*, and pass on what becomes of it."""
-    try:
-        exchange.send(request).addBoth(put)
-    except Exception:  # what cannot be encoded
-        put(Failure())
+def _told_meanwhile(meanwhile: Meanwhile) -> Iterator[Response]:
+    told, meanwhile.told = meanwhile.told, []
+    for each in told:
+        if isinstance(each, BaseException):
+            raise each
+        yield from each
 
 
-class _Told:
-    """What the caller wants to be told, and how failures are taken."""
-
-    def __init__(
-        self,
-        on_done: Callback | None,
-        on_error: Callback | None,
-        on_always: Callback | None,
-        go_on: bool,
-        progress: Progress | None,
-    ) -> None:
-        self.on_done, self.on_error, self.on_always, self.go_on = on_done, on_error, on_always, go_on
-        self.progress = progress
-
-    def end(self) -> None:
-        """All is answered."""
-        if self.progress is not None:
-            self.progress.end()
-
-    def take(self, outcome: Response | Failure) -> Iterator[Response]:
-        """Call back for *outcome*; it, if it is a response.
-
-        :raises FlowError: if it is a failure that nobody takes.
-        """
-        error: Any = None
-        if isinstance(outcome, Failure):
-            error = outcome.value
-            outcome = getattr(error, "response", None) or outcome
-        if self.progress is not None:
-            self.progress.answered(0 if isinstance(outcome, Failure) else len(outcome.docs))
-        if isinstance(outcome, Failure):
-            if self.on_error is not None and isinstance(error, FlowError):
-                self.on_error(error)
-            elif not (self.go_on and isinstance(error, FlowError)):
-                raise error
-            return
-        failed = outcome.status.code >= StatusCode.ERROR
-        if failed and self.on_error is not None:
-            self.on_error(outcome)
-        elif failed and not self.go_on:
-            raise error or _error(outcome)
-        elif not failed and self.on_done is not None:
-            self.on_done(outcome)
-        if self.on_always is not None:
-            self.on_always(outcome)
-        yield outcome
-
-
-def _error(response: Response) -> FlowError:
-    status = response.status
-    told = status.exception
-    if told is None:
-        return error_named("", status.description or "the request failed")
-    detail = status.description.removeprefix(f"{told.name}: ")
-    return error_named(told.name, detail, stacks=tuple(told.stacks), executor=told.executor)
+def _drop(kept: list[Any]) -> None:
+    """A client was dropped: its connections need not stay."""
+    if kept:
+        from_thread()(kept.pop().close)

@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from ..document import Document, DocumentArray
 from ..document.identity import new_id
+from ..limits import SHORTEST_TIMEOUT
 from ..message import Header, Request
 
-__all__ = ["Asking", "requests_of", "requests_of_async"]
+__all__ = ["Asking", "are_there", "requests_of", "requests_of_async"]
 
 _SINGLE = (Document, dict, str, bytes, np.ndarray, tuple)
 
@@ -34,7 +35,7 @@ class Asking(Struct, frozen=True):
             docs=DocumentArray(document for document, _ in pairs),
             groundtruths=DocumentArray(truth for _, truth in pairs if truth is not None),
             parameters=self.parameters,
-            timeout=self.timeout,
+            timeout=None if self.timeout is None else max(self.timeout, SHORTEST_TIMEOUT),
         )
 
 
@@ -60,6 +61,11 @@ class _Gathered:
 
 def _called(inputs: Any) -> Any:
     return inputs() if isinstance(inputs, Callable) and not isinstance(inputs, type) else inputs  # type: ignore[arg-type]
+
+
+def are_there(inputs: Any) -> bool:
+    """Whether *inputs* are there already, so that to take the next one takes no time."""
+    return inputs is None or isinstance(inputs, (*_SINGLE, list))
 
 
 def is_async(inputs: Any) -> bool:

@@ -19,7 +19,7 @@ class Progress:
         self._due = self._began + _EVERY
 
     def answered(self, documents: int) -> None:
-        """A request with so many documents is answered."""
+        """A request that had so many documents is answered."""
         self.documents += documents
         self.requests += 1
         if time.monotonic() >= self._due:
@@ -34,6 +34,11 @@ class Progress:
         self._due = now + _EVERY
         took = now - self._began
         rate = self.documents / took if took else 0.0
-        line = f"\r{self.documents} documents in {self.requests} requests, {took:.1f} s, {rate:.0f}/s"
+        documents, requests = _several(self.documents, "document"), _several(self.requests, "request")
+        line = f"\r{documents} in {requests}, {took:.1f} s, {rate:.0f}/s"
         sys.stderr.write(line + ending)
         sys.stderr.flush()
+
+
+def _several(number: int, name: str) -> str:
+    return f"{number} {name}" + ("" if number == 1 else "s")

@@ -1,0 +1,26 @@
+"""Hosts and ports as one text: an IPv6 address stands in brackets there (RFC 3986 section 3.2.2)."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["bare", "joined", "split"]
+
+_WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([0-9]+)")
+
+
+def joined(host: str, port: int) -> str:
+    """``host:port``, as a URL has it."""
+    host = bare(host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bare(host: str) -> str:
+    """*host* without the brackets of an IPv6 address."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def split(text: str) -> tuple[str, int | None]:
+    """The host that *text* names, and the port, if it names one."""
+    named = _WITH_PORT.fullmatch(text)
+    return (bare(named[1]), int(named[2])) if named else (bare(text), None)

@@ -1,0 +1,79 @@
+"""What the caller of a client is told of each answer, and how failures are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from twisted.python.failure import Failure
+
+from ..errors import FlowError, error_named
+from ..message import Response, StatusCode
+from .progress import Progress
+
+__all__ = ["Callback", "Told"]
+
+Callback = Callable[[Any], Any]
+
+
+class Told:
+    """What the caller wants to be told, and how failures are taken."""
+
+    def __init__(
+        self,
+        on_done: Callback | None,
+        on_error: Callback | None,
+        on_always: Callback | None,
+        go_on: bool,
+        progress: Progress | None,
+    ) -> None:
+        self.on_done, self.on_error, self.on_always, self.go_on = on_done, on_error, on_always, go_on
+        self.progress = progress
+
+    def end(self) -> None:
+        """All is answered."""
+        if self.progress is not None:
+            self.progress.end()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody hears of an answer before all are there."""
+        return not self.on_done is self.on_error is self.on_always is None
+
+    def take(self, documents: int, outcome: Response | Failure) -> Iterator[Response]:
+        """Call back for *outcome*; it, if it is a response.
+
+        :param documents: how many there were in the request.
+        :raises FlowError: if it is a failure that nobody takes.
+        """
+        error: Any = None
+        if isinstance(outcome, Failure):
+            error = outcome.value
+            outcome = getattr(error, "response", None) or outcome
+        if self.progress is not None:
+            self.progress.answered(documents)
+        if isinstance(outcome, Failure):
+            if self.on_error is not None and isinstance(error, FlowError):
+                self.on_error(error)
+            elif not (self.go_on and isinstance(error, FlowError)):
+                raise error
+            return
+        failed = outcome.status.code >= StatusCode.ERROR
+        if failed and self.on_error is not None:
+            self.on_error(outcome)
+        elif failed and not self.go_on:
+            raise error or error_of(outcome)
+        elif not failed and self.on_done is not None:
+            self.on_done(outcome)
+        if self.on_always is not None:
+            self.on_always(outcome)
+        yield outcome
+
+
+def error_of(response: Response) -> FlowError:
+    status = response.status
+    told = status.exception
+    if told is None:
+        return error_named("", status.description or "the request failed")
+    detail = status.description.removeprefix(f"{told.name}: ")
+    return error_named(told.name, detail, stacks=tuple(told.stacks), executor=told.executor)
