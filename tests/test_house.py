@@ -26,6 +26,7 @@ ROOMS = [
         "contained",
         "logs",
         "printable",
+        "tracebacks",
         "watch",
     ],
     ["telemetry"],

@@ -34,6 +34,7 @@ from .limits import Limits
 from .message import Arrays, Request, Response, Route
 from .printable import forget_frames, one_line, printable
 from .ready import MaybeDeferred
+from .tracebacks import Repeats, traceback_of
 from .turns import in_turns
 
 __all__ = ["Answer", "Origin", "answer", "refusal"]
@@ -42,6 +43,7 @@ log = Logger()
 
 _now, _UTC = datetime.now, UTC
 _SMALL = 1 << 16  # bytes: what is not larger is read in one go
+_repeats = Repeats()
 _MOST_DETAIL = 1000  # characters of an error's detail in the log
 
 
@@ -207,16 +209,22 @@ def refusal(error: FlowError, request_id: str, origin: Origin, request: Request 
         forget_frames(error)
 
 
+def _because(cause: BaseException) -> str:
+    """What the log is told of what a user's code raised: all of it, unless that has just been told often."""
+    place, times = _repeats.count(cause)
+    if _repeats.often(times):
+        return f": {one_line(cause)} ({place}; {times} times within a minute)"
+    return f"\n{traceback_of(cause)}"
+
+
 def _refusal(error: FlowError, request_id: str, origin: Origin, request: Request | None) -> Answer:
     cause = error.__cause__
-    because = "" if cause is None else f": {one_line(cause)}"
     write = log.error if error.http_status == 500 else log.info
     write(
         "request {id}: {name}: {detail}{because}",
-        id=printable(request_id), name=error.name, detail=printable(error.detail, _MOST_DETAIL), because=because,
+        id=printable(request_id), name=error.name, detail=printable(error.detail, _MOST_DETAIL),
+        because="" if cause is None else _because(cause),
     )  # fmt: skip
     if origin.debug and cause is not None:
-        stacks = tuple(traceback.format_exception(cause))
-        log.debug("request {id}: {stacks}", id=printable(request_id), stacks="".join(stacks))
-        error = error.told(because, stacks)
+        error = error.told(f": {one_line(cause)}", tuple(traceback.format_exception(cause)))
     return origin.write_error(error, request_id, request)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .address import bare, joined
 from .flow_config import FlowConfig
 from .interfaces import IPlace
 
-__all__ = ["banner"]
+__all__ = ["banner", "show"]
+
+
+def show(lines: Sequence[str]) -> None:
+    """Print *lines*, as far as the terminal can; a flow that serves is not ended by one that cannot."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+        sys.stdout.write("\n".join([*lines, ""]).encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
 
 
 def _private_address() -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .banner import banner
+from .banner import banner, show
 from .bridge import install_reactor, run_in_reactor
 from .client.client import Client
 from .client.verbs import verb
@@ -254,7 +254,7 @@ class Flow(Topology):
         run_in_reactor(service.start)
         self._service = service
         self._closed.clear()
-        print("\n".join(banner(self.config, service.places)), flush=True)
+        show(banner(self.config, service.places))
         return self
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ import atexit
 import os
 import sys
 from collections.abc import Callable, Sequence
-from traceback import format_exception
 from typing import Any, cast
 
 from twisted.application.service import IService, Service
@@ -22,11 +21,13 @@ from .errors import ConfigurationError
 from .flow_config import FlowConfig
 from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
+from .logs import hear_logging
 from .memory import prepare_to_serve
 from .printable import one_line
 from .process import dump_stacks, watch_loop
 from .signals import exit_on_signals, on_signals, told_to_stop
 from .systemd import notify
+from .tracebacks import traceback_of
 from .watch import LoopWatch
 
 __all__ = ["FlowService"]
@@ -122,6 +123,8 @@ class FlowService(Service):
                 self._running.append(engine)
                 await self._started(engine)
             self._go_on()
+            if self.owns_process:
+                hear_logging()  # they may have configured it
             await self._listen(self.listeners, self.places)
             self._checking.start(self.config.limits.health_interval, now=False)
         except BaseException:
@@ -216,8 +219,7 @@ class FlowService(Service):
             try:
                 await self._in_time(engine.stop())
             except (Exception, SystemExit, KeyboardInterrupt) as wrong:  # the others close all the same
-                log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=one_line(wrong))
-                log.debug("executor {name}: {stacks}", name=engine.name, stacks="".join(format_exception(wrong)))
+                log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=traceback_of(wrong))
         for each in self.places:
             each.close()
         self._left = True
@@ -247,9 +249,9 @@ class FlowService(Service):
     def _cannot_start(self, failure: Failure) -> None:
         if self._stopping:
             return
-        log.error("the flow cannot start: {wrong}", wrong=one_line(failure.value))
-        if self.config.http.debug:
-            log.failure("the flow cannot start", failure)
+        wrong: Any = failure.value
+        said = one_line(wrong) if isinstance(wrong, ConfigurationError) else f"{one_line(wrong)}\n{traceback_of(wrong)}"
+        log.error("the flow cannot start: {wrong}", wrong=said)
         if self.owns_process:
             from twisted.internet import reactor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 import sys
 import typing
@@ -16,6 +17,7 @@ from .errors import ConfigurationError
 from .executor.load import plugins
 from .flow import Flow
 from .limits import Limits
+from .logs import hear_logging
 from .service import FlowService
 from .suggestion import nearest
 from .wiring import checked
@@ -139,6 +141,9 @@ class Options(usage.Options):
             found = [f"{name}: {plugin.description}\n" for name, plugin in sorted(plugins().items())]
             _say("".join(found) or "no installed package brings an executor along\n")
         install_reactor(here=True)
+        hear_logging()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know what a log line says
         try:
             self["flow"] = flow = self._flow()
             if self["check"]:

@@ -1,0 +1,67 @@
+"""Tracebacks for the log: where in the user's code something was raised, told in full a few times a minute."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+import traceback
+from collections.abc import Sequence
+
+from .printable import one_line
+
+__all__ = ["Repeats", "traceback_of"]
+
+_MOST_FRAMES, _FIRST = 50, 10
+_MOST_CAUSES = 5
+_OURS = str(pathlib.Path(__file__).parent)
+_MOST_OFTEN, _WHILE, _PLACES = 10, 60.0, 1000
+
+
+def traceback_of(error: BaseException) -> str:
+    """Where *error* was raised, and what led to it; of long stacks the user's frames are kept."""
+    told: list[str] = []
+    left: BaseException | None = error
+    while left is not None and len(told) < _MOST_CAUSES:
+        frames = _kept(traceback.extract_tb(left.__traceback__))
+        where = "Traceback (most recent call last):\n" + "".join(traceback.StackSummary.from_list(frames).format())
+        told.append((where if frames else "") + one_line(left))
+        after = left.__cause__ or (None if left.__suppress_context__ else left.__context__)
+        left = after
+    return "\nwhich was raised while this was handled:\n".join(told)
+
+
+def _kept(frames: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    while frames and frames[0].filename.startswith(_OURS):  # how the method was called
+        frames = frames[1:]
+    if len(frames) <= _MOST_FRAMES:
+        return list(frames)
+    theirs = [each for each in frames if "site-packages" not in each.filename]
+    frames = theirs if theirs else frames
+    return [*frames[:_FIRST], *frames[-(_MOST_FRAMES - _FIRST) :]] if len(frames) > _MOST_FRAMES else list(frames)
+
+
+class Repeats:
+    """Counts how often something was raised at one place within a minute."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def count(self, error: BaseException) -> tuple[str, int]:
+        """The place at which *error* was raised, and how often that happened within this minute."""
+        trace, place = error.__traceback__, ("", 0)
+        while trace is not None:
+            if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
+                place = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+            trace = trace.tb_next
+        now = time.monotonic()
+        since, times = self._seen.get(place, (now, 0))
+        if now - since > _WHILE:
+            since, times = now, 0
+        if len(self._seen) >= _PLACES:
+            self._seen.clear()
+        self._seen[place] = since, times + 1
+        return f"{place[0]}, line {place[1]}", times + 1
+
+    def often(self, times: int) -> bool:
+        """Whether that is too often to be told in full."""
+        return times > _MOST_OFTEN
