@@ -15,6 +15,7 @@ ROOMS = [
     [
         "version",
         "suggestion",
+        "yaml_core",
         "address",
         "limits",
         "errors",

@@ -17,6 +17,7 @@ import yaml
 
 from .errors import ConfigurationError
 from .suggestion import nearest
+from .yaml_core import PLAIN, Dumper, Loader, scalar
 
 __all__ = ["ConfigFile", "dump", "read"]
 
@@ -46,7 +47,7 @@ class ConfigFile:
         self._places: dict[Path, tuple[int, int]] = {}
         self._left = _MOST_VALUES
         try:
-            root = yaml.compose(_VARIABLE.sub(self._stand_in, text), yaml.SafeLoader)
+            root = yaml.compose(_VARIABLE.sub(self._stand_in, text), Loader)
             self.value: Any = None if root is None else self._value(root, ())
         except yaml.MarkedYAMLError as wrong:
             mark = wrong.problem_mark or wrong.context_mark
@@ -117,7 +118,11 @@ class ConfigFile:
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         made: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value == "<<" and key_node.style is None:
+                merged = {**self._merged(value_node, path), **merged}
+                continue
             key = self._scalar(key_node, path) if isinstance(key_node, yaml.ScalarNode) else ...
             here = (*path, key) if isinstance(key, str) else path
             if not isinstance(key, str) or key in made:
@@ -126,19 +131,26 @@ class ConfigFile:
                 raise self._error((mark.line, mark.column), f"the key {key!r} {what}")
             self._places[here] = (key_node.start_mark.line, key_node.start_mark.column)
             made[key] = self._value(value_node, here)
-        return made
+        return {**merged, **made}
+
+    def _merged(self, node: yaml.Node, path: Path) -> dict[str, Any]:
+        """What a merge key (``<<``) brings along: a mapping, or a list of such, of which the first ones win."""
+        value = self._value(node, path)
+        mappings = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, dict) for each in mappings):
+            raise self._error((node.start_mark.line, node.start_mark.column), "<< takes a mapping, or a list of them")
+        return {key: item for mapping in reversed(mappings) for key, item in mapping.items()}
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        yaml_rules: Any = yaml.SafeLoader("")
         if self._mark in node.value:
             node.value, whole = self._expanded(node.value, path)
-            if whole and node.style is None:
-                node.tag = yaml_rules.resolve(yaml.ScalarNode, node.value, (True, False))
-        if node.tag in ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"):
-            node.tag = "tag:yaml.org,2002:str"
+            if node.tag == PLAIN and not whole:
+                node.tag = "tag:yaml.org,2002:str"
         try:
-            return yaml_rules.construct_object(node)
-        except (ValueError, KeyError, AttributeError, TypeError):
+            return scalar(node.value, node.tag)
+        except LookupError:
+            raise self.error(path, f"could not determine a constructor for the tag {node.tag!r}") from None
+        except ValueError:
             raise self.error(path, f"{node.value!r} is no {node.tag.rpartition(':')[2]}") from None
 
     def _expanded(self, text: str, path: Path) -> tuple[str, bool]:
@@ -189,6 +201,6 @@ def dump(value: Any) -> str:
     :raises ConfigurationError: if there is something in it that cannot stand in a file.
     """
     try:
-        return yaml.safe_dump(value, sort_keys=False, allow_unicode=False).replace("$", "$$")
+        return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=False).replace("$", "$$")
     except yaml.YAMLError as wrong:
         raise ConfigurationError(f"this cannot be saved: {wrong}") from None

@@ -60,7 +60,7 @@ def _insisting(before: Callable[[int, Any], Any]) -> Callable[[int, Any], None]:
         if not told:
             told = now
             before(number, frame)
-        elif now - told > _PATIENCE:
+        elif now - told > _PATIENCE:  # sooner it says nothing new
             os.write(2, b"told to stop again, and the event loop has not turned since: ending at once\n")
             _end_at_once(number, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pathlib
+import platform
 import sys
 import typing
 from typing import Any, NoReturn, cast
@@ -11,6 +12,8 @@ from typing import Any, NoReturn, cast
 import msgspec
 from twisted.application.service import IService
 from twisted.python import usage
+
+import twisted
 
 from .bridge import install_reactor
 from .errors import ConfigurationError
@@ -20,6 +23,7 @@ from .limits import Limits
 from .logs import hear_logging
 from .service import FlowService
 from .suggestion import nearest
+from .version import __version__
 from .wiring import checked
 
 __all__ = ["Options", "makeService"]
@@ -101,8 +105,14 @@ class Options(usage.Options):
         """
         self["listen"].append(endpoint)
 
+    def opt_version(self) -> None:
+        """Tell the version, and end."""
+        _say(f"twisted_flow {__version__} (Twisted {twisted.__version__}, Python {platform.python_version()})\n")
+
     def opt_uses(self, uses: str) -> None:
-        """An executor: FILE.py:Class or package.module:Class. Given again, it stands behind the first."""
+        """An executor: FILE.py:Class, package.module:Class, FILE.yml, or the name of an installed one (see --list).
+        Given again, it stands behind the first.
+        """
         self["uses"].append(uses)
 
     def opt_cors_origin(self, origin: str) -> None:

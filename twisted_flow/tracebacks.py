@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import time
 import traceback
@@ -31,13 +32,17 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _kept(frames: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
-    while frames and frames[0].filename.startswith(_OURS):  # how the method was called
+    while len(frames) > 1 and _is_plumbing(frames[0].filename):  # how the method was called
         frames = frames[1:]
     if len(frames) <= _MOST_FRAMES:
         return list(frames)
     theirs = [each for each in frames if "site-packages" not in each.filename]
     frames = theirs if theirs else frames
     return [*frames[:_FIRST], *frames[-(_MOST_FRAMES - _FIRST) :]] if len(frames) > _MOST_FRAMES else list(frames)
+
+
+def _is_plumbing(file: str) -> bool:
+    return file.startswith(_OURS) or any(f"{os.sep}{name}{os.sep}" in file for name in ("twisted", "asyncio"))
 
 
 class Repeats:

@@ -18,7 +18,7 @@ from .graph.graph import ordered
 from .graph.node import Node
 from .interfaces import IDispatcher, IEngine, IGateway, IPlace
 from .listener import Listener
-from .place import described_place, port_place, resolved
+from .place import described_place, port_place
 from .policy.admission import Admission
 from .policy.deadline import Deadline
 from .service import FlowService
@@ -55,7 +55,7 @@ def make_service(config: FlowConfig) -> FlowService:
 
 
 def checked(config: FlowConfig) -> list[str]:
-    """What *config* would serve, in a few lines. Classes are imported, nothing is made, no port is taken.
+    """What *config* would serve, in a few lines. Classes are imported, nothing is made; ports are tried.
 
     :raises ConfigurationError: one line, where it cannot be served.
     """
@@ -68,7 +68,7 @@ def checked(config: FlowConfig) -> list[str]:
         if listener.endpoint:
             described_place(listener.endpoint).close()
         else:
-            resolved(config.host, listener.port)
+            port_place(config.host, listener.port, listen="grpc" not in listener.protocols).close()
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
     return [*lines, f"{config.name} can be served over {served}"]
 

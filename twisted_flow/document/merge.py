@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 
 from .array import DocumentArray
 from .document import Document
-from .fields import CONTENTS
+from .fields import CONTENTS, Graph
 
 __all__ = ["merge"]
 
@@ -108,7 +108,8 @@ def _merge_content(
     """
     before, *contents = ([getattr(each, name) for name in names] for each in (base, *versions))
     content = _settled(before, contents, base._id, "content", conflicts)
-    types = [version._mime_type for version, its in zip(versions, contents, strict=True) if its in (content, before)]
+    kept = zip(versions, contents, strict=True)
+    types = [version._mime_type for version, its in kept if _equal(its, content) or _equal(its, before)]
     merged._mime_type = _settled(base._mime_type, types, base._id, "mime_type", conflicts)
     for name, value in zip(names, content, strict=True):
         setattr(merged, name, value)
@@ -142,8 +143,14 @@ def _changed(columns: list[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
     return {
         name: column
         for name, column in zip(_FIELDS, columns, strict=True)
-        if (any(column) if name in _LOOKED_INTO else column.count(column[0]) != count)
+        if (any(column) if name in _LOOKED_INTO else _differ(name, column, count))
     }
+
+
+def _differ(name: str, column: tuple[Any, ...], count: int) -> bool:
+    if name == "_graph":  # whose features may be anything
+        return not all(_equal(column[0], other) for other in column[1:])
+    return column.count(column[0]) != count
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -155,6 +162,8 @@ def _equal(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
     if kind is not type(other):
         return False
+    if isinstance(one, Graph):
+        return all(map(_equal, astuple(one), astuple(other)))
     if kind is list or kind is tuple:
         return len(one) == len(other) and all(map(_equal, one, other))
     try:

@@ -22,6 +22,7 @@ class Executor:
     :param metas: name, workspace and whatever else describes the executor; set before the constructor runs.
     :param requests: endpoints by name, to methods' names, in place of what the marks say.
     :param runtime_args: what the flow tells about where it runs.
+    :param more: whatever else a derived class was given and passes on; it is not looked at.
     """
 
     metas: SimpleNamespace = SimpleNamespace(name="", workspace=None)
@@ -33,6 +34,7 @@ class Executor:
         metas: dict[str, Any] | None = None,
         requests: dict[str, str] | None = None,
         runtime_args: dict[str, Any] | None = None,
+        **more: Any,
     ) -> None:
         if metas is not None:
             self.metas = SimpleNamespace(**{"name": type(self).__name__, "workspace": None, **metas})

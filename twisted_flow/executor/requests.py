@@ -34,7 +34,7 @@ def requests(method: Any = None, *, on: str | Sequence[str] | None = None) -> An
     names = (
         (DEFAULT,) if on is None else (on,) if isinstance(on, str) else tuple(on) if isinstance(on, Iterable) else ()
     )
-    if method is not None and not callable(method):
+    if method is not None and not callable(method) and not isinstance(method, staticmethod | classmethod):
         raise TypeError(f"use @requests(on={method!r})")
     if not names or not all(isinstance(name, str) and name for name in names):
         raise TypeError(f"on= takes an endpoint's name, or a list of such, not {on!r}")

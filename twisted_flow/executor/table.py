@@ -59,7 +59,7 @@ def endpoints_of(owner: type, renamed: Mapping[str, str] | None = None) -> dict[
     for base in reversed(owner.__mro__):
         here: dict[str, str] = {}
         for attribute, method in vars(base).items():
-            for name in endpoints_marked(inspect.unwrap(method) if inspect.isfunction(method) else method):
+            for name in endpoints_marked(method) or endpoints_marked(inspect.unwrap(method)):
                 if name in here:
                     both = f"{here[name]} and {attribute}"
                     raise ConfigurationError(f"{base.__name__} has two methods for {name!r}: {both}")

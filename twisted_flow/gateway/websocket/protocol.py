@@ -201,12 +201,16 @@ class FlowProtocol(WebSocketServerProtocol):
     def flow_idle(self) -> None:
         """If nothing is in flight, and nothing is to come, close."""
         session = self.flow_session
-        if session is None or session.in_flight or self.flow_taking or (self.flow_rest and not self.flow_whole):
+        if session is None or session.in_flight or self.flow_taking or (self.flow_rest and not self.flow_ends()):
             return
         if self.state == self.STATE_OPEN and (self.flow_last or session.draining) and self.flow_due is None:
             self.sendCloseFrame(_NORMAL if self.flow_last else _GOING_AWAY)
             if self.flow_whole:
                 self.transport.loseConnection()
+
+    def flow_ends(self) -> bool:
+        """Whether what has not come in whole is not waited for."""
+        return self.flow_whole or (self.flow_session is not None and self.flow_session.draining)
 
     def drain(self) -> None:
         """See `Connections`: answer what is in flight, then close."""
