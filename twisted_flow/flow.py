@@ -50,6 +50,7 @@ class Flow(Topology):
     :param no_debug_endpoints: do without ``/status`` and ``/post``.
     :param no_crud_endpoints: do without ``/index``, ``/search``, ``/update`` and ``/delete``.
     :param docs: whether there are ``/docs``, ``/redoc`` and ``/openapi.json``.
+    :param strict: whether an endpoint that no executor has is answered `NotFound`; else documents pass through.
     :param workspace: the folder for the executors' own folders.
     :param limits: what is bounded, and where.
     :param debug: whether callers are told all that is known of a failure.
@@ -72,6 +73,7 @@ class Flow(Topology):
         no_debug_endpoints: bool = False,
         no_crud_endpoints: bool = False,
         docs: bool = True,
+        strict: bool = False,
         workspace: str | None = None,
         limits: Limits | None = None,
         debug: bool = False,
@@ -80,7 +82,7 @@ class Flow(Topology):
             raise ConfigurationError("port and port_expose are one setting: give one of them")
         port = port if port is not None else port_expose
         super().__init__(workspace)
-        self.host, self.name = host, name
+        self.host, self.name, self.strict = host, name, strict
         self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
         self._ports = () if port is None else (port,) if isinstance(port, int | str) else tuple(port)
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
@@ -156,10 +158,8 @@ class Flow(Topology):
 
     @property
     def protocol(self) -> str | tuple[str, ...]:
-        """The protocol, or the protocols. Assigned to a flow that runs, it serves the new one on the same port.
-
-        Executors keep their state and what was accepted is answered; for a moment a connect may be refused. If the new
-        protocol cannot listen, the old one does again, and the error is raised.
+        """The protocol, or the protocols. A flow that runs serves a new one on the same port; what was accepted is
+        answered, for a moment a connect may be refused; and if it cannot listen, the old one does again.
         """
         return self._protocols[0] if len(self._protocols) == 1 else self._protocols
 
@@ -204,6 +204,7 @@ class Flow(Topology):
             nodes=tuple(self._nodes),
             http=msgspec.structs.replace(self._http, exposed=tuple(self._exposed)),
             limits=self._limits,
+            strict=self.strict,
             workspace=self.workspace,
         )
 
@@ -227,7 +228,7 @@ class Flow(Topology):
 
         listening = {"protocol": self.protocol, "port": self._ports, "listen": self._listen}
         text = written(self.config, listening)
-        if path is not None:
+        if path:
             pathlib.Path(path).write_text(text, encoding="utf-8")
         return text
 
@@ -241,9 +242,8 @@ class Flow(Topology):
         return make_service(self.config)
 
     def start(self) -> Self:
-        """Serve, until `close`. Executors are made and the port listens when this returns.
-
-        The reactor runs in a thread of its own, unless it runs already.
+        """Serve, until `close`. Executors are made and the port listens when this returns. The reactor runs in a thread
+        of its own, unless it runs already.
 
         :raises ConfigurationError: where the flow cannot be served; whatever an executor's constructor raises.
         """
@@ -266,9 +266,9 @@ class Flow(Topology):
             self._closed.set()
 
     def _forget_client(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        if self._client is not None:
+            self._client.close()
+        self._client = None
 
     def block(self) -> None:
         """Wait for Ctrl-C or SIGTERM; in another thread than the main one, until the flow is closed."""

@@ -21,5 +21,7 @@ class FlowConfig(Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeConfig, ...] = ()
     http: HTTPSettings = HTTPSettings()
     limits: Limits = Limits()
+    strict: bool = False
+    """Whether an endpoint that no executor has is an error."""
     workspace: str | None = None
     """The folder for the executors' own folders."""

@@ -39,6 +39,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     no_debug_endpoints: bool = False
     no_crud_endpoints: bool = False
     docs: bool = True
+    strict: bool = False
     workspace: str | None = None
     limits: Limits = Limits()
     debug: bool = False
@@ -198,6 +199,7 @@ def _settings(config: FlowConfig) -> dict[str, Any]:
         "no_debug_endpoints": not http.debug_endpoints,
         "no_crud_endpoints": not http.crud_endpoints,
         "docs": http.docs,
+        "strict": config.strict,
         "workspace": config.workspace,
         "limits": config.limits,
         "debug": http.debug,

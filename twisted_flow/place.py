@@ -17,6 +17,7 @@ from .bridge import asyncio_loop
 from .endpoint import BACKLOG, LoopServerEndpoint
 from .errors import ConfigurationError
 from .interfaces import IPlace
+from .systemd import unnamed_descriptor
 
 __all__ = ["described_place", "port_place", "resolved"]
 
@@ -63,6 +64,9 @@ def described_place(description: str) -> IPlace:
 
     :raises ConfigurationError: one line, if there is no such place.
     """
+    unnamed = unnamed_descriptor(description)
+    if unnamed is not None:
+        return _adopted(unnamed)
     try:
         endpoint = _endpoint(description)
     except (IndexError, KeyError) as wrong:
@@ -75,7 +79,11 @@ def described_place(description: str) -> IPlace:
         raise ConfigurationError(f"cannot listen on {description}: {folder} is no folder that can be written to")
     if not isinstance(endpoint, AdoptedStreamServerEndpoint):
         return cast(IPlace, _Described(description))
-    adopted = socket.socket(fileno=os.dup(endpoint.fileno))  # so that it can be handed over again
+    return _adopted(endpoint.fileno)
+
+
+def _adopted(descriptor: int) -> IPlace:
+    adopted = socket.socket(fileno=os.dup(descriptor))  # so that it can be handed over again
     adopted.setblocking(False)
     return cast(IPlace, _Bound(adopted))
 

@@ -68,6 +68,7 @@ class Options(usage.Options):
         ["no-debug-endpoints", None, "Do without /status and /post."],
         ["no-crud-endpoints", None, "Do without /index, /search, /update and /delete."],
         ["no-docs", None, "Do without /docs, /redoc and /openapi.json."],
+        ["strict", None, "Answer NotFound for an endpoint that no executor has; else documents pass through."],
         ["debug", None, "Tell callers all that is known of a failure."],
         ["check", None, "See whether all this can be served, and end without serving it."],
         ["list", None, "Tell which executors are installed, and end."],
@@ -184,7 +185,7 @@ class Options(usage.Options):
     def _settings(self) -> dict[str, Any]:
         """What was said of the flow; what was not said is none, empty or 0."""
         names = ("host", "name", "title", "description", "workspace")
-        flags = ("no-debug-endpoints", "no-crud-endpoints", "debug")
+        flags = ("no-debug-endpoints", "no-crud-endpoints", "strict", "debug")
         return {
             "protocol": self["protocols"],
             "port": self["ports"],

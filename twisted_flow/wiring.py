@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import cast
 
+from twisted.logger import Logger
 from twisted.python.reflect import namedAny
 
 from .engine.choose import make_engine
 from .executor.component import component
+from .executor.requests import DEFAULT
 from .flow_config import FlowConfig
 from .gateway.buffered import Buffered
 from .gateway.http.routes import without_routes
@@ -22,8 +24,11 @@ from .place import described_place, port_place
 from .policy.admission import Admission
 from .policy.deadline import Deadline
 from .service import FlowService
+from .suggestion import nearest
 
 __all__ = ["checked", "make_service"]
+
+log = Logger()
 
 # Named, not imported: Klein brings the reactor along, and who serves HTTP alone does without the others.
 _HTTP = "twisted_flow.gateway.http.gateway.HTTPGateway"
@@ -47,10 +52,12 @@ def make_service(config: FlowConfig) -> FlowService:
     def gateway(listener: Listener, place: IPlace) -> IGateway:
         from twisted.internet import reactor  # chosen by now
 
-        flow = FlowDispatcher(nodes, graph)  # whose ways lead to executors that are open by now
+        flow = FlowDispatcher(nodes, graph, config.strict)  # whose ways lead to executors that are open by now
         timed = Deadline(flow, config.limits.timeout, reactor)
         return _gateway(config, listener, timed, place, list(engines.values()), buffered)
 
+    for line in strange(config, {name for engine in engines.values() for name in engine.endpoints}):
+        log.warn("{line}", line=line)
     return FlowService(config, list(engines.values()), partial(_places, config.host), gateway)
 
 
@@ -59,9 +66,11 @@ def checked(config: FlowConfig) -> list[str]:
 
     :raises ConfigurationError: one line, where it cannot be served.
     """
-    lines = []
+    lines: list[str] = []
+    endpoints: set[str] = set()
     for node in ordered(config.nodes):
         made = None if node.spec is None else make_engine(component(node.spec), node.engine)
+        endpoints.update(() if made is None else made.endpoints)
         what = "joins" if made is None else " ".join(sorted(made.endpoints))
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
     for listener in config.listeners:
@@ -70,7 +79,21 @@ def checked(config: FlowConfig) -> list[str]:
         else:
             port_place(config.host, listener.port, listen="grpc" not in listener.protocols).close()
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
-    return [*lines, f"{config.name} can be served over {served}"]
+    return [*lines, *strange(config, endpoints), f"{config.name} can be served over {served}"]
+
+
+def strange(config: FlowConfig, endpoints: Collection[str]) -> list[str]:
+    """What may be a mistake in the names of endpoints, a line each: those without a slash, which no route leads to, and
+    those that are exposed and that no executor has.
+    """
+    lines = [f"the endpoint {name!r} does not begin with a slash" for name in sorted(endpoints) if name[:1] != "/"]
+    if DEFAULT in endpoints or not endpoints:
+        return lines
+    for route in config.http.exposed:
+        if route.endpoint not in endpoints:
+            near = nearest(route.endpoint or "", sorted(endpoints))
+            lines.append(f"no executor has the endpoint {route.endpoint!r}, which is exposed at {route.path}{near}")
+    return lines
 
 
 def _places(host: str, listeners: Sequence[Listener]) -> list[IPlace]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Any
 
@@ -22,6 +23,7 @@ from ..message import Request, Response, status_of
 
 __all__ = ["HTTPChannel"]
 
+_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _MOST = 16  # connections at once; requests beyond wait for one
 
 _HEAD = (
@@ -128,7 +130,15 @@ class HTTPChannel:
         """See `IExchange`."""
         body = json.encode_request(request)
         raw = b"".join((self._head, b"%d\r\n\r\n" % len(body), body))
-        return self._ask(raw).addCallback(_response, request)
+        return self._ask(raw).addCallback(self._elsewhere, body, request).addCallback(_response, request)
+
+    def _elsewhere(self, answered: tuple[int, bytes], body: bytes, request: Request) -> Any:
+        """Where there is no ``/post``, the endpoint may have a route of its own."""
+        endpoint = request.header.exec_endpoint
+        if not _unrouted(answered) or not _PATH.fullmatch(endpoint):
+            return answered
+        head = self._head.replace(b"POST /post ", b"POST %b " % endpoint.encode(), 1)
+        return self._ask(b"".join((head, b"%d\r\n\r\n" % len(body), body))).addCallback(_routed, endpoint)
 
     def _ask(self, raw: bytes) -> Deferred[tuple[int, bytes]]:
         while self.idle:
@@ -187,11 +197,30 @@ def _response(answered: tuple[int, bytes], request: Request) -> Response:
     raise error
 
 
-def _error(status: int, body: bytes) -> FlowError:
+def _unrouted(answered: tuple[int, bytes]) -> bool:
+    """Whether there is no such route; what an executor, or the flow, does not find is another matter."""
+    status, body = answered
+    if status != 404:
+        return False
+    told = _told(body)
+    return not told.title or told.detail.startswith("there is no /")
+
+
+def _told(body: bytes) -> _Told:
     try:
-        told = msgspec.json.decode(body, type=_Told)
+        return msgspec.json.decode(body, type=_Told)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        told = _Told()
+        return _Told()
+
+
+def _routed(answered: tuple[int, bytes], endpoint: str) -> tuple[int, bytes]:
+    if _unrouted(answered):
+        raise NotFound(f"the server has no /post, and no route for {endpoint}: expose it, or ask over another protocol")
+    return answered
+
+
+def _error(status: int, body: bytes) -> FlowError:
+    told = _told(body)
     if told.title:
         rest = {"errors": told.errors, "stacks": told.stacks, "executor": told.executor}
         return error_named(told.title, told.detail, retryable=told.retryable, **rest)

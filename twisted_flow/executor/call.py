@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable
 from inspect import isasyncgen, isgenerator
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from ..document import Document, DocumentArray
-from ..document.spelling import located
 from ..errors import ExecutorError, FlowError, Reject
 from ..message import Request, Response
+from .parameters import converter
 from .table import ALWAYS, Endpoint
 
 __all__ = ["Call", "Context", "caller", "documents_of", "error_of", "response_to"]
@@ -74,14 +73,8 @@ def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
 
 def _typed(kind: Any) -> Callable[[Request], Any]:
     """How a method gets parameters of the type *kind*; what they are not is the caller's mistake."""
-
-    def get(request: Request) -> Any:
-        try:
-            return msgspec.convert(request.parameters, kind)
-        except msgspec.ValidationError as wrong:
-            raise located(wrong, request.parameters).below("/parameters") from None
-
-    return get
+    convert = converter(kind)
+    return lambda request: convert(request.parameters)
 
 
 def response_to(request: Request, result: Any) -> Response:

@@ -95,11 +95,10 @@ def _from_file(path: pathlib.Path, uses: str) -> ModuleType:
     for module in list(sys.modules.values()):  # the same file, named twice, is one module
         if getattr(module, "__file__", None) == str(path):
             return module
-    name = path.stem if path.stem.isidentifier() and path.stem not in sys.modules else f"twisted_flow_uses_{path.stem}"
+    name = _name_of(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigurationError(f"{uses}: {path} is not a Python file")
-    _importable(str(path.parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look there
     try:
@@ -108,6 +107,25 @@ def _from_file(path: pathlib.Path, uses: str) -> ModuleType:
         del sys.modules[name]
         raise _failed(uses, wrong) from wrong
     return module
+
+
+def _name_of(path: pathlib.Path) -> str:
+    """A name for the module in *path* by which a process that this one starts can import it again: its own, or, where
+    another module has that, one with its folder's before it.
+    """
+    folder = path.parent
+    for place, name in ((folder, path.stem), (folder.parent, f"{folder.name}.{path.stem}")):
+        if name.count(".") != (place is not folder) or name in sys.modules:
+            continue
+        _importable(str(place))
+        try:
+            found = importlib.util.find_spec(name)
+        except (ImportError, ValueError, AttributeError):
+            continue
+        if found is not None and found.origin and pathlib.Path(found.origin) == path:
+            _importable(str(folder))
+            return name
+    return f"twisted_flow_uses_{path.stem}"
 
 
 def _failed(uses: str, wrong: BaseException) -> BaseException:

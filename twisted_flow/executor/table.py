@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import dis
 import inspect
 import sys
-import typing
 from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any, Literal
@@ -16,6 +14,7 @@ from msgspec.structs import replace
 
 from ..errors import ConfigurationError
 from ..suggestion import nearest
+from .parameters import type_of_parameters
 from .requests import DEFAULT, endpoints_marked
 
 __all__ = ["ALWAYS", "OFFERED", "Endpoint", "endpoints_of", "find", "function_endpoints"]
@@ -42,7 +41,7 @@ class Endpoint(Struct, frozen=True):
     branches: Literal["joined", "apart", "both"] = "joined"
     """How it takes the branches that meet before it: joined, as ``docs``; apart, as ``docs_matrix``; or both."""
     parameters: Any = None
-    """The type that ``parameters`` have to be of: a msgspec Struct, a dataclass or a TypedDict. None: any dict."""
+    """The type that ``parameters`` have to be of (see `parameters`). None: any dict."""
     unread: tuple[str, ...] = ()
     """Which of `wants` it is not given: they would lie in a ``**kwargs`` that its code never looks at."""
     summary: str = ""
@@ -122,25 +121,11 @@ def _described(attribute: str, method: Callable[..., Any], title: str, skip: int
         tuple(name for name in OFFERED if name in wants),
         blocking=not (asynchronous or deferred),
         waits=not inspect.iscoroutinefunction(method) or _suspends(method),
-        parameters=_typed(method) if "parameters" in said else None,
+        parameters=type_of_parameters(method, title) if "parameters" in said else None,
         branches="joined" if not apart else "both" if "docs" in said else "apart",
         unread=tuple(sorted(wants - said)) if greedy and _ignores_kwargs(method) else (),
         summary=(inspect.getdoc(method) or "").partition("\n")[0],
     )
-
-
-def _typed(method: Callable[..., Any]) -> Any:
-    """The annotation of ``parameters``, if that is a type with fields."""
-    try:
-        annotation = typing.get_type_hints(method, include_extras=True).get("parameters")
-    except Exception:  # names that are only there for a type checker
-        return None
-    if set(typing.get_args(annotation)) > {type(None)}:  # ``Asked | None``: a request always has some
-        annotation = next(each for each in typing.get_args(annotation) if each is not type(None))
-    fields = isinstance(annotation, type) and (
-        issubclass(annotation, Struct) or dataclasses.is_dataclass(annotation) or typing.is_typeddict(annotation)
-    )
-    return annotation if fields else None
 
 
 _SEE_ALL = {"locals", "vars", "dir", "eval", "exec", "breakpoint", "set_trace", "_getframe", "currentframe", "stack"}

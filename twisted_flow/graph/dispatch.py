@@ -7,10 +7,12 @@ from functools import partial
 
 from zope.interface import implementer
 
+from ..errors import NotFound
 from ..executor.table import find
 from ..interfaces import IDispatcher
 from ..message import Request, Response
 from ..ready import MaybeDeferred
+from ..suggestion import nearest
 from .chain import chain_of
 from .graph import GATEWAY, NodeConfig
 from .node import Node, Visit
@@ -30,9 +32,11 @@ class FlowDispatcher:
 
     :param nodes: the executors.
     :param graph: how they are joined; None: one behind the other.
+    :param strict: whether an endpoint that no executor has is an error; else documents pass through.
     """
 
-    def __init__(self, nodes: Sequence[Node], graph: Sequence[NodeConfig] | None = None) -> None:
+    def __init__(self, nodes: Sequence[Node], graph: Sequence[NodeConfig] | None = None, strict: bool = False) -> None:
+        self.strict = strict
         self.nodes = {node.name: node for node in nodes}
         self.graph = _chain(nodes) if graph is None else tuple(graph)
         self._ways: dict[tuple[str, str], Visit] = {}
@@ -46,7 +50,15 @@ class FlowDispatcher:
             way = self._find_way(header.exec_endpoint, header.target_peapod)
         return way(request)
 
+    def _check(self, endpoint: str) -> None:
+        tables = [node.endpoints for node in self.nodes.values()]
+        if not any(find(table, endpoint) is not None for table in tables):
+            known = sorted({name for table in tables for name in table})
+            raise NotFound(f"no executor has the endpoint {endpoint!r}{nearest(endpoint, known)}")
+
     def _find_way(self, endpoint: str, target: str) -> Visit:
+        if self.strict:
+            self._check(endpoint)
         visited: dict[str, Branches] = {}
         meant = named(target, self.nodes)
         for name in meant:

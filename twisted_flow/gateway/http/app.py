@@ -16,7 +16,7 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from ...answer import Answer, Origin, answer
 from ...codec import json
 from ...document.identity import new_id
-from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, PermissionDenied
+from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, PermissionDenied, Unavailable
 from ...interfaces import ICodec, IDispatcher
 from ...ready import MaybeDeferred
 from ..ending import Ending
@@ -57,7 +57,7 @@ class App:
         self.origins, self.ending = Origins(settings.cors), ending
         self.klein = klein.Klein()
         self.klein.url_map.merge_slashes = False  # else //post is answered by a redirect
-        self.klein.handle_errors(HTTPException)(_refused)
+        self.klein.handle_errors(HTTPException)(_refused if settings.served else _no_http)
         self.klein.handle_errors(Exception)(_broken)
         self._plain: dict[str, Action] = {}
         self._origin = Origin(
@@ -143,6 +143,11 @@ def write(request: Any, done: Answer, status: int = 200) -> bytes:
     if status != 204:
         request.setHeader(b"Content-Length", b"%d" % len(done.body))
     return done.body
+
+
+def _no_http(request: Any, failure: Failure) -> bytes:
+    """There is no HTTP here: not yet, or not any more, as where a flow has just changed its protocol."""
+    return write(request, problem(Unavailable("HTTP is not served here now"), new_id()))
 
 
 def _refused(request: Any, failure: Failure) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ...codec.bodies import PostAnswer, PostBody
+from ...executor.parameters import is_model
 from ...limits import LONGEST_NAME, SHORTEST_TIMEOUT
 from ...version import __version__
 from .examples import example_of
@@ -121,7 +122,7 @@ def _body_schema(route: Route, references: Mapping[Any, Any], schemas: Mapping[s
     fields, required = {}, []
     if route.parameters in references:
         fields["parameters"] = references[route.parameters]
-        if any(field.required for field in _fields(route.parameters)):
+        if _required(references[route.parameters], schemas):
             required.append("parameters")
     if route.endpoint is None:
         fields["execEndpoint"] = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
@@ -139,9 +140,8 @@ def _example(route: Route, references: Mapping[Any, Any], schemas: Mapping[str, 
     return example if route.endpoint is not None else {**example, "execEndpoint": "/index"}
 
 
-def _fields(kind: Any) -> Any:
-    info: Any = msgspec.inspect.type_info(kind)
-    return info.fields
+def _required(reference: Mapping[str, Any], schemas: Mapping[str, Any]) -> bool:
+    return bool(schemas[reference["$ref"].rpartition("/")[2]].get("required"))
 
 
 def _schemas(parameters: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
@@ -149,7 +149,8 @@ def _schemas(parameters: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]
 
     A type with fields of which there is no schema is left out.
     """
-    described = [kind for kind in dict.fromkeys(parameters) if _describable(kind)]
+    models = [kind for kind in dict.fromkeys(parameters) if is_model(kind)]
+    described = [kind for kind in dict.fromkeys(parameters) if kind not in models and _describable(kind)]
     kinds = [PostBody, PostAnswer, Problem, *described]
     references, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
     document = {"$ref": _REF.format(name="Document")}
@@ -162,7 +163,13 @@ def _schemas(parameters: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]
         "default": None,
     }
     sharpen(schemas)
-    return dict(zip(kinds, references, strict=True)), schemas
+    found = dict(zip(kinds, references, strict=True))
+    for kind in models:
+        schema = kind.model_json_schema(ref_template=_REF.replace("{name}", "{model}"))
+        schemas |= schema.pop("$defs", {})
+        schemas[kind.__name__] = schema
+        found[kind] = {"$ref": _REF.format(name=kind.__name__)}
+    return found, schemas
 
 
 def _describable(kind: Any) -> bool:

@@ -87,6 +87,8 @@ def check_route(route: Route, settings: HTTPSettings) -> None:
 class HTTPSettings(Struct, frozen=True, kw_only=True):
     """What a flow says of its HTTP gateway."""
 
+    served: bool = True
+    """Whether there is HTTP at all; else only what leads to a WebSocket."""
     title: str = "Twisted Flow"
     description: str = ""
     cors: bool | tuple[str, ...] = False
@@ -108,7 +110,7 @@ class HTTPSettings(Struct, frozen=True, kw_only=True):
 
 def without_routes(settings: HTTPSettings) -> HTTPSettings:
     """*settings* for a port where there is no HTTP but what leads to a WebSocket."""
-    return replace(settings, debug_endpoints=False, crud_endpoints=False, docs=False, exposed=())
+    return replace(settings, served=False, debug_endpoints=False, crud_endpoints=False, docs=False, exposed=())
 
 
 _CRUD = (
