@@ -305,7 +305,7 @@ def test_systemd_sockets_without_names(tmp_path: pathlib.Path) -> None:
         finally:
             process.terminate()
             process.communicate(timeout=TIMEOUT)
-        assert process.returncode == 0
+        assert process.returncode in (0, -15)  # twistd ends as the signal would have it
 
 
 def test_a_flow_without_debug_endpoints_is_its_own_client() -> None:

@@ -13,6 +13,7 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.codec.test_protobuf import R1, R2, R3
@@ -293,6 +294,31 @@ def test_what_is_cut_is_told_so(tmp_path: pathlib.Path) -> None:
     output = "\n".join(server.lines)
     assert "2 requests took longer than the grace" in output
     assert "caller" not in output
+
+
+def test_health_of_all(channel: grpc.Channel) -> None:
+    """One question for all services."""
+    told = health_pb2_grpc.HealthStub(channel).List(health_pb2.HealthListRequest(), timeout=TIMEOUT).statuses
+    assert told.keys() == {"", "jina.JinaRPC", "twisted_flow.Flow"}
+    assert {each.status for each in told.values()} == {health_pb2.HealthCheckResponse.SERVING}
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_of_either_version(channel: grpc.Channel, version: str) -> None:
+    """Newer tools ask for v1, older ones for v1alpha; the messages are the same."""
+    ask = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    questions = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=f"grpc.reflection.{version}.ServerReflection"),
+    ]
+    listed, found = ask(iter(questions), timeout=TIMEOUT)
+    names = {service.name for service in listed.list_services_response.service}
+    assert {f"grpc.reflection.{each}.ServerReflection" for each in ("v1", "v1alpha")} <= names
+    assert found.file_descriptor_response.file_descriptor_proto
 
 
 def test_request_ids(channel: grpc.Channel) -> None:

@@ -89,13 +89,15 @@ class GRPCGateway(Service):
         busy = any(endpoint.blocking for engine in self.engines for endpoint in engine.endpoints.values())
         with nullcontext() if busy else yielding():
             self._server = server = aio.server(options=_options(self.limits))  # which starts all its threads
-        reflected = [*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
+        versions = ("v1", "v1alpha")
+        reflections = [f"grpc.reflection.{version}.ServerReflection" for version in versions]
+        reflected = [*SERVICES, "grpc.health.v1.Health", *reflections]
         server.add_generic_rpc_handlers(
             (
                 handler("jina.JinaRPC", Call=grpc.stream_stream_rpc_method_handler(self.call)),
                 handler("twisted_flow.Flow", Post=grpc.stream_unary_rpc_method_handler(self.post)),
                 self.health.handler(),
-                Reflection(reflected).handler(),
+                *(Reflection(reflected, version).handler() for version in versions),
             )
         )
         address = self.place.address

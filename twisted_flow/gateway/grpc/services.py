@@ -1,4 +1,4 @@
-"""What gRPC's tools expect of any server: health (grpc.health.v1) and reflection (grpc.reflection.v1alpha)."""
+"""What gRPC's tools expect of any server: health (grpc.health.v1) and reflection (grpc.reflection.v1, v1alpha)."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Health:
         self._changed = Signal()
         self._request = message("grpc.health.v1.HealthCheckRequest")
         self._response = message("grpc.health.v1.HealthCheckResponse")
+        self._all = message("grpc.health.v1.HealthListResponse")
 
     def handler(self) -> Any:
         """For the server."""
@@ -41,6 +42,11 @@ class Health:
         return handler(
             "grpc.health.v1.Health",
             Check=grpc.unary_unary_rpc_method_handler(self.check, decode, encode),
+            List=grpc.unary_unary_rpc_method_handler(
+                self.list,
+                message("grpc.health.v1.HealthListRequest").FromString,
+                self._all.SerializeToString,
+            ),
             Watch=grpc.unary_stream_rpc_method_handler(self.watch, decode, encode),
         )
 
@@ -62,6 +68,10 @@ class Health:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service!r}")
         return self._response(status=status)
 
+    async def list(self, request: Any, context: Any) -> Any:
+        """Tell of all."""
+        return self._all(statuses={name: self._response(status=self.status(name)) for name in self.services})
+
     async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Tell now, and whenever it changes, until the server stops."""
         told = self.status(request.service)
@@ -78,20 +88,21 @@ class Reflection:
     """What there is to call.
 
     :param services: their names.
+    :param version: 'v1', or 'v1alpha', as older tools have it.
     """
 
-    def __init__(self, services: Iterable[str]) -> None:
-        self.services = sorted(services)
+    def __init__(self, services: Iterable[str], version: str) -> None:
+        self.services, self.package = sorted(services), f"grpc.reflection.{version}"
         self.files = {file.name: file for file in FILES.file}
         self.symbols = {symbol: file.name for file in FILES.file for symbol in _symbols(file)}
-        self._request = message("grpc.reflection.v1alpha.ServerReflectionRequest")
-        self._response = message("grpc.reflection.v1alpha.ServerReflectionResponse")
+        self._request = message(f"{self.package}.ServerReflectionRequest")
+        self._response = message(f"{self.package}.ServerReflectionResponse")
 
     def handler(self) -> Any:
         """For the server."""
         decode, encode = self._request.FromString, self._response.SerializeToString
         return handler(
-            "grpc.reflection.v1alpha.ServerReflection",
+            f"{self.package}.ServerReflection",
             ServerReflectionInfo=grpc.stream_stream_rpc_method_handler(self.info, decode, encode),
         )
 
