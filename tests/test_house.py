@@ -28,6 +28,7 @@ ROOMS = [
         "logs",
         "printable",
         "tracebacks",
+        "tls",
         "watch",
     ],
     ["telemetry"],

@@ -48,7 +48,8 @@ def banner(config: FlowConfig, places: Sequence[IPlace]) -> list[str]:
         lines.append(f"\t🏠 Local access:\t{joined(here, port)}")
         if private is not None:
             lines.append(f"\t🔒 Private network:\t{private}:{port}")
+        scheme = "http" if getattr(place, "tls", None) is None else "https"
         if "http" in listener.protocols and config.http.docs:
-            lines.append(f"\t💬 Swagger UI:\t\thttp://{joined(here, port)}/docs")
-            lines.append(f"\t📚 Redoc:\t\thttp://{joined(here, port)}/redoc")
+            lines.append(f"\t💬 Swagger UI:\t\t{scheme}://{joined(here, port)}/docs")
+            lines.append(f"\t📚 Redoc:\t\t{scheme}://{joined(here, port)}/redoc")
     return lines

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import sys
 from typing import Any, cast
 
@@ -111,8 +112,12 @@ class LoopTransport:
     def loseWriteConnection(self) -> None:
         """Say that nothing more will be written, and go on reading."""
         self.flush()
-        if not self.inner.is_closing():
+        if self.inner.is_closing():
+            return
+        if self.inner.can_write_eof():
             self.inner.write_eof()
+        else:  # over TLS there is no half of a connection
+            self.inner.close()
 
     def pauseProducing(self) -> None:
         """Read no more for now."""
@@ -207,7 +212,7 @@ class _Connection(asyncio.Protocol):
         """Whether the connection stays open, so that we can go on writing."""
         transport = self.transport
         half = IHalfCloseableProtocol(transport.protocol, None)
-        if half is None:
+        if half is None or transport.inner.get_extra_info("sslcontext") is not None:  # TLS has no half
             transport.flush()
             return False
         transport.ended = True
@@ -276,16 +281,21 @@ class _One:
 
 @implementer(IStreamServerEndpoint)
 class LoopServerEndpoint:
-    """Listens on a bound socket, made here or handed over, through the loop's own transports."""
+    """Listens on a bound socket, made here or handed over, through the loop's own transports.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, bound: socket.socket) -> None:
-        self.loop, self.bound = loop, bound
+    :param tls: for connections under TLS.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, bound: socket.socket, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.loop, self.bound, self.tls = loop, bound, tls
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """See `IStreamServerEndpoint`."""
         protocolFactory.doStart()
         making = self.loop.create_server(
-            lambda: _Connection(protocolFactory, self.loop), sock=self.bound, backlog=BACKLOG
+            lambda: _Connection(protocolFactory, self.loop), sock=self.bound, backlog=BACKLOG, ssl=self.tls
         )
         listening: Deferred[Any] = Deferred.fromFuture(self.loop.create_task(making))
         return listening.addCallback(_LoopPort, protocolFactory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import ssl
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -18,6 +19,7 @@ from .endpoint import BACKLOG, LoopServerEndpoint
 from .errors import ConfigurationError
 from .interfaces import IPlace
 from .systemd import unnamed_descriptor
+from .tls import read_tls
 
 __all__ = ["described_place", "port_place", "resolved"]
 
@@ -67,6 +69,11 @@ def described_place(description: str) -> IPlace:
     unnamed = unnamed_descriptor(description)
     if unnamed is not None:
         return _adopted(unnamed)
+    if description.startswith("ssl:") and asyncio_loop() is not None:
+        port, interface, tls = read_tls(description)
+        bound: Any = port_place(interface, port)
+        bound.tls = tls
+        return cast(IPlace, bound)
     try:
         endpoint = _endpoint(description)
     except (IndexError, KeyError) as wrong:
@@ -99,6 +106,8 @@ def _endpoint(description: str) -> IStreamServerEndpoint:
 class _Bound:
     """A socket that is bound already."""
 
+    tls: ssl.SSLContext | None = None
+
     def __init__(self, bound: socket.socket) -> None:
         self.bound = bound
         name = bound.getsockname()
@@ -108,7 +117,7 @@ class _Bound:
 
     def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
         """See `IPlace`."""
-        return _server_endpoint(self.bound).listen(factory)
+        return _server_endpoint(self.bound, self.tls).listen(factory)
 
     def close(self) -> None:
         """See `IPlace`."""
@@ -132,11 +141,11 @@ class _Described:
         """See `IPlace`: there is nothing to close until it listens, and then the port has it."""
 
 
-def _server_endpoint(bound: socket.socket) -> IStreamServerEndpoint:
+def _server_endpoint(bound: socket.socket, tls: ssl.SSLContext | None) -> IStreamServerEndpoint:
     """The endpoint that listens on *bound*: on the loop's transports where the reactor has a loop."""
     loop = asyncio_loop()
     if loop is not None:
-        return LoopServerEndpoint(loop, bound)
+        return LoopServerEndpoint(loop, bound, tls)
     from twisted.internet import reactor
 
     descriptor = os.dup(bound.fileno())  # it closes what it is given

@@ -26,11 +26,20 @@ _TOO_LARGE = 1009
 
 
 @implementer(IExchange)
+class _Quiet:
+    """Takes Autobahn's log: whatever happens to a connection is told to who waits for an answer on it."""
+
+    def __getattr__(self, level: str) -> Any:
+        return lambda *said, **more: None
+
+
 class _Connection(WebSocketClientProtocol):
     """One connection, and all that is under way on it."""
 
     flow_channel: WebSocketChannel
     transport: Any
+
+    log = _Quiet()
 
     def flow_begin(self, channel: WebSocketChannel) -> None:
         """Called before the connection is made."""
