@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import sys
 from typing import Any, cast
 
@@ -283,12 +282,10 @@ class _One:
 class LoopServerEndpoint:
     """Listens on a bound socket, made here or handed over, through the loop's own transports.
 
-    :param tls: for connections under TLS.
+    :param tls: an `ssl.SSLContext`, for connections under TLS.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, bound: socket.socket, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, bound: socket.socket, tls: Any = None) -> None:
         self.loop, self.bound, self.tls = loop, bound, tls
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:

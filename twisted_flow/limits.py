@@ -45,7 +45,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Bytes, "bytes that those, or their answers, may have: of large ones there are fewer"
     ] = 64 * 2**20
     max_buffered: Annotated[
-        Bytes, "bytes that have come in over all connections of a gateway and are not answered yet; then QueueFull"
+        Bytes, "bytes that have come in over all connections and are not answered yet; then QueueFull"
     ] = 2**30
     max_steps: Annotated[Count, "heads, frames or chunks of one connection in one turn of the event loop"] = 64
     health_interval: Annotated[Seconds, "seconds between two questions to the executors how they do"] = 10
