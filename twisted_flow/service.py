@@ -23,11 +23,10 @@ from .interfaces import IEngine, IGateway, IPlace
 from .listener import Listener
 from .logs import hear_logging
 from .memory import prepare_to_serve
-from .printable import one_line
 from .process import dump_stacks, watch_loop
 from .signals import exit_on_signals, on_signals, told_to_stop
 from .systemd import notify
-from .tracebacks import traceback_of
+from .tracebacks import told_in_full
 from .watch import LoopWatch
 
 __all__ = ["FlowService"]
@@ -219,7 +218,7 @@ class FlowService(Service):
             try:
                 await self._in_time(engine.stop())
             except (Exception, SystemExit, KeyboardInterrupt) as wrong:  # the others close all the same
-                log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=traceback_of(wrong))
+                log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=told_in_full(wrong))
         for each in self.places:
             each.close()
         self._left = True
@@ -250,8 +249,7 @@ class FlowService(Service):
         if self._stopping:
             return
         wrong: Any = failure.value
-        said = one_line(wrong) if isinstance(wrong, ConfigurationError) else f"{one_line(wrong)}\n{traceback_of(wrong)}"
-        log.error("the flow cannot start: {wrong}", wrong=said)
+        log.error("the flow cannot start: {wrong}", wrong=told_in_full(wrong))
         if self.owns_process:
             from twisted.internet import reactor
 

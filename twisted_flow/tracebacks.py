@@ -10,12 +10,19 @@ from collections.abc import Sequence
 
 from .printable import one_line
 
-__all__ = ["Repeats", "traceback_of"]
+__all__ = ["Repeats", "told_in_full", "traceback_of"]
 
 _MOST_FRAMES, _FIRST = 50, 10
 _MOST_CAUSES = 5
 _OURS = str(pathlib.Path(__file__).parent)
 _MOST_OFTEN, _WHILE, _PLACES = 10, 60.0, 1000
+
+
+def told_in_full(error: BaseException) -> str:
+    """*error* in one line, and below that where a user's code raised it, if it did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = any(not _is_plumbing(each.filename) for each in frames)
+    return f"{one_line(error)}\n{traceback_of(error)}" if theirs else one_line(error)
 
 
 def traceback_of(error: BaseException) -> str:

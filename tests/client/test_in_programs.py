@@ -334,6 +334,28 @@ class TestLoops:
             responses.__anext__().send(None)
 
 
+def test_nothing_on_standard_error(tmp_path: pathlib.Path) -> None:
+    """A server that goes away is an exception, and nothing is written about it."""
+    program = (
+        "import sys; from twisted_flow import Client\nfrom twisted_flow.errors import FlowError\n"
+        "client = Client(protocol='websocket', host='127.0.0.1', port=int(sys.argv[1]))\n"
+        "client.post('/x', 'a')\nprint('asked', flush=True)\nsys.stdin.readline()\n"
+        "try: client.post('/x', 'a', timeout=1)\nexcept FlowError: print('told')\n"
+    )
+    with serving("--protocol=websocket", cwd=tmp_path) as server:
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(server.port)],  # type: ignore[attr-defined]
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stdout.readline() == "asked\n"
+            server.process.kill()
+            server.process.wait(TIMEOUT)
+            said, written = process.communicate("\n", timeout=TIMEOUT)
+    assert said == "told\n"
+    assert [line for line in written.splitlines() if not line.startswith("connected to")] == []
+
+
 def test_errors_are_flow_errors() -> None:
     """All that is told to ``on_error`` is of one tree."""
     assert issubclass(DeadlineExceeded, FlowError)

@@ -524,6 +524,19 @@ class TestBounds:
         assert struct.unpack("!H", close[1][:2])[0] == 1001
         assert not any("caller" in line for line in lines)
 
+    @pytest.mark.parametrize("rest", [frame(HELLO)[:1], frame(HELLO)[:-2], frame(HELLO, fin=False)])
+    def test_half_a_message_holds_no_drain(self, rest: bytes) -> None:
+        """What has not come in whole is not waited for when the server stops; what has is answered."""
+        held = Held()
+        server = WebSocket(held)
+        idle, busy = server.open(), server.open()
+        idle.receive(rest)
+        busy.receive(frame(HELLO) + rest)
+        server.door.connections.drain(30)
+        assert [opcode for opcode, _ in frames(idle.value())] == [CLOSE]
+        held.release()
+        assert [opcode for opcode, _ in frames(busy.value())] == [TEXT, CLOSE]
+
     @pytest.mark.parametrize("rest", [b"", frame(HELLO)[:1], frame(HELLO)[:-2], frame(HELLO, fin=False)])
     def test_half_close(self, rest: bytes) -> None:
         """Who closes its half of the connection gets what was asked in whole; what is not is given up."""
