@@ -260,3 +260,20 @@ class TestAnswer:
         assert again.docs[0] == document
         assert again.parameters == parameters
         assert encode(again)["data"] == answer["data"]
+
+
+def test_byte_order_mark() -> None:
+    """Some programs write one before JSON; it says nothing. A second one is no JSON, nor is one anywhere else."""
+    body = b'{"data": ["a"], "execEndpoint": "/x"}'
+    mark = "\ufeff".encode()
+    large = body.replace(b'"a"', b'"a"' + b',"a"' * 400_000)
+    assert codec.decode_request(mark + body, None, Limits()).docs.texts == ["a"]
+    steps = codec.decode_in_steps(mark + large, None, Limits(max_documents=500_000))
+    assert steps is not None
+    with pytest.raises(StopIteration) as ended:
+        while True:
+            next(steps)
+    assert len(ended.value.value.docs) == 400_001
+    for wrong in (mark + mark + body, body + mark, mark):
+        with pytest.raises(BadRequest):
+            codec.decode_request(wrong, None, Limits())

@@ -56,13 +56,13 @@ _decode_id = msgspec.json.Decoder(Named).decode
 
 def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id: str = "") -> Request:
     """See `ICodec`."""
+    if body.startswith(BOM_UTF8):  # RFC 8259 section 8.1: it may be passed over
+        body = body[len(BOM_UTF8) :]
     try:
         post = _decode(body)
     except msgspec.ValidationError:
         post = _decode_tolerantly(body)
     except (ValueError, RecursionError) as wrong:
-        if body.startswith(BOM_UTF8):  # RFC 8259 section 8.1: it may be passed over
-            return decode_request(body[len(BOM_UTF8) :], endpoint, limits, request_id)
         raise _not_json(wrong) from None
     if len(body) > LONGEST_NAME:  # else none can be too long
         check_names(post.request_id, post.exec_endpoint or "", post.target_peapod)
