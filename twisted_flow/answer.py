@@ -209,11 +209,17 @@ def refusal(error: FlowError, request_id: str, origin: Origin, request: Request 
         forget_frames(error)
 
 
-def _because(cause: BaseException) -> str:
+def _more(error: FlowError, cause: BaseException) -> str:
+    """What *cause* says beyond what *error* does, in one line."""
+    name, line = type(cause).__name__, one_line(cause)
+    return line.removeprefix(name) if error.detail.endswith(f"raised {name}") else f": {line}"
+
+
+def _because(error: FlowError, cause: BaseException) -> str:
     """What the log is told of what a user's code raised: all of it, unless that has just been told often."""
     place, times = _repeats.count(cause)
     if _repeats.often(times):
-        return f": {one_line(cause)} ({place}; {times} times within a minute)"
+        return f"{_more(error, cause)} ({place}; {times} times within a minute)"
     return f"\n{traceback_of(cause)}"
 
 
@@ -223,8 +229,8 @@ def _refusal(error: FlowError, request_id: str, origin: Origin, request: Request
     write(
         "request {id}: {name}: {detail}{because}",
         id=printable(request_id), name=error.name, detail=printable(error.detail, _MOST_DETAIL),
-        because="" if cause is None else _because(cause),
+        because="" if cause is None else _because(error, cause),
     )  # fmt: skip
     if origin.debug and cause is not None:
-        error = error.told(f": {one_line(cause)}", tuple(traceback.format_exception(cause)))
+        error = error.told(_more(error, cause), tuple(traceback.format_exception(cause)))
     return origin.write_error(error, request_id, request)
