@@ -56,14 +56,14 @@ _decode_id = msgspec.json.Decoder(Named).decode
 
 def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id: str = "") -> Request:
     """See `ICodec`."""
-    if body.startswith(BOM_UTF8):  # RFC 8259 section 8.1: it may be passed over
-        body = body[len(BOM_UTF8) :]
     try:
         post = _decode(body)
     except msgspec.ValidationError:
         post = _decode_tolerantly(body)
     except (ValueError, RecursionError) as wrong:
-        raise _not_json(wrong) from None
+        if not body.startswith(BOM_UTF8):
+            raise _not_json(wrong) from None
+        post = _decode_tolerantly(body[len(BOM_UTF8) :])  # RFC 8259 section 8.1: a mark may be passed over
     if len(body) > LONGEST_NAME:  # else none can be too long
         check_names(post.request_id, post.exec_endpoint or "", post.target_peapod)
     if request_id and not post.request_id:
