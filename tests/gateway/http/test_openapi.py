@@ -135,6 +135,25 @@ def test_what_is_not_for_http() -> None:
         assert not resolved(document(), "Document").is_valid(both)
 
 
+def test_typed_parameters_in_a_browser(tmp_path: pathlib.Path) -> None:
+    """Redoc shows the fields of a typed endpoint's parameters, beside those of any body; both in the example too."""
+    (tmp_path / "typed.py").write_text(
+        "import msgspec\nfrom twisted_flow import Executor, requests\n"
+        "class Wanted(msgspec.Struct):\n    nearest_of_all: int\n"
+        "class Typed(Executor):\n    @requests(on='/typed')\n"
+        "    def typed(self, docs, parameters: Wanted): pass\n"
+    )
+    options = ("--uses=typed.py:Typed", "--expose-endpoint=/typed", "--no-crud-endpoints", "--no-debug-endpoints")
+    with serving(*options, cwd=tmp_path) as server:
+        url = f"http://127.0.0.1:{server.port}/redoc"  # type: ignore[attr-defined]
+        command = browser(tmp_path, "--virtual-time-budget=20000", "--dump-dom", url)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3 * TIMEOUT)
+    body = done.stdout.partition("<body")[2].replace("\u200b", "").replace("<wbr>", "")
+    assert "execEndpoint" in body, done.stderr[-2000:]
+    assert "targetPeapod" in body
+    assert "nearest_of_all" in body
+
+
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_in_a_browser(tmp_path: pathlib.Path, path: str) -> None:
     """A browser that reaches nothing but the server shows the title and the routes."""
