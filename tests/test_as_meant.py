@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import pathlib
@@ -12,15 +13,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import numpy as np
 import pydantic
 import pytest
 
 from tests.support import HTTP, TIMEOUT, Server, post, serving
-from twisted_flow import ConfigurationError, DocumentArray, Executor, Flow, requests
+from twisted_flow import Client, ConfigurationError, DocumentArray, Executor, Flow, Limits, requests
 from twisted_flow.document import Document
 from twisted_flow.document.document import Graph
 from twisted_flow.document.merge import merge
-from twisted_flow.errors import NotFound
+from twisted_flow.errors import ExecutorError, NotFound, Unavailable
 from twisted_flow.executor.component import component
 from twisted_flow.executor.spec import ExecutorSpec
 
@@ -174,6 +176,66 @@ def test_contents_that_are_alike_to_python_alone(left: dict[str, Any], right: di
     assert conflicts == [("a", "content")]
     assert merged[0].graph is not None
     assert repr(merged[0].graph.edge_features) == repr(left)
+
+
+class Stashes(Executor):
+    """Leaves in parameters what no message can have."""
+
+    @requests(on="/x")
+    def x(self, docs: DocumentArray, parameters: dict[str, Any]) -> None:
+        parameters["v"] = {"range": range(3), "months": np.timedelta64(5, "M"), "odd": Odd(), "text": "\udce9"}[
+            docs[0].text or ""
+        ]
+
+
+class Odd:
+    """Raises whatever is asked of it."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc", "websocket"])
+def test_parameters_that_cannot_go_back(protocol: str) -> None:
+    """The answer is an error that names the place, the same on each protocol; it always is an answer."""
+    with Flow(protocol=protocol, host="127.0.0.1").add(uses=Stashes) as flow:
+        for what in ("range", "months", "text"):
+            with pytest.raises(ExecutorError, match="the answer cannot be encoded: /parameters/v: "):
+                flow.post("/x", what, timeout=TIMEOUT)
+        with pytest.raises(ExecutorError, match="the answer cannot be encoded"):
+            flow.post("/x", "odd", timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc", "websocket"])
+def test_a_client_that_is_closed_under_way(protocol: str) -> None:
+    """Who waits in another thread is told at once."""
+    import threading
+    import time
+
+    class Slow(Executor):
+        @requests
+        async def slow(self, docs: DocumentArray) -> None:
+            began.set()
+            await asyncio.sleep(20)
+
+    began = threading.Event()
+    with Flow(protocol=protocol, host="127.0.0.1", limits=Limits(drain_grace=0)).add(uses=Slow) as flow:
+        client, told = Client(protocol=protocol, host="127.0.0.1", port=flow.port), []
+        asking = threading.Thread(target=lambda: client.post("/x", "a", on_error=told.append))
+        at = time.monotonic()
+        asking.start()
+        assert began.wait(TIMEOUT)
+        client.close()
+        asking.join(TIMEOUT)
+        assert time.monotonic() - at < 15
+        assert [type(each) for each in told] == [Unavailable]
+
+
+def test_marks_on_what_is_no_method() -> None:
+    """One line says so, where it stands."""
+    with pytest.raises(TypeError, match="@requests marks methods, not a property"):
+        requests(on="/f")(property(lambda self: None))
 
 
 class TestEndpoints:

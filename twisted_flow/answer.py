@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, final
@@ -174,7 +175,9 @@ def _succeeded(
 def _not_encoded(wrong: Exception, response: Response) -> ExecutorError:
     """The error of an answer over which an encoder raised *wrong*: it names the place, if that can be found."""
     error = ExecutorError("the answer cannot be encoded")
-    found = wrong_message(response.docs, response.groundtruths, response.request.parameters)
+    found = None
+    with suppress(Exception):  # whatever a user's objects do: the answer is an answer
+        found = wrong_message(response.docs, response.groundtruths, response.request.parameters)
     if found is not None:
         where = FieldError(*found)
         error = ExecutorError(f"{error.detail}: {where.pointer}: {where.detail}", errors=(where,))

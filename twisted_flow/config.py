@@ -53,7 +53,7 @@ class ConfigFile:
             mark = wrong.problem_mark or wrong.context_mark
             raise self._error(None if mark is None else (mark.line, mark.column), str(wrong.problem)) from None
         except RecursionError:
-            raise self._error(None, "it contains itself") from None
+            raise self._error(None, "it contains itself, or is nested too deep") from None
         except yaml.YAMLError as wrong:
             raise self._error(None, " ".join(str(wrong).split())) from None
 
@@ -127,8 +127,9 @@ class ConfigFile:
             here = (*path, key) if isinstance(key, str) else path
             if not isinstance(key, str) or key in made:
                 mark = key_node.start_mark
+                said = "that is a list or a mapping" if key is ... else repr(key)
                 what = "is there twice" if isinstance(key, str) else "is no text: write it in quotes"
-                raise self._error((mark.line, mark.column), f"the key {key!r} {what}")
+                raise self._error((mark.line, mark.column), f"the key {said} {what}")
             self._places[here] = (key_node.start_mark.line, key_node.start_mark.column)
             made[key] = self._value(value_node, here)
         return {**merged, **made}

@@ -27,15 +27,23 @@ def told_in_full(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """Where *error* was raised, and what led to it; of long stacks the user's frames are kept."""
-    told: list[str] = []
+    told = ""
     left: BaseException | None = error
-    while left is not None and len(told) < _MOST_CAUSES:
+    seen: set[int] = set()
+    while left is not None and len(seen) < _MOST_CAUSES and id(left) not in seen:
+        seen.add(id(left))
         frames = _kept(traceback.extract_tb(left.__traceback__))
         where = "Traceback (most recent call last):\n" + "".join(traceback.StackSummary.from_list(frames).format())
-        told.append((where if frames else "") + one_line(left))
-        after = left.__cause__ or (None if left.__suppress_context__ else left.__context__)
-        left = after
-    return "\nwhich was raised while this was handled:\n".join(told)
+        told += (where if frames else "") + one_line(left)
+        if left.__cause__ is not None:
+            left, between = left.__cause__, "which was raised from:"
+        else:
+            left, between = (
+                (None if left.__suppress_context__ else left.__context__),
+                "which was raised while handling:",
+            )
+        told += f"\n{between}\n" if left is not None and id(left) not in seen else ""
+    return told
 
 
 def _kept(frames: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

@@ -10,13 +10,15 @@ from twisted.logger import Logger
 from twisted.python.reflect import namedAny
 
 from .engine.choose import make_engine
+from .errors import ConfigurationError
 from .executor.component import component
 from .executor.requests import DEFAULT
+from .executor.spec import ExecutorSpec
 from .flow_config import FlowConfig
 from .gateway.buffered import Buffered
 from .gateway.http.routes import without_routes
 from .graph.dispatch import FlowDispatcher
-from .graph.graph import ordered
+from .graph.graph import NodeConfig, ordered
 from .graph.node import Node
 from .interfaces import IDispatcher, IEngine, IGateway, IPlace
 from .listener import Listener
@@ -42,7 +44,7 @@ def make_service(config: FlowConfig) -> FlowService:
     :raises ConfigurationError: one line, where *config* cannot be served.
     """
     graph = ordered(config.nodes)
-    engines = {node.name: make_engine(component(node.spec), node.engine) for node in graph if node.spec is not None}
+    engines = {node.name: _engine(node, node.spec) for node in graph if node.spec is not None}
     nodes = [
         Node(name, engine.endpoints, Admission(engine, config.limits.max_queue)) for name, engine in engines.items()
     ]
@@ -69,7 +71,7 @@ def checked(config: FlowConfig) -> list[str]:
     lines: list[str] = []
     endpoints: set[str] = set()
     for node in ordered(config.nodes):
-        made = None if node.spec is None else make_engine(component(node.spec), node.engine)
+        made = None if node.spec is None else _engine(node, node.spec)
         endpoints.update(() if made is None else made.endpoints)
         what = "joins" if made is None else " ".join(sorted(made.endpoints))
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
@@ -80,6 +82,14 @@ def checked(config: FlowConfig) -> list[str]:
             port_place(config.host, listener.port, listen="grpc" not in listener.protocols).close()
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
     return [*lines, *strange(config, endpoints), f"{config.name} can be served over {served}"]
+
+
+def _engine(node: NodeConfig, spec: ExecutorSpec) -> IEngine:
+    executor = component(spec)
+    try:
+        return make_engine(executor, node.engine)
+    except ConfigurationError as wrong:
+        raise (ConfigurationError(f"{spec.place}: {wrong}") if spec.place else wrong) from None
 
 
 def strange(config: FlowConfig, endpoints: Collection[str]) -> list[str]:

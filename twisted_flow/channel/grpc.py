@@ -84,6 +84,7 @@ class _Exchange:
         if isinstance(why, RpcError):
             why = (why.code(), why.details())
         code, detail = why if isinstance(why, tuple) else (None, str(why or "the stream ended"))
+        detail = detail or "the connection was closed"
         kind: type[FlowError] = PayloadTooLarge if code is StatusCode.RESOURCE_EXHAUSTED else Unavailable
         requests, self.requests = self.requests, {}
         for answer in requests.values():

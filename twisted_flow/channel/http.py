@@ -45,6 +45,7 @@ class _Connection(Protocol):
         """Send a request: its answer's status and body."""
         if self.over is not None:
             return fail(Unavailable(self.over))
+        self.channel.busy.add(self)
         self.answer = Deferred(lambda _: self.transport.abortConnection())  # type: ignore[union-attr]
         self.parser, self.body = httptools.HttpResponseParser(self), bytearray()
         self.transport.write(raw)  # type: ignore[union-attr]
@@ -68,6 +69,7 @@ class _Connection(Protocol):
         status = self.parser.get_status_code()
         if status < 200:
             return
+        self.channel.busy.discard(self)
         answer, self.answer, body = self.answer, None, bytes(self.body)  # the next one may be asked at once
         if self.parser.should_keep_alive() and not self.channel.closed:
             self.channel.idle.append(self)
@@ -99,6 +101,7 @@ class HTTPChannel:
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port, self.address = host, port, joined(host, port)
         self.idle: list[_Connection] = []
+        self.busy: set[_Connection] = set()
         self.closed = False
         self._head = _HEAD.format(host=self.address).encode()
         self._connections = 0
@@ -162,6 +165,7 @@ class HTTPChannel:
     def lost(self, connection: _Connection) -> None:
         """A connection has ended."""
         self._connections -= 1
+        self.busy.discard(connection)
         if connection in self.idle:
             self.idle.remove(connection)
         self.next()
@@ -174,6 +178,8 @@ class HTTPChannel:
         self.closed = True
         for connection in list(self.idle):
             connection.transport.loseConnection()  # type: ignore[union-attr]
+        for connection in list(self.busy):
+            connection.fail("the client was closed")
         return succeed(None)
 
 

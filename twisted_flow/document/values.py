@@ -112,6 +112,18 @@ def _plain_scalar(value: Any, pointer: str) -> Any:
 
 def _of_numpy(value: Any, pointer: str, level: int) -> Any:
     """Numpy's scalars and arrays: numbers and lists of them, dates as text."""
+    try:
+        said = _numbers_of(value, pointer, level)
+    except (TypeError, ValueError, OverflowError) as wrong:
+        if isinstance(wrong, Unsayable):
+            raise
+        _cannot(value, pointer)  # months, which are no number of seconds, say
+    if np.ndim(value) + level > _MOST_LEVELS:
+        raise Unsayable(pointer, f"more than {_MOST_LEVELS} levels deep")
+    return said
+
+
+def _numbers_of(value: Any, pointer: str, level: int) -> Any:
     kind = value.dtype.kind
     said: Any
     if kind == "M":
@@ -128,8 +140,6 @@ def _of_numpy(value: Any, pointer: str, level: int) -> Any:
         said = said if type(said) is np.ndarray else plain_value(said, pointer, level)
     else:
         _cannot(value, pointer)
-    if np.ndim(value) + level > _MOST_LEVELS:
-        raise Unsayable(pointer, f"more than {_MOST_LEVELS} levels deep")
     return said
 
 

@@ -31,6 +31,8 @@ def type_of_parameters(method: Callable[..., Any], title: str) -> Any:
         annotation = typing.get_type_hints(method, include_extras=True).get("parameters")
     except Exception:  # names that are only there for a type checker
         return None
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
     kinds = [annotation]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):  # ``Asked | None``: a request always has some
         kinds = [each for each in typing.get_args(annotation) if each is not type(None)]

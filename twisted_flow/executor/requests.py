@@ -40,6 +40,8 @@ def requests(method: Any = None, *, on: str | Sequence[str] | None = None) -> An
         raise TypeError(f"on= takes an endpoint's name, or a list of such, not {on!r}")
 
     def mark(method: Any) -> Any:
+        if not callable(method) and not isinstance(method, staticmethod | classmethod):
+            raise TypeError(f"@requests marks methods, not a {type(method).__name__}")
         setattr(method, _MARK, (*endpoints_marked(method), *names))
         return method
 

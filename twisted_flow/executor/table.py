@@ -105,6 +105,8 @@ def _described(attribute: str, method: Callable[..., Any], title: str, skip: int
             parameter.VAR_POSITIONAL,
         )
         if not optional and (parameter not in named or parameter.name not in OFFERED):
+            if parameter.kind is parameter.POSITIONAL_ONLY and parameter.name in OFFERED:
+                raise ConfigurationError(f"{title} takes {parameter.name!r} by position alone: it is given by keyword")
             raise ConfigurationError(
                 f"{title} asks for {parameter.name!r}; what there is, by keyword, is {', '.join(OFFERED)}"
                 + nearest(parameter.name, OFFERED)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from ..answer import Answer
 from ..document import DocumentArray
 from ..errors import FlowError
@@ -28,6 +30,11 @@ def error_writer(codec: ICodec, gateway: str) -> Callable[[FlowError, str, Reque
         status, now = status_of(error), datetime.now(UTC)
         routes = [Route("gateway", gateway, now, now, status)]
         response = Response(request, DocumentArray(), DocumentArray(), routes, status)
-        return Answer(codec.encode_response(response, _LIMITS), codec.content_type, error, request.request_id)
+        try:
+            body = codec.encode_response(response, _LIMITS)
+        except Exception:  # an executor put something into the parameters that cannot be said
+            request = replace(request, parameters={})
+            body = codec.encode_response(replace(response, request=request), _LIMITS)
+        return Answer(body, codec.content_type, error, request.request_id)
 
     return write
