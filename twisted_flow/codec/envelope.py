@@ -28,7 +28,7 @@ _REQUEST_ID, _DATA, _HEADER, _ROUTES = (_KEYS[name] for name in ("request_id", "
 _PARAMETERS, _TIMEOUT, _CONTROL = _KEYS["parameters"], _KEYS["timeout"], _KEYS["control"]
 _BYTES = {_KEYS[name]: name for name in ("header", "control", "status")}
 _MOST_FIELDS = 10_000  # of a message; its documents are one of them
-_SLICE = 1 << 16  # bytes of documents that are read in one step, unless one document has more
+_SLICE = 1 << 15  # bytes of documents that are read in one step, unless one document has more
 _double = Layout("<d").unpack_from
 
 

@@ -17,8 +17,8 @@ from ..limits import Limits
 
 __all__ = ["ARRAYS", "Cut", "cut"]
 
-_BLOCK = 1 << 16  # bytes looked at in one step: a few milliseconds at most
-_SLICE = 1 << 17  # bytes of documents that are decoded in one step, unless one document has more
+_BLOCK = 1 << 14  # bytes looked at in one step: of empty documents a few milliseconds
+_SLICE = 1 << 15  # bytes of documents that are decoded in one step, unless one document has more
 _OPENS, _CLOSES, _COMMA = b"{[", b"}]", b","
 _DEPTH = 3  # of `{"data": {"docs": [` the documents' list is the third level; what lies deeper is theirs
 _PER_CONTAINER = 4  # values for each list or object: they are made in C, and those are looked into in Python
