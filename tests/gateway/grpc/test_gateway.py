@@ -332,6 +332,10 @@ def test_request_ids(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as wrong:
         post(channel, proto("/fail", request_id=""), metadata=named)
     assert dict(wrong.value.trailing_metadata())["x-request-id"] == "abc"
+    with pytest.raises(grpc.RpcError) as wrong:
+        post(channel, proto("/fail", request_id="a\r\nb\x00é"))
+    assert wrong.value.code() == grpc.StatusCode.INTERNAL
+    assert dict(wrong.value.trailing_metadata())["x-request-id"] == "a\\r\\nb\\x00\\xe9"
     stub = channel.stream_stream("/jina.JinaRPC/Call", RequestProto.SerializeToString, RequestProto.FromString)
     messages = [proto("/x", "a", request_id=""), proto("/x", "b", request_id="mine")]
     assert {answer.request_id for answer in stub(iter(messages), timeout=TIMEOUT, metadata=named)} == {"abc", "mine"}

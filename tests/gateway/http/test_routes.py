@@ -118,6 +118,19 @@ class TestRequestIds:
         reply = one(HTTP(), post("/search", {"data": [], "requestId": "é"}, "X-Request-ID: theirs", *extra))
         assert (reply.json["requestId"], reply.headers["x-request-id"]) == ("é", "\\xe9")
 
+    @pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\x00", "\u2028", "\x85"])
+    def test_no_id_ends_a_field(self, extra: tuple[str, ...], end: str) -> None:
+        """An id in a body may be any text; in the answer's head it is one printable line."""
+        body = {"data": [], "requestId": f"a{end}Set-Cookie: x=1"}
+        for raw in (body, body | {"data": 5}):
+            reply = one(HTTP(), post("/search", raw, "X-Request-ID: theirs", *extra))
+            assert "set-cookie" not in reply.headers
+            told = reply.headers["x-request-id"]
+            assert told.startswith("a\\")
+            assert told.endswith("Set-Cookie: x=1")
+            assert told.isascii()
+            assert told.isprintable()
+
     @pytest.mark.parametrize("name", ["", "x" * 129, "\xe9", "a\tb"])
     def test_not_taken(self, extra: tuple[str, ...], name: str) -> None:
         """What is too long, or cannot be printed, is passed over."""

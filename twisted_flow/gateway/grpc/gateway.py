@@ -26,7 +26,7 @@ from ...limits import Limits
 from ...message import Request
 from ..buffered import Account, Buffered
 from ..ending import Ending
-from ..request_id import request_id_in
+from ..request_id import as_field, request_id_in
 from .services import Health, Reflection, handler
 from .stream import Stream
 from .threads import yielding
@@ -242,7 +242,7 @@ def _details(error: FlowError, code: grpc.StatusCode, request_id: str) -> tuple[
     """The trailers that say more: the error's name, the request's id, and when to try again."""
     trailers: list[tuple[str, str | bytes]] = [("x-error", error.name)]
     if request_id:
-        trailers.append(("x-request-id", request_id.encode("ascii", "backslashreplace").decode()))
+        trailers.append(("x-request-id", as_field(request_id)))
     if error.retry_after is not None:
         status = message("google.rpc.Status")(code=code.value[0], message=error.detail)
         info = message("google.rpc.RetryInfo")()

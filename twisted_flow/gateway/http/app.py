@@ -20,7 +20,7 @@ from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, No
 from ...interfaces import ICodec, IDispatcher
 from ...ready import MaybeDeferred
 from ..ending import Ending
-from ..request_id import request_id_in
+from ..request_id import as_field, request_id_in
 from . import pages
 from .action import Action
 from .negotiation import arrays_of, check_media_types, timeout_of
@@ -139,7 +139,7 @@ def write(request: Any, done: Answer, status: int = 200) -> bytes:
     for name, value in fields(done):
         request.setHeader(name, value)
     if done.request_id and request_id_in(request.getHeader(b"x-request-id")):
-        request.setHeader(REQUEST_ID, done.request_id.encode("ascii", "backslashreplace"))
+        request.setHeader(REQUEST_ID, as_field(done.request_id).encode())
     if status != 204:
         request.setHeader(b"Content-Length", b"%d" % len(done.body))
     return done.body

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 
 from ...answer import Answer
 from ..buffered import Account
+from ..request_id import as_field
 from .plain import Meaning
 from .wire import REQUEST_ID, answer_bytes
 
@@ -79,5 +80,5 @@ def written(answer: Answer, meaning: Meaning, last: bool) -> bytes:
     status = meaning.action.status if answer.error is None else answer.error.http_status
     if not meaning.request_id:
         return answer_bytes(status, answer, last)
-    told = (REQUEST_ID, answer.request_id.encode("ascii", "backslashreplace"))
+    told = (REQUEST_ID, as_field(answer.request_id).encode())
     return answer_bytes(status, answer, last, more=[told])
