@@ -35,7 +35,7 @@ from .limits import Limits
 from .message import Arrays, Request, Response, Route
 from .printable import forget_frames, one_line, printable
 from .ready import MaybeDeferred
-from .tracebacks import Repeats, traceback_of
+from .tracebacks import MOST_OFTEN, Repeats, traceback_of
 from .turns import in_turns
 
 __all__ = ["Answer", "Origin", "answer", "refusal"]
@@ -221,7 +221,7 @@ def _more(error: FlowError, cause: BaseException) -> str:
 def _because(error: FlowError, cause: BaseException) -> str:
     """What the log is told of what a user's code raised: all of it, unless that has just been told often."""
     place, times = _repeats.count(cause)
-    if _repeats.often(times):
+    if times > MOST_OFTEN:
         return f"{_more(error, cause)} ({place}; {times} times within a minute)"
     return f"\n{traceback_of(cause)}"
 

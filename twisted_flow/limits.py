@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from .errors import ConfigurationError
 
-__all__ = ["LONGEST_NAME", "SHORTEST_TIMEOUT", "Limits", "checked"]
+__all__ = ["LONGEST_NAME", "MAX_DEPTH", "SHORTEST_TIMEOUT", "Limits", "checked"]
 
 SHORTEST_TIMEOUT = 0.01
 """Seconds: a request that asks for fewer could not be answered in time, however fast."""
@@ -69,6 +69,10 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Count, "numbers or lists that the arrays of an answer may be when they are spelt as lists"
     ] = 16_777_216
     max_depth: Annotated[Count, "levels of nested documents, and of nested tags"] = 32
+
+
+MAX_DEPTH = Limits().max_depth
+"""Levels of nested documents, and of nested tags, unless told otherwise."""
 
 
 def checked(limits: Limits) -> Limits:

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 from .printable import one_line
 
-__all__ = ["Repeats", "told_in_full", "traceback_of"]
+__all__ = ["MOST_OFTEN", "Repeats", "told_in_full", "traceback_of"]
 
 _MOST_FRAMES, _FIRST = 50, 10
 _MOST_CAUSES = 5
 _OURS = str(pathlib.Path(__file__).parent)
-_MOST_OFTEN, _WHILE, _PLACES = 10, 60.0, 1000
+MOST_OFTEN = 10
+"""Times within a minute that something is told in full."""
+_WHILE, _PLACES = 60.0, 1000
 
 
 def told_in_full(error: BaseException) -> str:
@@ -35,13 +37,10 @@ def traceback_of(error: BaseException) -> str:
         frames = _kept(traceback.extract_tb(left.__traceback__))
         where = "Traceback (most recent call last):\n" + "".join(traceback.StackSummary.from_list(frames).format())
         told += (where if frames else "") + one_line(left)
-        if left.__cause__ is not None:
-            left, between = left.__cause__, "which was raised from:"
-        else:
-            left, between = (
-                (None if left.__suppress_context__ else left.__context__),
-                "which was raised while handling:",
-            )
+        cause, between = left.__cause__, "which was raised from:"
+        if cause is None:
+            cause, between = None if left.__suppress_context__ else left.__context__, "which was raised while handling:"
+        left = cause
         told += f"\n{between}\n" if left is not None and id(left) not in seen else ""
     return told
 
@@ -81,7 +80,3 @@ class Repeats:
             self._seen.clear()
         self._seen[place] = since, times + 1
         return f"{place[0]}, line {place[1]}", times + 1
-
-    def often(self, times: int) -> bool:
-        """Whether that is too often to be told in full."""
-        return times > _MOST_OFTEN

@@ -58,7 +58,7 @@ def make_service(config: FlowConfig) -> FlowService:
         timed = Deadline(flow, config.limits.timeout, reactor)
         return _gateway(config, listener, timed, place, list(engines.values()), buffered)
 
-    for line in strange(config, {name for engine in engines.values() for name in engine.endpoints}):
+    for line in _strange(config, {name for engine in engines.values() for name in engine.endpoints}):
         log.warn("{line}", line=line)
     return FlowService(config, list(engines.values()), partial(_places, config.host), gateway)
 
@@ -75,13 +75,10 @@ def checked(config: FlowConfig) -> list[str]:
         endpoints.update(() if made is None else made.endpoints)
         what = "joins" if made is None else " ".join(sorted(made.endpoints))
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
-    for listener in config.listeners:
-        if listener.endpoint:
-            described_place(listener.endpoint).close()
-        else:
-            port_place(config.host, listener.port, listen="grpc" not in listener.protocols).close()
+    for place in _places(config.host, config.listeners):
+        place.close()
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
-    return [*lines, *strange(config, endpoints), f"{config.name} can be served over {served}"]
+    return [*lines, *_strange(config, endpoints), f"{config.name} can be served over {served}"]
 
 
 def _engine(node: NodeConfig, spec: ExecutorSpec) -> IEngine:
@@ -89,10 +86,10 @@ def _engine(node: NodeConfig, spec: ExecutorSpec) -> IEngine:
     try:
         return make_engine(executor, node.engine)
     except ConfigurationError as wrong:
-        raise (ConfigurationError(f"{spec.place}: {wrong}") if spec.place else wrong) from None
+        raise spec.at_fault(wrong) from None
 
 
-def strange(config: FlowConfig, endpoints: Collection[str]) -> list[str]:
+def _strange(config: FlowConfig, endpoints: Collection[str]) -> list[str]:
     """What may be a mistake in the names of endpoints, a line each: those without a slash, which no route leads to, and
     those that are exposed and that no executor has.
     """

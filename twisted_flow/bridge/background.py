@@ -36,7 +36,7 @@ class Background:
             )
         with cls.lock:
             install_reactor()
-            from twisted.internet import reactor
+            from twisted.internet import reactor  # chosen by now
 
             if not cast(Any, reactor).running:
                 if cls.thread is not None:
@@ -74,7 +74,7 @@ def run_in_reactor(function: Callable[[], Any]) -> Any:
     :raises RuntimeError: in the reactor's own thread, which may not wait.
     """
     from twisted.internet import threads  # imports no reactor; a daemon's start-up does without it
-    from twisted.python.threadable import isInIOThread
+    from twisted.python.threadable import isInIOThread  # as little of Twisted as may be
 
     reactor = Background.ensure()
     if isInIOThread():

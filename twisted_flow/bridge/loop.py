@@ -33,7 +33,7 @@ def install_reactor(*, here: bool = False) -> None:
 def new_loop() -> asyncio.AbstractEventLoop:
     """uvloop's, or asyncio's own where there is none."""
     try:
-        import uvloop
+        import uvloop  # not on Windows
     except ImportError:  # not on Windows
         return asyncio.SelectorEventLoop()
     return uvloop.new_event_loop()
@@ -41,7 +41,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 def asyncio_loop() -> asyncio.AbstractEventLoop | None:
     """The event loop on which the reactor runs, or None if it is not an asyncio reactor."""
-    from twisted.internet import reactor
+    from twisted.internet import reactor  # chosen by now
 
     return cast("asyncio.AbstractEventLoop | None", getattr(reactor, "_asyncioEventloop", None))
 
@@ -51,7 +51,7 @@ def when_running(function: Callable[[], Any]) -> Deferred[Any]:
 
     Services start before it does (``startService`` under twistd), and nothing of asyncio can be made by then.
     """
-    from twisted.internet import reactor
+    from twisted.internet import reactor  # chosen by now
 
     result: Deferred[Any] = Deferred()
     loop = asyncio_loop()

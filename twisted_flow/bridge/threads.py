@@ -44,6 +44,6 @@ def from_thread() -> Callable[..., object]:
     loop = asyncio_loop()
     if loop is not None:
         return _Errands(loop.call_soon_threadsafe)  # the reactor's own way goes through a timer
-    from twisted.internet import reactor
+    from twisted.internet import reactor  # chosen by now
 
     return _Errands(reactor.callFromThread)  # type: ignore[attr-defined]

@@ -45,7 +45,6 @@ class _Connection(Protocol):
         """Send a request: its answer's status and body."""
         if self.over is not None:
             return fail(Unavailable(self.over))
-        self.channel.busy.add(self)
         self.answer = Deferred(lambda _: self.transport.abortConnection())  # type: ignore[union-attr]
         self.parser, self.body = httptools.HttpResponseParser(self), bytearray()
         self.transport.write(raw)  # type: ignore[union-attr]
@@ -69,7 +68,6 @@ class _Connection(Protocol):
         status = self.parser.get_status_code()
         if status < 200:
             return
-        self.channel.busy.discard(self)
         answer, self.answer, body = self.answer, None, bytes(self.body)  # the next one may be asked at once
         if self.parser.should_keep_alive() and not self.channel.closed:
             self.channel.idle.append(self)
@@ -101,7 +99,7 @@ class HTTPChannel:
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port, self.address = host, port, joined(host, port)
         self.idle: list[_Connection] = []
-        self.busy: set[_Connection] = set()
+        self._open: set[_Connection] = set()
         self.closed = False
         self._head = _HEAD.format(host=self.address).encode()
         self._connections = 0
@@ -121,19 +119,26 @@ class HTTPChannel:
     def _connect(self) -> Deferred[_Connection]:
         self._connections += 1
 
+        def made(connection: _Connection) -> _Connection:
+            self._open.add(connection)
+            return connection
+
         def failed(failure: Failure) -> Failure:
             self._connections -= 1
             self.next()
             raise Unavailable(f"cannot connect to {self.address}: {failure.getErrorMessage()}")
 
         connecting: Deferred[_Connection] = connect(self.host, self.port, _Connection(self))
-        return connecting.addErrback(failed)
+        return connecting.addCallbacks(made, failed)
 
     def send(self, request: Request) -> Deferred[Response]:
         """See `IExchange`."""
         body = json.encode_request(request)
-        raw = b"".join((self._head, b"%d\r\n\r\n" % len(body), body))
-        return self._ask(raw).addCallback(self._elsewhere, body, request).addCallback(_response, request)
+        return (
+            self._ask(_raw(self._head, body))
+            .addCallback(self._elsewhere, body, request)
+            .addCallback(_response, request)
+        )
 
     def _elsewhere(self, answered: tuple[int, bytes], body: bytes, request: Request) -> Any:
         """Where there is no ``/post``, the endpoint may have a route of its own."""
@@ -141,7 +146,7 @@ class HTTPChannel:
         if not _unrouted(answered) or not _PATH.fullmatch(endpoint):
             return answered
         head = self._head.replace(b"POST /post ", b"POST %b " % endpoint.encode(), 1)
-        return self._ask(b"".join((head, b"%d\r\n\r\n" % len(body), body))).addCallback(_routed, endpoint)
+        return self._ask(_raw(head, body)).addCallback(_routed, endpoint)
 
     def _ask(self, raw: bytes) -> Deferred[tuple[int, bytes]]:
         while self.idle:
@@ -165,7 +170,7 @@ class HTTPChannel:
     def lost(self, connection: _Connection) -> None:
         """A connection has ended."""
         self._connections -= 1
-        self.busy.discard(connection)
+        self._open.discard(connection)
         if connection in self.idle:
             self.idle.remove(connection)
         self.next()
@@ -176,10 +181,11 @@ class HTTPChannel:
     def close(self) -> Deferred[None]:
         """See `IChannel`."""
         self.closed = True
-        for connection in list(self.idle):
-            connection.transport.loseConnection()  # type: ignore[union-attr]
-        for connection in list(self.busy):
-            connection.fail("the client was closed")
+        for connection in list(self._open):
+            if connection.answer is None:
+                connection.transport.loseConnection()  # type: ignore[union-attr]
+            else:
+                connection.fail("the client was closed")
         return succeed(None)
 
 
@@ -192,6 +198,10 @@ class _Told(msgspec.Struct):
     errors: tuple[FieldError, ...] = ()
     stacks: tuple[str, ...] = ()
     executor: str = ""
+
+
+def _raw(head: bytes, body: bytes) -> bytes:
+    return b"".join((head, b"%d\r\n\r\n" % len(body), body))
 
 
 def _response(answered: tuple[int, bytes], request: Request) -> Response:

@@ -16,7 +16,7 @@ from msgspec import UNSET
 from zope.interface import moduleProvides
 
 from ..document import Document, DocumentArray, plain, spelling
-from ..document.check import MAX_DEPTH, Counter, complete, received
+from ..document.check import Counter, complete, received
 from ..document.identity import new_id
 from ..document.listed import expanded_size, with_lists
 from ..document.numbers import settle
@@ -24,7 +24,7 @@ from ..document.outgoing import settled
 from ..document.values import plain_dict
 from ..errors import BadRequest, FlowError, PayloadTooLarge, ValidationError
 from ..interfaces import ICodec
-from ..limits import LONGEST_NAME, Limits
+from ..limits import LONGEST_NAME, MAX_DEPTH, Limits
 from ..message import Header, Request, Response, Status, bare_request, check_names
 from .bodies import Data, Named, PostAnswer, PostBody, ToldAnswer
 from .slices import ARRAYS, cut

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from .numbers import MOST_32
 
-__all__ = ["count", "counts", "guarded", "name", "number", "octets", "path", "text"]
+__all__ = ["MOST_COUNT", "count", "counts", "guarded", "name", "number", "octets", "path", "text"]
 
-_MOST_COUNT = 2**32 - 1
+MOST_COUNT = 2**32 - 1
+"""What protobuf has 32 bits for."""
 
 _T = TypeVar("_T")
 Convert = Callable[[str, Any], Any]
@@ -100,8 +101,8 @@ def count(field: str, value: Any) -> int:
         number = operator.index(value)
     except TypeError:
         raise _wrong(field, "an int", value) from None
-    if not 0 <= number <= _MOST_COUNT:
-        raise ValueError(f"{field} takes whole numbers from 0 to {_MOST_COUNT}, not {number}")
+    if not 0 <= number <= MOST_COUNT:
+        raise ValueError(f"{field} takes whole numbers from 0 to {MOST_COUNT}, not {number}")
     return int(number)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from ..errors import PayloadTooLarge, ValidationError
-from ..limits import LONGEST_NAME, Limits
+from ..limits import LONGEST_NAME, MAX_DEPTH, Limits
 from . import ndarray
 from .identity import new_id
 from .listed import from_lists
@@ -18,11 +18,7 @@ from .numbers import float32, settle, settle_score
 if TYPE_CHECKING:
     from .document import Document, Graph
 
-__all__ = ["MAX_DEPTH", "Counter", "complete", "complete_one", "received"]
-
-MAX_DEPTH = Limits().max_depth
-"""Levels of nested documents, and of nested tags, unless told otherwise."""
-
+__all__ = ["Counter", "complete", "complete_one", "received"]
 
 _MOST_LEVELS = 100  # of an answer: as protobuf has it
 _ALL_BUT_ONE = 4  # of the five contents

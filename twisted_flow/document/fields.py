@@ -38,8 +38,7 @@ CONTENTS = ("text", "buffer", "blob", "uri", "graph")
 T = TypeVar("T")
 
 
-Count = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-"""What protobuf has 32 bits for."""
+Count = Annotated[int, Meta(ge=0, le=assigned.MOST_COUNT)]
 
 if TYPE_CHECKING:
     Number = float
@@ -180,7 +179,7 @@ class Content(_Field[T | None]):
         return None if value is UNSET else value
 
     def __set__(self, document: Document, value: T | None) -> None:
-        kept = UNSET if value is None else self.wire(f"Document{self.slot.replace('_', '.')}", value)
+        kept = UNSET if value is None else self.wire(f"Document.{self.slot[1:]}", value)
         if (kept is UNSET or kept == b"") and getattr(document, self.slot) is UNSET and document.content_type:
             return
         document._text = document._buffer = document._blob = document._uri = document._graph = UNSET

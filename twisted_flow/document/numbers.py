@@ -11,6 +11,7 @@ from struct import Struct
 from typing import Any
 
 from ..errors import ValidationError
+from .values import escaped
 
 __all__ = ["MOST_32", "float32", "settle", "settle_score"]
 
@@ -55,7 +56,7 @@ def settle(container: dict[str, Any] | list[Any], pointer: str, max_depth: int) 
     """
     keys = _settled(container, max_depth)
     if keys is not None:
-        path = "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in reversed(keys))
+        path = "".join(f"/{escaped(str(key))}" for key in reversed(keys))
         raise ValidationError.at(pointer + path, "nested too deep")
 
 

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct
 
-from ..limits import Limits
+from ..limits import MAX_DEPTH
 from .spelling import on_the_wire
-from .values import SCALARS, Tags, Unsayable, escaped, key_text, plain_dict, plain_value
+from .values import SCALARS, Tags, Unsayable, escaped, key_text, plain_dict, plain_value, too_deep
 
 if TYPE_CHECKING:
     from .document import Document
 
 __all__ = ["settled", "wrong_message", "wrong_place"]
 
-_MOST_LEVELS = Limits().max_depth
 _SAID = ("tags", "edgeFeatures")  # the fields that hold whatever JSON can say
 
 
@@ -34,8 +33,8 @@ def settled(documents: Sequence[Document], level: int = 1) -> None:
         if document._graph is not UNSET:
             document._graph.edge_features = plain_dict(document._graph.edge_features)
         if document._chunks or document._matches:
-            if level >= _MOST_LEVELS:
-                raise Unsayable("", f"more than {_MOST_LEVELS} levels deep")
+            if level >= MAX_DEPTH:
+                raise too_deep()
             settled(document._chunks, level + 1)
             settled(document._matches, level + 1)
 
@@ -48,8 +47,8 @@ def wrong_place(value: Any, pointer: str, level: int = 0, documents: int = 0) ->
     :param level: how many levels of lists and dicts *value* lies deep in its document.
     :param documents: in how many levels of documents.
     """
-    if max(level, documents) > _MOST_LEVELS:
-        return pointer, f"more than {_MOST_LEVELS} levels deep"
+    if max(level, documents) > MAX_DEPTH:
+        return pointer, too_deep().detail
     if isinstance(value, Struct):
         fields = [(on_the_wire(name), getattr(value, name)) for name in value.__struct_fields__]
         said = [(name, item) for name, item in fields if name in _SAID and isinstance(item, dict)]

@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from ..errors import ValidationError
+from .values import escaped
 
 __all__ = ["camel", "canonical_document", "canonical_keys", "located", "on_the_wire", "snake"]
 
@@ -145,7 +146,7 @@ def located(wrong: msgspec.ValidationError, raw: Any) -> ValidationError:
         name: Any = int(step) if isinstance(here, list) else step
         if isinstance(here, dict) and name not in here and snake(step) in here:
             name = snake(step)
-        pointer += "/" + str(name).replace("~", "~0").replace("/", "~1")
+        pointer += "/" + escaped(str(name))
         try:
             here = here[name]
         except (LookupError, TypeError):

@@ -15,14 +15,23 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from ..limits import Limits
+from ..limits import MAX_DEPTH
 
-__all__ = ["SCALARS", "GuardedDict", "Tags", "Unsayable", "escaped", "key_text", "plain_dict", "plain_value"]
+__all__ = [
+    "SCALARS",
+    "GuardedDict",
+    "Tags",
+    "Unsayable",
+    "escaped",
+    "key_text",
+    "plain_dict",
+    "plain_value",
+    "too_deep",
+]
 
 SCALARS = frozenset((str, int, float, bool, type(None)))
 """The types of what JSON says as it is."""
 _LISTS = (list, tuple, set, frozenset, deque)
-_MOST_LEVELS = Limits().max_depth
 _T = TypeVar("_T")
 _set: Any = dict.__setitem__
 
@@ -36,6 +45,11 @@ class Unsayable(TypeError):
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(f"{pointer}: {detail}" if pointer else detail)
         self.pointer, self.detail = pointer, detail
+
+
+def too_deep(pointer: str = "") -> Unsayable:
+    """What stands at *pointer* is nested deeper than readers take it."""
+    return Unsayable(pointer, f"more than {MAX_DEPTH} levels deep")
 
 
 def escaped(key: str) -> str:
@@ -56,8 +70,8 @@ def plain_dict(values: Mapping[Any, Any], pointer: str = "", level: int = 1) -> 
                 break
         else:
             return values
-    if level > _MOST_LEVELS:
-        raise Unsayable(pointer, f"more than {_MOST_LEVELS} levels deep")
+    if level > MAX_DEPTH:
+        raise too_deep(pointer)
     made = {}
     for key, value in values.items():
         name = key if type(key) is str else key_text(key, pointer)
@@ -76,8 +90,8 @@ def plain_value(value: Any, pointer: str = "", level: int = 0) -> Any:
         made = plain_dict(value, pointer, level + 1)
         return made.copy() if made is value else made
     if isinstance(value, _LISTS):
-        if level >= _MOST_LEVELS:
-            raise Unsayable(pointer, f"more than {_MOST_LEVELS} levels deep")
+        if level >= MAX_DEPTH:
+            raise too_deep(pointer)
         return [
             item if type(item) in SCALARS else plain_value(item, f"{pointer}/{position}", level + 1)
             for position, item in enumerate(value)
@@ -118,8 +132,8 @@ def _of_numpy(value: Any, pointer: str, level: int) -> Any:
         if isinstance(wrong, Unsayable):
             raise
         _cannot(value, pointer)  # months, which are no number of seconds, say
-    if np.ndim(value) + level > _MOST_LEVELS:
-        raise Unsayable(pointer, f"more than {_MOST_LEVELS} levels deep")
+    if np.ndim(value) + level > MAX_DEPTH:
+        raise too_deep(pointer)
     return said
 
 

@@ -33,7 +33,7 @@ def component(spec: ExecutorSpec) -> IExecutor:
     try:
         return _component(spec)
     except ConfigurationError as wrong:
-        raise (ConfigurationError(f"{spec.place}: {wrong}") if spec.place else wrong) from wrong.__cause__
+        raise spec.at_fault(wrong) from wrong.__cause__
 
 
 def _component(spec: ExecutorSpec) -> IExecutor:

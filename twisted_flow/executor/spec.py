@@ -6,6 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from ..errors import ConfigurationError
+
 __all__ = ["ExecutorSpec"]
 
 
@@ -28,3 +30,7 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     workspace: str | None = None
     place: str = ""
     """Where a file says this: file, line and column."""
+
+    def at_fault(self, wrong: ConfigurationError) -> ConfigurationError:
+        """*wrong*, with the place in the file, if a file says this."""
+        return ConfigurationError(f"{self.place}: {wrong}") if self.place else wrong

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ..errors import Cancelled, FlowError, Unavailable
 
-__all__ = ["Ending"]
+__all__ = ["LAST_WORDS", "Ending"]
+
+LAST_WORDS = 0.5
+"""Seconds for what was answered at the very end to leave."""
 
 
 class Ending:

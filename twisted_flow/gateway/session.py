@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -60,8 +61,8 @@ class Session:
         self._under_way: dict[Deferred[Response], str] = {}  # to the request's id, which may not be the only one
         self._latest: Deferred[Response] | None = None
         self._within = False  # whether a message is being taken: what is dispatched now is its request
-        self._json = Origin(**_fields(origin), write_error=error_writer(_JSON, origin.gateway), cancel=self.cancel)
-        self._bytes = Origin(**_fields(origin), write_error=error_writer(_PROTOBUF, origin.gateway), cancel=self.cancel)
+        self._json = replace(origin, write_error=error_writer(_JSON, origin.gateway), cancel=self.cancel)
+        self._bytes = replace(origin, write_error=error_writer(_PROTOBUF, origin.gateway), cancel=self.cancel)
 
     def received(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
         """A message came: now, or *since* then it waits for those that came with it."""
@@ -143,13 +144,3 @@ class Session:
         self.idle = lambda: None
         for response in list(self._under_way):
             response.cancel()
-
-
-def _fields(origin: Origin) -> dict[str, Any]:
-    return {
-        "gateway": origin.gateway,
-        "limits": origin.limits,
-        "debug": origin.debug,
-        "request_id": origin.request_id,
-        "ended": origin.ended,
-    }

@@ -10,11 +10,11 @@ from typing import Any
 
 from msgspec import UNSET
 
-from ...limits import Limits
+from ...limits import MAX_DEPTH
 from ..document import Document, Graph
 from ..fields import NamedScore
 from ..ndarray import DenseNdArray, NdArray, SparseNdArray
-from ..values import Unsayable
+from ..values import too_deep
 from .struct import tags_field, write_struct
 from .wire import field, number_field, size_of, tags_of, text_field, uint32, varint
 
@@ -28,7 +28,6 @@ _NDARRAY, _DENSE, _SPARSE = (tags_of(f"jina.{name}NdArrayProto") for name in (""
 _GRAPH, _SCORE = tags_of("jina.GraphProto"), tags_of("jina.NamedScoreProto")
 _KEY, _ENTRY_VALUE = (varint(number << 3 | 2) for number in (1, 2))  # as of any map
 _float = Struct("<f").pack
-_MOST_LEVELS = Limits().max_depth
 
 
 def write_document(document: Document) -> bytes:
@@ -44,8 +43,8 @@ def write_documents(tag: bytes, documents: Iterable[Document], level: int = 1) -
     """*documents* as a repeated field: its parts, for who joins them with others, and their size in bytes.
     See `write_document`.
     """
-    if level > _MOST_LEVELS:
-        raise Unsayable("", f"more than {_MOST_LEVELS} levels deep")
+    if level > MAX_DEPTH:
+        raise too_deep()
     out: list[Any] = []
     total = 0
     for document in documents:

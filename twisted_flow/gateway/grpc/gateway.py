@@ -25,7 +25,7 @@ from ...interfaces import ICodec, IDispatcher, IEngine, IGateway, IPlace
 from ...limits import Limits
 from ...message import Request
 from ..buffered import Account, Buffered
-from ..ending import Ending
+from ..ending import LAST_WORDS, Ending
 from ..request_id import as_field, request_id_in
 from .services import Health, Reflection, handler
 from .stream import Stream
@@ -37,7 +37,6 @@ log = Logger()
 
 SERVICES = ("jina.JinaRPC", "twisted_flow.Flow")
 _PROTOBUF = cast(ICodec, protobuf)
-_LAST_WORDS = 0.5  # seconds for what was answered to leave
 
 
 @implementer(IGateway)
@@ -196,7 +195,7 @@ class GRPCGateway(Service):
     async def _stopped(self, server: Any) -> None:
         """Wait for the calls that were taken; who has asked nothing, or stays though told to go, is not waited for."""
         grace = self.limits.drain_grace
-        stopping = spawn(server.stop(grace + _LAST_WORDS))
+        stopping = spawn(server.stop(grace + LAST_WORDS))
         await wait_a_while(self._idle, grace)
         if self._peers:
             self.ending.cutting = True
@@ -205,9 +204,9 @@ class GRPCGateway(Service):
             for stream in list(self.streams):
                 stream.session.cut()
             log.warn("{cut} requests took longer than the grace, and were told so", cut=self.ending.cut)
-            await wait_a_while(self._idle, _LAST_WORDS)
+            await wait_a_while(self._idle, LAST_WORDS)
         if not stopping.called:
-            await server.stop(min(_LAST_WORDS, grace))
+            await server.stop(min(LAST_WORDS, grace))
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from ...answer import Answer, Origin, answer
 from ...codec import json
 from ...document.identity import new_id
-from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, PermissionDenied, Unavailable
+from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, Unavailable
 from ...interfaces import ICodec, IDispatcher
 from ...ready import MaybeDeferred
 from ..ending import Ending
@@ -106,8 +106,7 @@ class App:
         def handler(request: Any) -> MaybeDeferred[bytes]:
             request_id = request_id_in(request.getHeader(b"x-request-id"))
             try:
-                if not self.origins.may_ask(request):
-                    raise PermissionDenied("pages of that origin may not ask here")
+                self.origins.check(request)
                 check_media_types(request)
                 here = replace(origin, timeout=timeout_of(request), arrays=arrays_of(request), request_id=request_id)
             except FlowError as error:

@@ -11,12 +11,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from ..buffered import Buffered
-from ..ending import Ending
+from ..ending import LAST_WORDS, Ending
 
 __all__ = ["Connections", "linger"]
 
 _LINGER_SECONDS, _LINGER_BYTES = 5, 2**24
-_LAST_WORDS = 0.5  # seconds
 
 
 class Connection(Protocol):
@@ -117,7 +116,7 @@ class Connections:
                 connection.transport.abortConnection()
             drained.callback(len(late))
 
-        self.clock.callLater(_LAST_WORDS, end)  # so that the last answers leave
+        self.clock.callLater(LAST_WORDS, end)
 
 
 class _Lingering(protocol.Protocol):
@@ -160,8 +159,6 @@ def linger(transport: Any, connections: Connections, whole: bool) -> None:
 
     :param whole: whether nothing can come in any more.
     """
-    if whole:
-        transport.loseConnection()
     transport.protocol = lingering = _Lingering(connections)
-    transport.loseWriteConnection()
+    (transport.loseConnection if whole else transport.loseWriteConnection)()
     lingering.makeConnection(transport)

@@ -60,8 +60,10 @@ class Front(Resource):
             body = write(request, problem(BadRequest("a WebSocket is here"), new_id(), 426))
             request.setResponseCode(426)
             return body
-        if not self.origins.may_ask(request):
-            return write(request, problem(PermissionDenied("pages of that origin may not ask here"), new_id()))
+        try:
+            self.origins.check(request)
+        except PermissionDenied as denied:
+            return write(request, problem(denied, new_id()))
         request.channel.upgrade(self.upgrade, request)
         return NOT_DONE_YET
 

@@ -159,18 +159,16 @@ class Lane(Protocol):
         del buffer[:size]
         self.wanted, self.blank = 0, False
         self.since = self.connections.second
+        if self.announced:
+            self.account.add(-self.announced)
+            self.announced = 0
         answering = meaning.action.run(body, meaning.request_id)
         if type(answering) is Answer:
-            if self.announced:
-                self.account.add(-self.announced)
-                self.announced = 0
             if not self.due:  # as most: there is no order to keep
                 last = self.draining and not buffer
                 self.transport.write(written(answering, meaning, last))  # type: ignore[union-attr]
                 return True
             answering = succeed(answering)
-        self.account.add(-self.announced)
-        self.announced = 0
         self.due.add(meaning, answering, len(body), self.answered)
         return True
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...errors import PermissionDenied
+
 __all__ = ["Origins"]
 
 _USUAL = {"http": ":80", "https": ":443"}
@@ -32,6 +34,14 @@ class Origins:
             return self.cors is True or request.getHeader(b"sec-fetch-site") != b"cross-site"
         named = origin.decode("latin-1")
         return self.allowed(named) or _is_own(named, (request.getHeader(b"host") or b"").decode("latin-1"))
+
+    def check(self, request: Any) -> None:
+        """Hold *request* to that.
+
+        :raises PermissionDenied: if it may not ask.
+        """
+        if not self.may_ask(request):
+            raise PermissionDenied("pages of that origin may not ask here")
 
     def answer_fields(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
         """The fields of an answer to a page of *origin*, which tell its browser whether it may see it."""
