@@ -611,6 +611,18 @@ class TestHalfClose:
         http.clock.advance(0.2)
         assert (held.cancelled, wire.disconnected) == (1, True)
 
+    def test_who_reads_slowly(self, extra: tuple[bytes, ...]) -> None:
+        """The grace is for answers to be made; one that is on its way is read in the client's own time."""
+        held = Held()
+        http = HTTP(held)
+        wire = http.connect()
+        wire.receive(posted(H, *extra))
+        wire.end_input()
+        held.release(0)
+        http.clock.advance(2.1)
+        assert wire.closed
+        assert not wire.disconnected
+
     def test_one_behind_the_other(self, extra: tuple[bytes, ...]) -> None:
         """Many requests are taken in several turns of the loop; whatever came in whole is answered, on either path."""
         http = HTTP()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 
 from ..buffered import Buffered
@@ -52,6 +52,7 @@ class Connections:
         """The number of the second; counted, since a look at the clock for each request would cost more."""
         self.draining = False
         self._open: set[Connection] = set()
+        self._half_closed: dict[Connection, IDelayedCall] = {}
         self._drained: Deferred[None] | None = None
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = clock
@@ -70,8 +71,19 @@ class Connections:
     def remove(self, connection: Connection) -> None:
         """It is not any more, or is another protocol's."""
         self._open.discard(connection)
+        grace = self._half_closed.pop(connection, None)
+        if grace is not None and grace.active():
+            grace.cancel()
         if self.draining and not self._open:
             self.clock.callLater(0, self._end_if_empty)  # another protocol may take it over yet
+
+    def half_closed(self, connection: Connection, grace: float) -> None:
+        """The client of *connection* sends no more; if that is not ended in *grace* seconds, it has gone for good."""
+        self._half_closed[connection] = self.clock.callLater(grace, self._give_up, connection)
+
+    def _give_up(self, connection: Connection) -> None:
+        if not connection.transport.disconnecting:  # else what was answered is on its way, and is timed as such
+            connection.transport.abortConnection()
 
     def _sweep(self) -> None:
         self.second += 1

@@ -55,7 +55,6 @@ class Lane(Protocol):
         self.full = self.held = self.draining = self.ended = False
         self.whole = False
         """Whether no more can come in: the client has closed its half."""
-        self._grace: Any = None  # the call that ends such a connection
         self.announced = 0
         """Of these, the bytes of the body that is coming in."""
         self._quiet_since = 0  # the same as `since`, from before the last head seemed to begin
@@ -228,8 +227,6 @@ class Lane(Protocol):
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
-        if self._grace is not None and self._grace.active():
-            self._grace.cancel()
 
     def end(self) -> None:
         """Close, when all that was written is out; until then the connection counts, and is drained."""
@@ -245,8 +242,7 @@ class Lane(Protocol):
     def readConnectionLost(self) -> None:
         """The client sends no more. What has come in whole is answered, within a grace: it may have gone for good."""
         self.whole = True
-        abort = self.transport.abortConnection  # type: ignore[union-attr]
-        self._grace = self.connections.clock.callLater(self.limits.half_close_grace, abort)
+        self.connections.half_closed(self, self.limits.half_close_grace)
         self.drain()
 
     def writeConnectionLost(self) -> None:

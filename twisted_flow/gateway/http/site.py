@@ -46,7 +46,6 @@ class FlowChannel(HTTPChannel):
         self._since = 0
         self._unread = Unread()
         self._receiving = self._gone = self._held = self._whole = False
-        self._grace: Any = None
         self._successor: Any = None
         self._inbox = bytearray()  # what came and is not taken yet
         self._done = 0
@@ -198,9 +197,7 @@ class FlowChannel(HTTPChannel):
             self._successor.readConnectionLost()
             return
         self._whole = True
-        self._grace = self.site.connections.clock.callLater(
-            self.site.limits.half_close_grace, self.transport.abortConnection
-        )
+        self.site.connections.half_closed(self, self.site.limits.half_close_grace)
         self._end_if_whole()
 
     def writeConnectionLost(self) -> None:
@@ -249,7 +246,7 @@ class FlowChannel(HTTPChannel):
         self._inbox.clear()
         self.keep(0)
         self.site.connections.remove(self)
-        for call in (self._next_turn, self._done_later, self._grace):
+        for call in (self._next_turn, self._done_later):
             if call is not None and call.active():
                 call.cancel()
 

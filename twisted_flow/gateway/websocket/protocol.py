@@ -44,7 +44,6 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_unread = Unread()
         self.flow_last = False  # whether the client has said that it sends no more
         self.flow_whole = False  # whether no more can come in
-        self.flow_grace: Any = None  # the call that ends such a connection
         self.flow_fragments = Fragments(upgrade.limits.max_body, upgrade.connections.buffered)
         self.flow_session: Session | None = None
 
@@ -220,12 +219,11 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def readConnectionLost(self) -> None:
         """The client sends no more. See `Lane.readConnectionLost`."""
-        up, session = self.flow_upgrade, self.flow_session
-        if session is None or self.state != self.STATE_OPEN:
+        if self.flow_session is None or self.state != self.STATE_OPEN:
             self.transport.loseConnection()
             return
         self.flow_last = self.flow_whole = True
-        self.flow_grace = up.reactor.callLater(up.limits.half_close_grace, self.transport.abortConnection)
+        self.flow_connections.half_closed(self, self.flow_upgrade.limits.half_close_grace)
         self.flow_take()
 
     def writeConnectionLost(self) -> None:
@@ -276,10 +274,9 @@ class FlowProtocol(WebSocketServerProtocol):
         autobahn: Any = self
         autobahn.data = b""
         autobahn.message_data = autobahn.frame_data = autobahn.control_frame_data = autobahn.current_frame = None
-        for call in (self.flow_due, self.flow_grace):
-            if call is not None and call.active():
-                call.cancel()
-        self.flow_due = None
+        if self.flow_due is not None:
+            self.flow_due.cancel()
+            self.flow_due = None
         self.flow_connections.remove(self)
         if self.flow_session is not None:
             self.flow_session.lost()
