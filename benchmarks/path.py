@@ -15,9 +15,9 @@ from twisted_flow.engine.inline import InlineEngine
 from twisted_flow.executor.component import component
 from twisted_flow.executor.spec import ExecutorSpec
 from twisted_flow.gateway.buffered import Buffered
+from twisted_flow.gateway.connections import Connections
 from twisted_flow.gateway.ending import Ending
 from twisted_flow.gateway.http.action import Action
-from twisted_flow.gateway.http.connections import Connections
 from twisted_flow.gateway.http.lane import Lane
 from twisted_flow.gateway.http.origin import Origins
 from twisted_flow.gateway.http.plain import Heads

@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-from twisted_flow.bridge import install_reactor
+from twisted_flow.loop import install_reactor
 
 install_reactor()
 

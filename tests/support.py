@@ -25,7 +25,6 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_flow.bridge import run_in_reactor
 from twisted_flow.document import Document, DocumentArray
 from twisted_flow.errors import FlowError
 from twisted_flow.executor.table import Endpoint
@@ -36,8 +35,9 @@ from twisted_flow.gateway.http.gateway import Door
 from twisted_flow.gateway.http.plain import Heads
 from twisted_flow.gateway.http.routes import HTTPSettings, flow_routes
 from twisted_flow.interfaces import IExecutor, IStation
+from twisted_flow.loop import run_in_reactor
+from twisted_flow.maybe import MaybeDeferred
 from twisted_flow.message import Header, Request, Response
-from twisted_flow.ready import MaybeDeferred
 
 TIMEOUT = 30.0
 ROOT = pathlib.Path(__file__).resolve().parent.parent

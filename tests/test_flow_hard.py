@@ -13,8 +13,8 @@ from twisted.internet.task import deferLater
 
 from tests.support import TIMEOUT, Own, wait_for
 from twisted_flow import Document, DocumentArray, Executor, Flow, requests
+from twisted_flow.assembly.wiring import make_service
 from twisted_flow.errors import DeadlineExceeded, ExecutorError
-from twisted_flow.wiring import make_service
 
 
 class Careless(Executor):

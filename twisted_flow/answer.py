@@ -32,11 +32,11 @@ from .errors import (
 )
 from .interfaces import ICodec, IDispatcher
 from .limits import Limits
+from .loop.turns import in_turns
+from .maybe import MaybeDeferred
 from .message import Arrays, Request, Response, Route
-from .printable import forget_frames, one_line, printable
-from .ready import MaybeDeferred
-from .tracebacks import MOST_OFTEN, Repeats, traceback_of
-from .turns import in_turns
+from .telemetry.printable import forget_frames, one_line, printable
+from .telemetry.tracebacks import MOST_OFTEN, Repeats, traceback_of
 
 __all__ = ["Answer", "Origin", "answer", "refusal"]
 

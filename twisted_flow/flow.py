@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .banner import banner, show
-from .bridge import install_reactor, run_in_reactor
+from .assembly.banner import banner, show
+from .assembly.flow_config import FlowConfig
+from .assembly.service import FlowService
+from .assembly.wiring import make_service
 from .client.client import Client
 from .client.verbs import verb
 from .errors import ConfigurationError
-from .flow_config import FlowConfig
 from .gateway.http.routes import HTTPSettings, Route, check_route, hosts, origins
 from .graph.graph import NodeConfig
 from .graph.topology import Topology
 from .limits import Limits, checked
-from .listener import listeners
-from .service import FlowService
-from .signals import wait_for_stop
-from .wiring import make_service
+from .listen.listeners import listeners
+from .loop import install_reactor, run_in_reactor
+from .process.signals import wait_for_stop
 
 if TYPE_CHECKING:
     from typing import Self
@@ -215,7 +215,7 @@ class Flow(Topology):
         :param settings: arguments of the constructor, in place of what the file says; of ``limits`` a dict will do.
         :raises ConfigurationError: one line, with the place in the file.
         """
-        from .flow_file import build  # YAML only for those who use it
+        from .assembly.flow_file import build  # YAML only for those who use it
 
         return build(cls, source, settings)  # type: ignore[return-value]
 
@@ -224,7 +224,7 @@ class Flow(Topology):
 
         :raises ConfigurationError: where something in it cannot be said in a file, such as a class without a module.
         """
-        from .flow_file import written
+        from .assembly.flow_file import written
 
         listening = {"protocol": self.protocol, "port": self._ports, "listen": self._listen}
         text = written(self.config, listening)

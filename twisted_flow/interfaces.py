@@ -12,8 +12,8 @@ from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
 from .limits import Limits
+from .maybe import MaybeDeferred
 from .message import Request, Response
-from .ready import MaybeDeferred
 
 __all__ = [
     "IChannel",

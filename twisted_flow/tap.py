@@ -15,16 +15,16 @@ from twisted.python import usage
 
 import twisted
 
-from .bridge import install_reactor
+from .assembly.service import FlowService
+from .assembly.wiring import checked
 from .errors import ConfigurationError
 from .executor.load import plugins
 from .flow import Flow
 from .limits import Limits
-from .logs import hear_logging
-from .service import FlowService
+from .loop import install_reactor
 from .suggestion import nearest
+from .telemetry.logs import hear_logging
 from .version import __version__
-from .wiring import checked
 
 __all__ = ["Options", "makeService"]
 
@@ -178,7 +178,7 @@ class Options(usage.Options):
     def _configured(self, settings: dict[str, Any]) -> Flow:
         if self["config"] is None:
             return Flow(**{"protocol": "http"} | settings | {"limits": Limits(**settings.get("limits", {}))})
-        from .flow_file import build  # YAML only for those who use it
+        from .assembly.flow_file import build  # YAML only for those who use it
 
         return build(Flow, pathlib.Path(self["config"]), settings, {"protocol": "http"})
 

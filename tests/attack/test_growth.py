@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from tests.attack.test_decoders import steps_of
 from tests.support import request, wait_for
 from twisted_flow import Document, DocumentArray, Flow
-from twisted_flow.config import read
+from twisted_flow.config.yaml import read
 from twisted_flow.document.copies import copied
 from twisted_flow.document.merge import merge
 from twisted_flow.engine.inline import InlineEngine

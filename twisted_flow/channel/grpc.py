@@ -9,11 +9,11 @@ from grpc import RpcError, StatusCode, aio
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..address import joined
-from ..bridge import Signal, crossing, spawn
 from ..codec import protobuf
 from ..errors import FlowError, PayloadTooLarge, Unavailable
 from ..interfaces import IChannel, IExchange
+from ..listen.hostport import joined
+from ..loop import Signal, crossing, spawn
 from ..message import Request, Response
 
 __all__ = ["GRPCChannel"]

@@ -13,12 +13,12 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..address import joined
 from ..codec import json
 from ..document import DocumentArray
-from ..endpoint import connect
 from ..errors import FieldError, FlowError, NotFound, Unavailable, error_named
 from ..interfaces import IChannel, IExchange
+from ..listen.hostport import joined
+from ..loop.transport import connect
 from ..message import Request, Response, status_of
 
 __all__ = ["HTTPChannel"]

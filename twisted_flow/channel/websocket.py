@@ -10,13 +10,13 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..address import joined
 from ..codec import protobuf
-from ..endpoint import connect
 from ..errors import BadRequest, PayloadTooLarge, Unavailable
-from ..frames import BINARY, frame_head, masked
 from ..interfaces import IChannel, IExchange
+from ..listen.hostport import joined
+from ..loop.transport import connect
 from ..message import Request, Response
+from ..wire.websocket import BINARY, frame_head, masked
 
 __all__ = ["WebSocketChannel"]
 

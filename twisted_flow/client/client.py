@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.python.reflect import namedAny
 
-from ..address import joined, split
-from ..bridge import Mailbox, from_thread, run_in_reactor
 from ..errors import ConfigurationError, FlowError
 from ..interfaces import IChannel, IExchange
+from ..listen.hostport import joined, split
+from ..loop import Mailbox, from_thread, run_in_reactor
 from ..message import Header, Request, Response
 from ..suggestion import nearest
 from .inputs import Asking, are_there, requests_of, requests_of_async

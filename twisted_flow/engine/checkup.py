@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..printable import one_line
+from ..telemetry.printable import one_line
 
 __all__ = ["Calls", "checkup"]
 

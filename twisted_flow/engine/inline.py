@@ -14,14 +14,14 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succ
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..bridge import spawn
 from ..errors import Unavailable
 from ..executor.at_once import at_once
 from ..executor.call import Call, Context, awaited, error_of, response_to
 from ..executor.table import Endpoint, find
 from ..interfaces import IEngine, IExecutor
+from ..loop import spawn
+from ..maybe import MaybeDeferred
 from ..message import Request, Response
-from ..ready import MaybeDeferred
 from .checkup import Calls, checkup
 
 __all__ = ["InlineEngine"]

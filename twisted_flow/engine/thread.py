@@ -18,14 +18,14 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..bridge import from_thread
 from ..errors import Unavailable
 from ..executor.call import Call, Context, error_of, response_to
 from ..executor.table import Endpoint, find
 from ..interfaces import IEngine, IExecutor
+from ..loop import from_thread
+from ..maybe import MaybeDeferred
 from ..message import Request, Response
-from ..printable import forget_frames
-from ..ready import MaybeDeferred
+from ..telemetry.printable import forget_frames
 from .checkup import Calls, checkup
 from .inline import never_waiting, run_on_loop, waited_for
 

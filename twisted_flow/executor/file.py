@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..config import read
+from ..config.yaml import read
 from .load import absolute
 from .spec import ExecutorSpec
 

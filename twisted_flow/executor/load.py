@@ -15,8 +15,8 @@ from twisted.plugin import getPlugins
 
 from ..errors import ConfigurationError
 from ..interfaces import IExecutorPlugin
-from ..printable import one_line
 from ..suggestion import nearest
+from ..telemetry.printable import one_line
 
 __all__ = ["absolute", "load", "plugins"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..limits import LONGEST_NAME
-from ..printable import printable
+from ..telemetry.printable import printable
 
 __all__ = ["as_field", "request_id_in"]
 

@@ -15,8 +15,8 @@ from ..codec import json, protobuf
 from ..errors import Unavailable
 from ..interfaces import ICodec, IDispatcher
 from ..limits import Limits
+from ..maybe import MaybeDeferred
 from ..message import Request, Response
-from ..ready import MaybeDeferred
 from .buffered import Account, Buffered
 from .failure import error_writer
 

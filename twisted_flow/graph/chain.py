@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from ..document import Document
 from ..executor.at_once import at_once_in
 from ..executor.call import Call, Context, documents_of, error_of
+from ..maybe import MaybeDeferred
 from ..message import Request, Response, Route
-from ..ready import MaybeDeferred
 from .node import Node, Visit
 
 __all__ = ["chain_of"]

@@ -10,8 +10,8 @@ from zope.interface import implementer
 from ..errors import NotFound
 from ..executor.table import find
 from ..interfaces import IDispatcher
+from ..maybe import MaybeDeferred
 from ..message import Request, Response
-from ..ready import MaybeDeferred
 from ..suggestion import nearest
 from .chain import chain_of
 from .graph import GATEWAY, NodeConfig

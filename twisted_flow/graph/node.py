@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from ..document.identity import new_id
 from ..executor.table import Endpoint
 from ..interfaces import IStation
+from ..maybe import MaybeDeferred
 from ..message import Request, Response
-from ..ready import MaybeDeferred
 
 __all__ = ["Node", "Visit"]
 

@@ -14,9 +14,9 @@ from twisted.python.failure import Failure
 from ..document import DocumentArray
 from ..document.copies import copied
 from ..document.merge import merge
+from ..maybe import MaybeDeferred
 from ..message import Request, Response, Route
-from ..printable import forget_frames, printable
-from ..ready import MaybeDeferred
+from ..telemetry.printable import forget_frames, printable
 from .node import Visit
 from .plan import REQUEST, Join, Plan, Stop
 

@@ -11,8 +11,8 @@ from zope.interface import implementer
 from ..errors import QueueFull
 from ..executor.call import Call
 from ..interfaces import IEngine, IStation
+from ..maybe import MaybeDeferred
 from ..message import Request, Response
-from ..ready import MaybeDeferred
 
 __all__ = ["Admission"]
 

@@ -13,8 +13,8 @@ from zope.interface import implementer
 
 from ..errors import DeadlineExceeded
 from ..interfaces import IDispatcher
+from ..maybe import MaybeDeferred
 from ..message import Request, Response
-from ..ready import MaybeDeferred
 
 __all__ = ["Deadline"]
 

@@ -19,10 +19,10 @@ from tests.support import HTTP, Dispatcher, Held, Wire, connect, serving
 from tests.test_answer import Log
 from twisted_flow.codec import protobuf
 from twisted_flow.errors import NotFound
-from twisted_flow.frames import frame_head, masked, plain_frame
 from twisted_flow.gateway.websocket import gateway as module
 from twisted_flow.gateway.websocket.gateway import Upgrade
 from twisted_flow.limits import Limits
+from twisted_flow.wire.websocket import frame_head, masked, plain_frame
 
 HELLO = b'{"requestId": "r1", "data": [{"id": "a", "text": "hello"}], "execEndpoint": "/x"}'
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

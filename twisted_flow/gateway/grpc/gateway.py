@@ -16,13 +16,13 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ...answer import Answer, Origin, answer
-from ...bridge import Signal, asyncio_loop, spawn, to_future, wait_a_while
 from ...codec import protobuf
 from ...document.identity import new_id
 from ...document.protobuf.descriptor import message
 from ...errors import BadRequest, ConfigurationError, FlowError, QueueFull, Unavailable
 from ...interfaces import ICodec, IDispatcher, IEngine, IGateway, IPlace
 from ...limits import Limits
+from ...loop import Signal, asyncio_loop, spawn, to_future, wait_a_while
 from ...message import Request
 from ..buffered import Account, Buffered
 from ..ending import LAST_WORDS, Ending

@@ -7,8 +7,8 @@ from typing import Any
 
 import grpc
 
-from ...bridge import Signal, wait_a_while
 from ...document.protobuf.descriptor import FILES, message
+from ...loop import Signal, wait_a_while
 
 __all__ = ["Health", "Reflection", "handler"]
 

@@ -8,9 +8,9 @@ from typing import Any
 from grpc import aio
 
 from ...answer import Origin
-from ...bridge import Signal, spawn
 from ...interfaces import IDispatcher
 from ...limits import Limits
+from ...loop import Signal, spawn
 from ..buffered import Buffered
 from ..session import Session
 

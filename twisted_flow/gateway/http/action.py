@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from ...answer import Answer
-from ...ready import MaybeDeferred
+from ...maybe import MaybeDeferred
 
 __all__ = ["Action"]
 

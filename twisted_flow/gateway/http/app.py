@@ -18,7 +18,7 @@ from ...codec import json
 from ...document.identity import new_id
 from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, Unavailable
 from ...interfaces import ICodec, IDispatcher
-from ...ready import MaybeDeferred
+from ...maybe import MaybeDeferred
 from ..ending import Ending
 from ..request_id import as_field, request_id_in
 from . import pages

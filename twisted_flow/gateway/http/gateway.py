@@ -16,9 +16,9 @@ from zope.interface import implementer
 
 from ...interfaces import IDispatcher, IEngine, IGateway, IPlace
 from ..buffered import Buffered
+from ..connections import Connections
 from ..ending import Ending
 from .app import App
-from .connections import Connections
 from .front import Front
 from .lane import Lane
 from .openapi import openapi

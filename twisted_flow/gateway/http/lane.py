@@ -17,12 +17,12 @@ from zope.interface import implementer
 from ...answer import Answer
 from ...errors import RequestTimeout
 from ..buffered import Account
-from .connections import Connections, linger
+from ..connections import Connections, linger
+from ..stalled import Unread
 from .head import Refused, unfinished
 from .pipeline import Due, Pipeline, written
 from .plain import Heads
 from .refusal import Refusals
-from .unread import Unread
 
 __all__ = ["Lane"]
 

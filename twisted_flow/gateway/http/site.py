@@ -15,11 +15,11 @@ from zope.interface import implementer
 from ...errors import BadRequest, RequestTimeout
 from ...limits import Limits
 from ..buffered import Account
-from .connections import Connections, linger
+from ..connections import Connections, linger
+from ..stalled import Unread
 from .head import Refused, read_head, unfinished
 from .refusal import Refusals
 from .request import FlowRequest
-from .unread import Unread
 
 __all__ = ["FlowSite"]
 

@@ -10,7 +10,7 @@ from ...answer import Origin
 from ...document.identity import new_id
 from ...interfaces import IDispatcher
 from ...limits import Limits
-from ..http.connections import Connections
+from ..connections import Connections
 from ..http.problem import write_problem
 from .protocol import SUBPROTOCOLS, FlowProtocol
 

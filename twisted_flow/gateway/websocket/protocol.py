@@ -9,9 +9,9 @@ from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from zope.interface import implementer
 
-from ...frames import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_frame
-from ..http.unread import Unread
+from ...wire.websocket import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_frame
 from ..session import Session
+from ..stalled import Unread
 from .fragments import Fragments
 
 __all__ = ["SUBPROTOCOLS", "FlowProtocol"]

@@ -1,0 +1,55 @@
+"""What a flow says when it is up."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..interfaces import IPlace
+from ..listen.hostport import bare, joined
+from .flow_config import FlowConfig
+
+__all__ = ["banner", "show"]
+
+
+def show(lines: Sequence[str]) -> None:
+    """Print *lines*, as far as the terminal can; a flow that serves is not ended by one that cannot."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+        sys.stdout.write("\n".join([*lines, ""]).encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+
+
+def _private_address() -> str | None:
+    """This machine's address in its own network, if it has one. (Nothing is sent: UDP only picks a route.)"""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 1))
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+        return None if address.startswith(("127.", "0.")) else address
+
+
+def banner(config: FlowConfig, places: Sequence[IPlace]) -> list[str]:
+    """The lines of the banner for a flow that listens at *places*."""
+    everywhere = config.host in ("0.0.0.0", "::", "")
+    here = "localhost" if everywhere else bare(config.host)
+    private = _private_address() if everywhere else None
+    lines = ["ready and listening", "🎉 Flow is ready to use!"]
+    for listener, place in zip(config.listeners, places, strict=True):
+        port = place.port
+        lines.append(f"\t🔗 Protocol: \t\t{', '.join(listener.protocols).upper()}")
+        if not port:
+            lines.append(f"\t🏠 Local access:\t{place.address}")
+            continue
+        lines.append(f"\t🏠 Local access:\t{joined(here, port)}")
+        if private is not None:
+            lines.append(f"\t🔒 Private network:\t{private}:{port}")
+        scheme = "http" if getattr(place, "tls", None) is None else "https"
+        if "http" in listener.protocols and config.http.docs:
+            lines.append(f"\t💬 Swagger UI:\t\t{scheme}://{joined(here, port)}/docs")
+            lines.append(f"\t📚 Redoc:\t\t{scheme}://{joined(here, port)}/redoc")
+    return lines

@@ -1,0 +1,27 @@
+"""All that there is to say of a flow, as data."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ..gateway.http.routes import HTTPSettings
+from ..graph.graph import NodeConfig
+from ..limits import Limits
+from ..listen.listeners import Listener
+
+__all__ = ["FlowConfig"]
+
+
+class FlowConfig(Struct, frozen=True, kw_only=True):
+    """All that there is to say of a flow."""
+
+    name: str = "flow"
+    listeners: tuple[Listener, ...] = (Listener(("grpc",), 0),)
+    host: str = "0.0.0.0"
+    nodes: tuple[NodeConfig, ...] = ()
+    http: HTTPSettings = HTTPSettings()
+    limits: Limits = Limits()
+    strict: bool = False
+    """Whether an endpoint that no executor has is an error."""
+    workspace: str | None = None
+    """The folder for the executors' own folders."""

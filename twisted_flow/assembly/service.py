@@ -1,0 +1,264 @@
+"""The service that starts a flow's parts, and stops them: one at a time, in order."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, ensureDeferred, maybeDeferred, succeed
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..errors import ConfigurationError
+from ..interfaces import IEngine, IGateway, IPlace
+from ..listen.listeners import Listener
+from ..loop import when_running
+from ..process.memory import prepare_to_serve
+from ..process.signals import exit_on_signals, on_signals, told_to_stop
+from ..process.stacks import dump_stacks
+from ..process.systemd import notify
+from ..process.watch import LoopWatch, watch_loop
+from ..telemetry.logs import hear_logging
+from ..telemetry.tracebacks import told_in_full
+from .banner import banner
+from .flow_config import FlowConfig
+
+__all__ = ["FlowService"]
+
+log = Logger()
+
+_LEAST_GRACE = 1.0  # seconds that an executor has to close, however little those have who wait for answers
+_STOPPED = "stopped before it had started"
+_ATTEMPTS = 100  # to bind a port that is about to be free
+
+
+@implementer(IService)
+class FlowService(Service):
+    """A flow as a service: executors start before gateways, and stop after those have drained; one at a time.
+
+    :param find_places: finds the places of listeners, and takes them.
+    :param make_gateway: makes the gateway of a listener, when the reactor runs.
+    """
+
+    owns_process = False
+    """Whether the process is there for this flow alone: so on the command line. It ends, with status 1, where the flow
+    cannot start; its garbage collector is told what stays for good, and systemd how it does."""
+
+    def __init__(
+        self,
+        config: FlowConfig,
+        engines: Sequence[IEngine],
+        find_places: Callable[[Sequence[Listener]], list[IPlace]],
+        make_gateway: Callable[[Listener, IPlace], IGateway],
+    ) -> None:
+        self.setName(config.name)
+        self.config, self.engines, self.find_places, self.make_gateway = config, engines, find_places, make_gateway
+        self.listeners = config.listeners
+        self.places = find_places(config.listeners)
+        self.gateways: list[IGateway] = []
+        self._running: list[IEngine] = []
+        self._one_at_a_time = DeferredLock()
+        self._stopping = self._left = False
+        self._starting: Deferred[None] | None = None
+        self._watch: LoopWatch | None = None
+        self._checking = LoopingCall(self._check)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports; 0 for a place without one."""
+        return tuple(each.port for each in self.places)
+
+    def startService(self) -> None:
+        """Called by the service's parent, before the reactor runs."""
+        super().startService()
+        if self.owns_process:
+            on_signals(self._cannot_reload, dump_stacks)
+        self.start().addErrback(self._cannot_start)
+
+    def stopService(self) -> Deferred[None]:
+        """Called by the service's parent."""
+        super().stopService()
+        if self.owns_process:
+            notify("STOPPING=1")
+            told_to_stop()
+        return self.stop()
+
+    def start(self) -> Deferred[None]:
+        """Start all parts.
+
+        :return: fires when every executor is made and every port listens; fails as the first part that could not
+            start, after those before it were stopped again.
+        """
+        self._stopping = False
+        return when_running(lambda: self._one_at_a_time.run(self._begin))
+
+    def _begin(self) -> Deferred[None]:
+        self._starting = starting = ensureDeferred(self._start())
+
+        def started(outcome: Any) -> Any:
+            self._starting = None
+            if self._stopping and isinstance(outcome, Failure) and outcome.check(CancelledError):
+                raise RuntimeError(_STOPPED)
+            return outcome
+
+        return starting.addBoth(started)
+
+    async def _start(self) -> None:
+        if self.owns_process:
+            exit_on_signals()
+            self._watch = watch_loop()
+        self._go_on()
+        if self._left:
+            self.places, self._left = self.find_places(self.listeners), False
+        try:
+            for engine in self.engines:
+                self._go_on()
+                self._running.append(engine)
+                await self._started(engine)
+            self._go_on()
+            if self.owns_process:
+                hear_logging()  # they may have configured it
+            await self._listen(self.listeners, self.places)
+            self._checking.start(self.config.limits.health_interval, now=False)
+        except BaseException:
+            await self._stop()
+            raise
+        if self.owns_process:
+            prepare_to_serve()
+            notify("READY=1")
+        for line in banner(self.config, self.places):
+            log.info("{line}", line=line)
+
+    def _check(self) -> None:
+        limits = self.config.limits
+        for engine in self._running:
+            engine.check(limits.health_timeout, limits.stuck_after)
+
+    def _go_on(self) -> None:
+        if self._stopping:
+            raise RuntimeError(_STOPPED)
+
+    async def _started(self, engine: IEngine) -> None:
+        try:
+            await engine.start()
+        except Exception as wrong:
+            wrong.add_note(f"of executor {engine.name!r}")
+            raise
+
+    async def _listen(self, listeners: Sequence[Listener], places: Sequence[IPlace]) -> None:
+        for listener, each in zip(listeners, places, strict=True):
+            gateway = self.make_gateway(listener, each)
+            self.gateways.append(gateway)
+            await maybeDeferred(gateway.startService)
+
+    def switch(self, listeners: Sequence[Listener]) -> Deferred[None]:
+        """Serve other protocols, on *listeners*' ports; executors keep their state, what was accepted is answered.
+
+        Between the old listener's end and the new one's start a connect may be refused.
+
+        :return: fails as the new protocol could not listen; the old one listens again then.
+        """
+        return ensureDeferred(self._switch(tuple(listeners)))
+
+    async def _switch(self, listeners: tuple[Listener, ...]) -> None:
+        before, old = self.listeners, self.gateways
+        draining = [maybeDeferred(gateway.stopService) for gateway in old]
+        self.gateways = []
+        try:
+            await self._listen_again(listeners)
+        except BaseException:
+            await self._stop_gateways()
+            await self._listen_again(before)
+            raise
+        finally:
+            for each in draining:
+                with log.failuresHandled("a gateway did not stop cleanly"):
+                    await each
+
+    async def _listen_again(self, listeners: tuple[Listener, ...]) -> None:
+        """Listen where another gateway did just now; it may need a moment to let go of the port."""
+        from twisted.internet import reactor
+
+        for attempt in range(_ATTEMPTS):
+            try:
+                self.places = self.find_places(listeners)
+                break
+            except ConfigurationError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await deferLater(cast(Any, reactor), 0.02)
+        self.listeners = listeners
+        await self._listen(listeners, self.places)
+
+    def stop(self) -> Deferred[None]:
+        """Stop all parts: gateways drain, then executors close. What fails is logged, the rest stops all the same."""
+        if self.gateways and self.config.limits.drain_delay:
+            from twisted.internet import reactor
+
+            delay: Deferred[Any] = deferLater(reactor, self.config.limits.drain_delay)
+        else:
+            delay = succeed(None)
+        self._stopping = True
+        if self._starting is not None:
+            self._starting.cancel()  # what hangs there is not waited for
+        return delay.addCallback(lambda _: self._one_at_a_time.run(lambda: ensureDeferred(self._stop())))
+
+    async def _stop(self) -> None:
+        if self._checking.running:
+            self._checking.stop()
+        await self._stop_gateways()
+        while self._running:
+            engine = self._running.pop()
+            try:
+                await self._in_time(engine.stop())
+            except (Exception, SystemExit, KeyboardInterrupt) as wrong:  # the others close all the same
+                log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=told_in_full(wrong))
+        for each in self.places:
+            each.close()
+        self._left = True
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+
+    def _in_time(self, stopping: Deferred[None]) -> Deferred[None]:
+        """*stopping*, but not for ever: a method may run on though nobody waits for it any more."""
+        from twisted.internet import reactor
+
+        grace = max(self.config.limits.drain_grace, _LEAST_GRACE)
+        return stopping.addTimeout(
+            grace, cast(Any, reactor), lambda _, seconds: Failure(TimeoutError(f"not done within {seconds:g} s"))
+        )
+
+    async def _stop_gateways(self) -> None:
+        """All at once: they share one grace."""
+        gateways, self.gateways = self.gateways, []
+        for stopping in [maybeDeferred(gateway.stopService) for gateway in gateways]:
+            with log.failuresHandled("a gateway did not stop cleanly"):
+                await stopping
+
+    def _cannot_reload(self) -> None:
+        log.warn("SIGHUP: this flow cannot be reloaded while it runs, and goes on as it is")
+
+    def _cannot_start(self, failure: Failure) -> None:
+        if self._stopping:
+            return
+        wrong: Any = failure.value
+        log.error("the flow cannot start: {wrong}", wrong=told_in_full(wrong))
+        if self.owns_process:
+            from twisted.internet import reactor
+
+            atexit.register(_exit_with_failure)
+            reactor.stop()
+
+
+def _exit_with_failure() -> None:
+    """Run when the interpreter ends: the reactor knows no exit status, and ending it by an exception hangs a daemon."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""YAML files, with environment variables in them and the position of every mistake."""

@@ -1,0 +1,1 @@
+"""Where a flow listens: addresses, and which protocols are served at each."""

@@ -1,0 +1,152 @@
+"""Where a gateway listens: a port, a socket that systemd hands over, or whatever an endpoint string describes."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
+from twisted.internet.interfaces import IProtocolFactory, IReactorSocket, IStreamServerEndpoint
+from zope.interface import implementer
+
+from ..errors import ConfigurationError
+from ..interfaces import IPlace
+from ..loop import asyncio_loop
+from ..loop.transport import BACKLOG, LoopServerEndpoint
+from ..process.systemd import unnamed_descriptor
+from ..security.tls import read_tls
+from .hostport import bare, joined
+
+__all__ = ["described_place", "port_place", "resolved"]
+
+
+_UNIX = re.compile(r"unix:(?:address=)?((?:\\.|[^:\\])*)")
+
+
+def port_place(host: str, port: int, *, listen: bool = True) -> IPlace:
+    """The place at *host* and *port* (0: any that is free), which is taken at once.
+
+    :param listen: whether it is to listen at once; gRPC binds the port again, beside a socket that does not.
+    :raises ConfigurationError: one line, if that cannot be.
+    """
+    family, address = resolved(host, port)
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        if listen:
+            bound.listen(BACKLOG)  # of two servers on one port the second is told now
+    except OSError as wrong:
+        bound.close()
+        raise ConfigurationError(f"cannot listen on {joined(host, port)}: {wrong.strerror or wrong}") from None
+    bound.setblocking(False)
+    return cast(IPlace, _Bound(bound))
+
+
+def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """What *host* and *port* are to the system: a family, and an address in it.
+
+    :raises ConfigurationError: one line, if there is no such host.
+    """
+    try:
+        found = socket.getaddrinfo(bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, OverflowError, UnicodeError) as wrong:
+        raise ConfigurationError(f"cannot listen on {joined(host, port)}: {wrong}") from None
+    return found[0], found[4]
+
+
+def described_place(description: str) -> IPlace:
+    """The place that *description*, one of Twisted's endpoint strings, tells of.
+
+    What systemd hands over is listened on as ports are; anything else when it comes to that, in Twisted's way.
+
+    :raises ConfigurationError: one line, if there is no such place.
+    """
+    unnamed = unnamed_descriptor(description)
+    if unnamed is not None:
+        return _adopted(unnamed)
+    if description.startswith("ssl:") and asyncio_loop() is not None:
+        port, interface, tls = read_tls(description)
+        bound: Any = port_place(interface, port)
+        bound.tls = tls
+        return cast(IPlace, bound)
+    try:
+        endpoint = _endpoint(description)
+    except (IndexError, KeyError) as wrong:
+        why = "systemd has handed over no such socket" if description.startswith("systemd:") else repr(wrong)
+        raise ConfigurationError(f"cannot listen on {description}: {why}") from None
+    except Exception as wrong:  # each kind of endpoint has its own
+        raise ConfigurationError(f"cannot listen on {description}: {wrong}") from None
+    unix = _UNIX.match(description)
+    if unix is not None and not os.access(folder := os.path.dirname(unix[1]) or ".", os.W_OK | os.X_OK):
+        raise ConfigurationError(f"cannot listen on {description}: {folder} is no folder that can be written to")
+    if not isinstance(endpoint, AdoptedStreamServerEndpoint):
+        return cast(IPlace, _Described(description))
+    return _adopted(endpoint.fileno)
+
+
+def _adopted(descriptor: int) -> IPlace:
+    adopted = socket.socket(fileno=os.dup(descriptor))  # so that it can be handed over again
+    adopted.setblocking(False)
+    return cast(IPlace, _Bound(adopted))
+
+
+def _endpoint(description: str) -> IStreamServerEndpoint:
+    from twisted.internet import reactor  # chosen by now
+
+    endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+    return endpoint
+
+
+@implementer(IPlace)
+class _Bound:
+    """A socket that is bound already."""
+
+    tls: ssl.SSLContext | None = None
+
+    def __init__(self, bound: socket.socket) -> None:
+        self.bound = bound
+        name = bound.getsockname()
+        self.port: int = name[1] if isinstance(name, tuple) else 0
+        host = name[0] if isinstance(name, tuple) else ""
+        self.address = joined(host, self.port) if host else f"unix:{name}"
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
+        """See `IPlace`."""
+        return _server_endpoint(self.bound, self.tls).listen(factory)
+
+    def close(self) -> None:
+        """See `IPlace`."""
+        self.bound.close()
+
+
+@implementer(IPlace)
+class _Described:
+    """What an endpoint string describes."""
+
+    port = 0
+
+    def __init__(self, description: str) -> None:
+        self.address = description
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
+        """See `IPlace`."""
+        return _endpoint(self.address).listen(factory)
+
+    def close(self) -> None:
+        """See `IPlace`: there is nothing to close until it listens, and then the port has it."""
+
+
+def _server_endpoint(bound: socket.socket, tls: ssl.SSLContext | None) -> IStreamServerEndpoint:
+    """The endpoint that listens on *bound*: on the loop's transports where the reactor has a loop."""
+    loop = asyncio_loop()
+    if loop is not None:
+        return LoopServerEndpoint(loop, bound, tls)
+    from twisted.internet import reactor
+
+    descriptor = os.dup(bound.fileno())  # it closes what it is given
+    return AdoptedStreamServerEndpoint(cast(IReactorSocket, reactor), descriptor, bound.family)

@@ -1,0 +1,298 @@
+"""Listening through the event loop's own transports, behind Twisted's interfaces.
+
+Twisted's asyncio reactor reads and writes sockets in Python, uvloop does it in C, at twice the rate. The protocols stay
+ordinary Twisted protocols: only the endpoint differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import Any, cast
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    IListeningPort,
+    IProtocolFactory,
+    IPushProducer,
+    IStreamServerEndpoint,
+    ITCPTransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from . import asyncio_loop
+
+__all__ = ["BACKLOG", "LoopServerEndpoint", "connect"]
+
+BACKLOG = 1024
+"""Connections that the system holds until they are accepted."""
+
+_GATHERED = 1 << 16  # bytes that are written in one turn of the loop, at most, before the first of them leave
+
+
+def _address(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:
+    if family == getattr(socket, "AF_UNIX", None):
+        return UNIXAddress(name or None)
+    return (IPv6Address if family == socket.AF_INET6 else IPv4Address)("TCP", *name[:2])
+
+
+@implementer(ITCPTransport, IPushProducer, IConsumer)
+class LoopTransport:
+    """Twisted's transport over an asyncio transport; one for each connection.
+
+    The writes of one turn of the loop leave as one, as they do on Twisted's own transports.
+    """
+
+    disconnecting = disconnected = False
+    full = False
+    """Whether the peer reads more slowly than is written."""
+    producer: Any = None
+    ended = False
+    """Whether the peer has closed its half."""
+
+    def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self.inner, self.loop = inner, loop
+        self.protocol: Any = None
+        self._pending: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Send *data* before long."""
+        if self.disconnecting and self.producer is None:
+            return
+        if not self._pending:
+            self.loop.call_soon(self.flush)
+        self._pending.append(data)
+        self._size += len(data)
+        if self._size > _GATHERED:  # then the loop can tell whether the peer reads
+            self.flush()
+
+    def writeSequence(self, data: Any) -> None:
+        """Send *data*, an iterable of bytes, before long."""
+        self.write(b"".join(data))
+
+    def flush(self) -> None:
+        """Send what is pending now."""
+        pending, self._pending, self._size = self._pending, [], 0
+        if pending and not self.inner.is_closing():
+            self.inner.write(pending[0] if len(pending) == 1 else b"".join(pending))
+
+    def unread(self) -> int:
+        """How many bytes have been written that the peer has not taken yet, as far as the system can tell."""
+        ours: int = self._size + self.inner.get_write_buffer_size()
+        try:
+            from fcntl import ioctl  # not on Windows
+            from termios import TIOCOUTQ
+
+            return ours + int.from_bytes(ioctl(self._socket().fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
+        except (ImportError, OSError, ValueError):  # the system does not say, or it is closed
+            return ours
+
+    def loseConnection(self, reason: Any = None) -> None:
+        """Close when all is written: at once, unless a producer that was paused has more to say."""
+        self.disconnecting = True
+        if self.producer is None or not self.full:
+            self.flush()
+            self.inner.close()
+
+    def abortConnection(self) -> None:
+        """Close now, whatever is unwritten."""
+        self.disconnecting = True
+        self._pending = []
+        self.inner.abort()
+
+    def loseWriteConnection(self) -> None:
+        """Say that nothing more will be written, and go on reading."""
+        self.flush()
+        if self.inner.is_closing():
+            return
+        if self.inner.can_write_eof():
+            self.inner.write_eof()
+        else:  # over TLS there is no half of a connection
+            self.inner.close()
+
+    def pauseProducing(self) -> None:
+        """Read no more for now."""
+        if not self.ended and not self.inner.is_closing():
+            self.inner.pause_reading()
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+        if not self.ended and not self.inner.is_closing():
+            self.inner.resume_reading()
+
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`."""
+        self.loseConnection()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Pause and resume *producer* as the peer reads. It has to be a push producer."""
+        if self.producer is not None:
+            raise RuntimeError("a producer is registered already")
+        if not streaming:
+            raise NotImplementedError("only push producers")
+        self.producer = producer
+        if self.disconnected:
+            producer.stopProducing()
+        elif self.full:
+            producer.pauseProducing()
+
+    def unregisterProducer(self) -> None:
+        """Forget the producer."""
+        self.producer = None
+        if self.disconnecting:
+            self.loseConnection()
+
+    def _socket(self) -> Any:
+        return self.inner.get_extra_info("socket")
+
+    def getPeer(self) -> Any:
+        """The other end's address."""
+        return _address(self._socket().family, self.inner.get_extra_info("peername"))
+
+    def getHost(self) -> Any:
+        """This end's address."""
+        return _address(self._socket().family, self.inner.get_extra_info("sockname"))
+
+    def getTcpNoDelay(self) -> bool:
+        """The loop sets it on every TCP connection."""
+        return True
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """It is set already."""
+
+    def getTcpKeepAlive(self) -> bool:
+        """Whether TCP probes a silent peer."""
+        return bool(self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Have TCP probe a silent peer, or not."""
+        self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
+
+
+class _Connection(asyncio.Protocol):
+    """Passes what the loop reports to a Twisted protocol."""
+
+    def __init__(self, factory: IProtocolFactory, loop: asyncio.AbstractEventLoop) -> None:
+        self.factory, self.loop = factory, loop
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = LoopTransport(transport, self.loop)
+        self.transport.protocol = protocol = self.factory.buildProtocol(self.transport.getPeer())
+        if protocol is None:
+            transport.abort()
+        else:
+            protocol.makeConnection(self.transport)
+
+    def data_received(self, data: bytes) -> None:
+        # Looked up each time: a protocol may hand its connection to another.
+        self.transport.protocol.dataReceived(data)
+
+    def pause_writing(self) -> None:
+        self.transport.full = True
+        if self.transport.producer is not None:
+            self.transport.producer.pauseProducing()
+
+    def resume_writing(self) -> None:
+        self.transport.full = False
+        if self.transport.disconnecting:
+            self.transport.loseConnection()
+        elif self.transport.producer is not None:
+            self.transport.producer.resumeProducing()
+
+    def eof_received(self) -> bool:
+        """Whether the connection stays open, so that we can go on writing."""
+        transport = self.transport
+        half = IHalfCloseableProtocol(transport.protocol, None)
+        if half is None or transport.inner.get_extra_info("sslcontext") is not None:  # TLS has no half
+            transport.flush()
+            return False
+        transport.ended = True
+        half.readConnectionLost()
+        return not transport.inner.is_closing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        transport = self.transport
+        transport.disconnected = transport.disconnecting = True
+        if transport.producer is not None:
+            transport.producer.stopProducing()
+        if transport.protocol is not None:
+            why = ConnectionDone() if exc is None else ConnectionLost(str(exc))
+            transport.protocol.connectionLost(Failure(why))
+
+
+@implementer(IListeningPort)
+class _LoopPort:
+    """A socket that listens."""
+
+    def __init__(self, server: asyncio.Server, factory: IProtocolFactory) -> None:
+        self.server, self.factory = server, factory
+        first = server.sockets[0]
+        self.host = _address(first.family, first.getsockname())
+
+    def startListening(self) -> None:
+        """It listens already."""
+
+    def stopListening(self) -> Deferred[None]:
+        """Accept no more connections; those that are open are their protocols' to end."""
+        self.server.close()
+        self.factory.doStop()
+        return succeed(None)
+
+    def getHost(self) -> Any:
+        """The address that it listens on."""
+        return self.host
+
+
+def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
+    """Connect *protocol* to a server, through the loop's own transports where the reactor has a loop.
+
+    :return: fires with *protocol*; fails with an OSError, or what Twisted makes of it.
+    """
+    loop = asyncio_loop()
+    if loop is None:
+        from twisted.internet import reactor
+
+        return cast("Deferred[Any]", connectProtocol(HostnameEndpoint(cast(Any, reactor), host, port), protocol))
+    factory = cast(IProtocolFactory, _One(protocol))
+    connecting = loop.create_connection(lambda: _Connection(factory, loop), host, port)
+    made: Deferred[Any] = Deferred.fromFuture(loop.create_task(connecting))
+    return made.addCallback(lambda _: protocol)
+
+
+class _One:
+    """A factory of one protocol, which is there already."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+
+    def buildProtocol(self, address: Any) -> Any:
+        """The protocol."""
+        return self.protocol
+
+
+@implementer(IStreamServerEndpoint)
+class LoopServerEndpoint:
+    """Listens on a bound socket, made here or handed over, through the loop's own transports.
+
+    :param tls: an `ssl.SSLContext`, for connections under TLS.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, bound: socket.socket, tls: Any = None) -> None:
+        self.loop, self.bound, self.tls = loop, bound, tls
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """See `IStreamServerEndpoint`."""
+        protocolFactory.doStart()
+        making = self.loop.create_server(
+            lambda: _Connection(protocolFactory, self.loop), sock=self.bound, backlog=BACKLOG, ssl=self.tls
+        )
+        listening: Deferred[Any] = Deferred.fromFuture(self.loop.create_task(making))
+        return listening.addCallback(_LoopPort, protocolFactory)

@@ -1,0 +1,50 @@
+"""Work that takes long, taken in turns with everything else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from . import asyncio_loop
+
+__all__ = ["in_turns"]
+
+T = TypeVar("T")
+_TURN = 0.005  # seconds that steps take in one turn of the loop, at least one of them
+
+
+def in_turns(steps: Generator[None, None, T]) -> Deferred[T]:
+    """Take *steps* one after another, a few milliseconds of them in each turn of the loop: others have theirs between.
+
+    :return: fires with what they return; fails with what they raise. Cancelling ends them.
+    """
+    loop = asyncio_loop()
+    if loop is not None and loop.is_running():
+        later: Callable[..., Any] = loop.call_soon
+    else:
+        from twisted.internet import reactor
+
+        later = partial(cast(Any, reactor).callLater, 0)
+    result: Deferred[T] = Deferred()
+
+    def go_on() -> None:
+        due = time.monotonic() + _TURN
+        try:
+            while not result.called:
+                next(steps)
+                if time.monotonic() > due:
+                    later(go_on)
+                    return
+            steps.close()
+        except StopIteration as end:
+            result.callback(end.value)
+        except Exception:
+            result.errback(Failure())
+
+    later(go_on)
+    return result

@@ -1,0 +1,82 @@
+"""Tracebacks for the log: where in the user's code something was raised, told in full a few times a minute."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import time
+import traceback
+from collections.abc import Sequence
+
+from .printable import one_line
+
+__all__ = ["MOST_OFTEN", "Repeats", "told_in_full", "traceback_of"]
+
+_MOST_FRAMES, _FIRST = 50, 10
+_MOST_CAUSES = 5
+_OURS = str(pathlib.Path(__file__).parent.parent)
+MOST_OFTEN = 10
+"""Times within a minute that something is told in full."""
+_WHILE, _PLACES = 60.0, 1000
+
+
+def told_in_full(error: BaseException) -> str:
+    """*error* in one line, and below that where a user's code raised it, if it did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = any(not _is_plumbing(each.filename) for each in frames)
+    return f"{one_line(error)}\n{traceback_of(error)}" if theirs else one_line(error)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Where *error* was raised, and what led to it; of long stacks the user's frames are kept."""
+    told = ""
+    left: BaseException | None = error
+    seen: set[int] = set()
+    while left is not None and len(seen) < _MOST_CAUSES and id(left) not in seen:
+        seen.add(id(left))
+        frames = _kept(traceback.extract_tb(left.__traceback__))
+        where = "Traceback (most recent call last):\n" + "".join(traceback.StackSummary.from_list(frames).format())
+        told += (where if frames else "") + one_line(left)
+        cause, between = left.__cause__, "which was raised from:"
+        if cause is None:
+            cause, between = None if left.__suppress_context__ else left.__context__, "which was raised while handling:"
+        left = cause
+        told += f"\n{between}\n" if left is not None and id(left) not in seen else ""
+    return told
+
+
+def _kept(frames: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    while len(frames) > 1 and _is_plumbing(frames[0].filename):  # how the method was called
+        frames = frames[1:]
+    if len(frames) <= _MOST_FRAMES:
+        return list(frames)
+    theirs = [each for each in frames if "site-packages" not in each.filename]
+    frames = theirs if theirs else frames
+    return [*frames[:_FIRST], *frames[-(_MOST_FRAMES - _FIRST) :]] if len(frames) > _MOST_FRAMES else list(frames)
+
+
+def _is_plumbing(file: str) -> bool:
+    return file.startswith(_OURS) or any(f"{os.sep}{name}{os.sep}" in file for name in ("twisted", "asyncio"))
+
+
+class Repeats:
+    """Counts how often something was raised at one place within a minute."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def count(self, error: BaseException) -> tuple[str, int]:
+        """The place at which *error* was raised, and how often that happened within this minute."""
+        trace, place = error.__traceback__, ("", 0)
+        while trace is not None:
+            if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
+                place = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+            trace = trace.tb_next
+        now = time.monotonic()
+        since, times = self._seen.get(place, (now, 0))
+        if now - since > _WHILE:
+            since, times = now, 0
+        if len(self._seen) >= _PLACES:
+            self._seen.clear()
+        self._seen[place] = since, times + 1
+        return f"{place[0]}, line {place[1]}", times + 1

@@ -1,0 +1,1 @@
+"""Bytes as protocols frame them; no sockets."""
