@@ -25,6 +25,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_flow.answer import Entry, Gateway
 from twisted_flow.document import Document, DocumentArray
 from twisted_flow.errors import FlowError
 from twisted_flow.executor.table import Endpoint
@@ -33,8 +34,10 @@ from twisted_flow.gateway.ending import Ending
 from twisted_flow.gateway.http.app import App
 from twisted_flow.gateway.http.gateway import Door
 from twisted_flow.gateway.http.plain import Heads
+from twisted_flow.gateway.http.problem import write_problem
 from twisted_flow.gateway.http.routes import HTTPSettings, flow_routes
-from twisted_flow.interfaces import IExecutor, IStation
+from twisted_flow.interfaces import IDispatcher, IExecutor
+from twisted_flow.limits import Limits
 from twisted_flow.loop import run_in_reactor
 from twisted_flow.maybe import MaybeDeferred
 from twisted_flow.message import Header, Request, Response
@@ -57,7 +60,13 @@ def request(*docs: Any, endpoint: str = "/", target: str = "", **fields: Any) ->
     )
 
 
-@implementer(IStation)
+def entry(write_error: Any = write_problem, *, limits: Limits | None = None, debug: bool = False, **said: Any) -> Entry:
+    """Where a request comes in."""
+    gateway = Gateway(id="g", protocol="http", limits=limits or Limits(), debug=debug)
+    return Entry(gateway=gateway, write_error=write_error, **said)
+
+
+@implementer(IDispatcher)
 class Dispatcher:
     """Answers by a function of the request: with what it returns, or fails with what it raises."""
 
@@ -70,9 +79,6 @@ class Dispatcher:
         outcome = self.function(request)
         response = Response(request, request.docs, request.groundtruths, [])
         return outcome.addCallback(lambda _: response) if isinstance(outcome, Deferred) else response
-
-    def at_once(self, endpoint: str) -> None:
-        """See `IStation`: it is asked for each answer."""
 
 
 class Held(Dispatcher):

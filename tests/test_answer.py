@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 from zope.interface.verify import verifyObject
 
-from tests.support import HELLO, Dispatcher, Held
-from twisted_flow.answer import Answer, Origin, answer
+from tests.support import HELLO, Dispatcher, Held, entry
+from twisted_flow.answer import Answer, answer
 from twisted_flow.codec import json as codec
 from twisted_flow.codec import protobuf
 from twisted_flow.errors import ExecutorError, FlowError, NotFound, Reject
@@ -22,14 +22,13 @@ from twisted_flow.executor.call import error_of
 from twisted_flow.gateway.failure import error_writer
 from twisted_flow.gateway.http.problem import write_problem
 from twisted_flow.interfaces import IDispatcher
-from twisted_flow.limits import Limits
 
-ORIGIN = Origin(gateway="g", write_error=write_problem, limits=Limits())
+ENTRY = entry()
 BODY = json.dumps(HELLO | {"requestId": "r1"}).encode()
 
 
 def ask(dispatcher: Any, body: bytes = BODY, **origin: Any) -> Answer:
-    asked = answer(body, codec, dispatcher, Origin(gateway="g", write_error=write_problem, limits=Limits(), **origin))  # type: ignore[arg-type]
+    asked = answer(body, codec, dispatcher, entry(**origin))  # type: ignore[arg-type]
     return asked.result if isinstance(asked, Deferred) else asked  # type: ignore[return-value]
 
 
@@ -146,7 +145,7 @@ def test_answer_that_cannot_travel() -> None:
 def test_cancelling() -> None:
     """Cancelling the answer cancels the work, and does not fail."""
     held = Held()
-    asked: Any = answer(BODY, codec, held, ORIGIN)  # type: ignore[arg-type]
+    asked: Any = answer(BODY, codec, held, ENTRY)  # type: ignore[arg-type]
     asked.cancel()
     assert held.cancelled == 1
     assert asked.result.error.name == "Cancelled"
@@ -210,7 +209,7 @@ def test_whatever_is_raised_is_an_answer(name: str, debug: bool) -> None:
         raise error_of(HARD[name](), "e")
 
     for write in (write_problem, error_writer(codec, "g"), error_writer(protobuf, "g")):  # type: ignore[arg-type]
-        origin = Origin(gateway="g", write_error=write, limits=Limits(), debug=debug)
+        origin = entry(write, debug=debug)
         told = answer(BODY, codec, Dispatcher(fails), origin)  # type: ignore[arg-type]
         assert type(told) is Answer
         assert told.error is not None

@@ -15,7 +15,9 @@ ROOMS = [
     ["version", "suggestion", "limits", "errors", "maybe"],
     ["telemetry", "wire", "security"],
     ["document"],
+    ["parts"],
     ["message"],
+    ["outcome"],
     ["interfaces", "plugin"],
     ["codec"],
     ["config"],
@@ -133,17 +135,16 @@ def test_every_provider_says_what_it_provides() -> None:
     from zope.interface.verify import verifyClass
 
     from twisted_flow import interfaces
-    from twisted_flow.engine.inline import InlineEngine
-    from twisted_flow.engine.thread import ThreadEngine
+    from twisted_flow.engine.inline import InlineEngineMaker
+    from twisted_flow.engine.thread import ThreadEngineMaker
     from twisted_flow.executor import component
     from twisted_flow.gateway.grpc.gateway import GRPCGateway
     from twisted_flow.gateway.http.gateway import HTTPGateway
-    from twisted_flow.gateway.session import Session
     from twisted_flow.graph.dispatch import FlowDispatcher
     from twisted_flow.policy.admission import Admission
     from twisted_flow.policy.deadline import Deadline
 
-    providers = [InlineEngine, ThreadEngine, HTTPGateway, GRPCGateway, Session, FlowDispatcher, Admission, Deadline]
+    providers = [InlineEngineMaker, ThreadEngineMaker, HTTPGateway, GRPCGateway, FlowDispatcher, Admission, Deadline]
     providers += [component._ClassExecutor, component._ObjectExecutor, component._FunctionExecutor]
     for provider in providers:
         ours = [each for each in implementedBy(provider) if each.__module__ == interfaces.__name__]

@@ -1,20 +1,21 @@
 """The one path that every protocol takes: bytes, request, dispatch, response, bytes.
 
-A gateway knows how bytes arrive and leave. What lies between is here, and here alone a failure becomes an answer.
+A gateway knows how bytes arrive and leave. What lies between is here, in three steps: `read`, the dispatch, and the
+writing of what came of it. Here alone a failure becomes an answer (`refuse`).
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, final
+from typing import Any, cast, final
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -34,11 +35,12 @@ from .interfaces import ICodec, IDispatcher
 from .limits import Limits
 from .loop.turns import in_turns
 from .maybe import MaybeDeferred
-from .message import Arrays, Request, Response, Route
+from .message import Arrays, Request, Response, ResponseStream, Route
+from .outcome import Outcome, collected
 from .telemetry.printable import forget_frames, one_line, printable
 from .telemetry.tracebacks import MOST_OFTEN, Repeats, traceback_of
 
-__all__ = ["Answer", "Origin", "answer", "refusal"]
+__all__ = ["Answer", "Entry", "Gateway", "answer", "read", "refuse", "respond"]
 
 log = Logger()
 
@@ -60,120 +62,168 @@ class Answer(Struct, frozen=True):
     """The request's, if it has one."""
 
 
-class Origin(Struct, frozen=True, kw_only=True):
-    """The place where a request comes in, and what that place says about it."""
+@final
+class Gateway(Struct, frozen=True, kw_only=True):
+    """A gateway, as far as it decides how requests are answered."""
 
-    gateway: str
-    """The id of the gateway, for its entry in ``routes``."""
-    write_error: Callable[[FlowError, str, Request | None], Answer]
-    """How the protocol writes an error: from it, the request's id, and the request if it could be read."""
+    id: str
+    """For its entry in ``routes``."""
+    protocol: str
+    """Its name, such as 'http'."""
     limits: Limits
-    endpoint: str | None = None
-    """The endpoint, where the place has one: it wins over the body's."""
-    timeout: float | None = None
-    """Seconds, where the place names them (a header): of them and the body's the fewer hold."""
-    arrays: Arrays | None = None
     debug: bool = False
     """Whether callers are told all that is known of a failure."""
-    cancel: Callable[[str], None] | None = None
-    """How to cancel a request by its id, where that can be asked for."""
-    request_id: str = ""
-    """The request's, where the place names it (a header) and the body does not."""
     ended: Callable[[], FlowError] = partial(Cancelled, "the caller went away")
     """What a request that is cancelled from outside is answered."""
 
 
-def answer(
-    body: bytes, codec: ICodec, dispatcher: IDispatcher, origin: Origin, started: datetime | None = None
-) -> MaybeDeferred[Answer]:
-    """Answer *body*.
+@final
+class Entry(Struct, frozen=True, kw_only=True):
+    """Where a request comes in, and what that route, connection or head says about it."""
 
-    :param started: when it was read, if not now.
+    gateway: Gateway
+    write_error: Callable[[FlowError, str, Request | None], Answer]
+    """How an error is written there: from it, the request's id, and the request if it could be read."""
+    endpoint: str | None = None
+    """The endpoint, where the route has one: it wins over the body's."""
+    timeout: float | None = None
+    """Seconds, where a header names them: of them and the body's the fewer hold."""
+    arrays: Arrays | None = None
+    request_id: str = ""
+    """The request's, where the head names it and the body does not."""
+    principal: str | None = None
+    """Who asks, where that is known."""
+
+
+def answer(
+    body: bytes, codec: ICodec, dispatcher: IDispatcher, entry: Entry, started: datetime | None = None
+) -> MaybeDeferred[Answer]:
+    """Answer *body*: `read` it, and `respond`.
+
+    :param started: when it came in, if not now.
     :return: never fails: a failure is an `Answer` too. Cancelling it, where it is a Deferred, cancels the work.
     """
     started = started or _now(_UTC)
     try:
-        if len(body) > _SMALL and (steps := _steps(body, codec, origin)) is not None:
-            reading = in_turns(steps)
-            return reading.addCallbacks(
-                _read, _unread, callbackArgs=(codec, dispatcher, origin, started), errbackArgs=(origin,)
-            )
-        request: Request = codec.decode_request(body, origin.endpoint, origin.limits, origin.request_id)
-    except Exception as wrong:
-        return _undecoded(wrong, origin)
-    return _read(request, codec, dispatcher, origin, started)
-
-
-def _steps(body: bytes, codec: ICodec, origin: Origin) -> Generator[None, None, Request] | None:
-    steps: Generator[None, None, Request] | None = codec.decode_in_steps(
-        body, origin.endpoint, origin.limits, origin.request_id
+        request = read(body, codec, entry)
+    except FlowError as error:
+        return refuse(error, entry)
+    if type(request) is Request:
+        return respond(request, codec, dispatcher, entry, started)
+    return request.addCallbacks(
+        respond, _not_read, callbackArgs=(codec, dispatcher, entry, started), errbackArgs=(entry,)
     )
-    return steps
 
 
-def _read(
-    request: Request, codec: ICodec, dispatcher: IDispatcher, origin: Origin, started: datetime
-) -> MaybeDeferred[Answer]:
-    """Have *request* answered, which has been read."""
-    if request.cancels:
-        return _cancelled(request, origin)
-    if origin.timeout is not None or origin.arrays is not None:
-        timeout = min((each for each in (origin.timeout, request.timeout) if each is not None), default=None)
-        request = msgspec.structs.replace(request, timeout=timeout, arrays=origin.arrays or request.arrays)
+def _not_read(failure: Failure, entry: Entry) -> Answer:
+    return refuse(cast(FlowError, failure.value), entry)
+
+
+def read(body: bytes, codec: ICodec, entry: Entry) -> MaybeDeferred[Request]:
+    """The request that *body* says; a large one is read in turns with everything else.
+
+    :raises FlowError: what else the Deferred would fail with: the error to `refuse` it by. Cancelling is one too.
+    """
+    limits = entry.gateway.limits
     try:
-        response: MaybeDeferred[Response] = dispatcher.dispatch(request)
-    except BaseException:  # SystemExit and GeneratorExit of a user's code end nothing here
-        return _failed(Failure(), request, origin)
-    if type(response) is Response:  # since its last route ended there was a join at most; the clock takes long to read
-        routes = response.routes
-        return _succeeded(response, codec, origin, started, routes[-1].end_time if routes else None)
-    return response.addCallbacks(
-        _succeeded, _failed, callbackArgs=(codec, origin, started), errbackArgs=(request, origin)
-    )
+        if len(body) > _SMALL:
+            steps = codec.decode_in_steps(body, entry.endpoint, limits, entry.request_id)
+            if steps is not None:
+                reading = in_turns(steps)
+                return reading.addCallbacks(_at, _not_decoded, callbackArgs=(entry,), errbackArgs=(entry,))
+        request: Request = codec.decode_request(body, entry.endpoint, limits, entry.request_id)
+    except Exception as raised:
+        error = _unreadable(raised)
+    else:
+        if entry.timeout is None and entry.arrays is None and entry.principal is None:  # as most
+            return request
+        return _at(request, entry)
+    raise error
 
 
-def _unread(failure: Failure, origin: Origin) -> Answer:
-    if isinstance(failure.value, CancelledError):
-        return refusal(origin.ended(), origin.request_id or new_id(), origin)
-    return _undecoded(failure.value, origin)
+def _at(request: Request, entry: Entry) -> Request:
+    """*request*, with what *entry* says about it."""
+    timeout = min((each for each in (entry.timeout, request.timeout) if each is not None), default=None)
+    arrays = entry.arrays or request.arrays
+    return msgspec.structs.replace(request, timeout=timeout, arrays=arrays, principal=entry.principal)
 
 
-def _undecoded(wrong: BaseException | None, origin: Origin) -> Answer:
-    if isinstance(wrong, FlowError):
-        return refusal(wrong, wrong.request_id or origin.request_id or new_id(), origin)
+def _not_decoded(failure: Failure, entry: Entry) -> Failure:
+    raise entry.gateway.ended() if isinstance(failure.value, CancelledError) else _unreadable(failure.value)
+
+
+def _unreadable(raised: BaseException | None) -> FlowError:
+    """The error of a body over which a decoder raised *raised*."""
+    if isinstance(raised, FlowError):
+        return raised
     error: FlowError = BadRequest("the body cannot be read")
-    if isinstance(wrong, MemoryError):
+    if isinstance(raised, MemoryError):
         error = PayloadTooLarge("what the body says takes more memory than there is")
     else:  # no decoder should raise it, but a caller is answered all the same
-        log.failure("a body cannot be decoded", Failure(wrong))
-    forget_frames(wrong)
-    return refusal(error, origin.request_id or new_id(), origin)
+        log.failure("a body cannot be decoded", Failure(raised))
+    forget_frames(raised)
+    return error
 
 
-def _cancelled(request: Request, origin: Origin) -> Answer:
-    """What a request to cancel another is answered: nothing; the other's answer tells."""
-    if origin.cancel is None:
-        error = ValidationError.at("/cancel", "close the connection to cancel what was asked on it")
-        return refusal(error, request.request_id, origin, request)
-    origin.cancel(request.request_id)
-    return Answer(b"", "")
+def respond(
+    request: Request, codec: ICodec, dispatcher: IDispatcher, entry: Entry, started: datetime
+) -> MaybeDeferred[Answer]:
+    """Have *request*, which came in when *started*, answered by *dispatcher*.
 
-
-def _succeeded(
-    response: Response, codec: ICodec, origin: Origin, started: datetime, ended: datetime | None = None
-) -> Answer:
-    response.routes.insert(0, Route("gateway", origin.gateway, started, ended or _now(_UTC)))
+    :return: see `answer`.
+    """
+    if request.cancels:
+        return refuse(
+            ValidationError.at("/cancel", "close the connection to cancel what was asked on it"), entry, request
+        )
     try:
-        body = codec.encode_response(response, origin.limits)
+        outcome: MaybeDeferred[Outcome] = dispatcher.dispatch(request)
+    except BaseException:  # SystemExit and GeneratorExit of a user's code end nothing here
+        return _failed(Failure(), request, entry)
+    if type(outcome) is Response:  # since its last route ended there was a join at most; the clock takes long to read
+        routes = outcome.routes
+        return _write(outcome, codec, entry, started, routes[-1].end_time if routes else None)
+    if type(outcome) is ResponseStream:
+        return _write_stream(outcome, codec, entry, started)
+    later = cast("Deferred[Any]", outcome)
+    return later.addCallbacks(_write_later, _failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry))
+
+
+def _write_later(outcome: Outcome, codec: ICodec, entry: Entry, started: datetime) -> MaybeDeferred[Answer]:
+    if type(outcome) is ResponseStream:
+        return _write_stream(outcome, codec, entry, started)
+    return _write(outcome, codec, entry, started)
+
+
+def _write_stream(stream: ResponseStream, codec: ICodec, entry: Entry, started: datetime) -> MaybeDeferred[Answer]:
+    """The parts of *stream* as one answer."""
+    try:
+        whole = collected(stream)
+    except BaseException:
+        return _failed(Failure(), stream.request, entry)
+    if type(whole) is Response:
+        return _write(whole, codec, entry, started)
+    later = cast("Deferred[Any]", whole)
+    return later.addCallbacks(
+        _write, _failed, callbackArgs=(codec, entry, started), errbackArgs=(stream.request, entry)
+    )
+
+
+def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, ended: datetime | None = None) -> Answer:
+    """*response* as bytes, with the gateway's own route; it took from *started* to *ended* (now)."""
+    gateway = entry.gateway
+    response.routes.insert(0, Route("gateway", gateway.id, started, ended or _now(_UTC)))
+    try:
+        body = codec.encode_response(response, gateway.limits)
         return Answer(body, codec.content_type, None, response.request.request_id)
     except FlowError as refused:
-        return refusal(refused, response.request.request_id, origin, response.request)
-    except Exception as wrong:  # whatever an executor put into its documents
-        return refusal(_not_encoded(wrong, response), response.request.request_id, origin, response.request)
+        return refuse(refused, entry, response.request)
+    except Exception as raised:  # whatever an executor put into its documents
+        return refuse(_not_encoded(raised, response), entry, response.request)
 
 
-def _not_encoded(wrong: Exception, response: Response) -> ExecutorError:
-    """The error of an answer over which an encoder raised *wrong*: it names the place, if that can be found."""
+def _not_encoded(raised: Exception, response: Response) -> ExecutorError:
+    """The error of an answer over which an encoder raised *raised*: it names the place, if that can be found."""
     error = ExecutorError("the answer cannot be encoded")
     found = None
     with suppress(Exception):  # whatever a user's objects do: the answer is an answer
@@ -181,33 +231,39 @@ def _not_encoded(wrong: Exception, response: Response) -> ExecutorError:
     if found is not None:
         where = FieldError(*found)
         error = ExecutorError(f"{error.detail}: {where.pointer}: {where.detail}", errors=(where,))
-    error.__cause__ = wrong
+    error.__cause__ = raised
     return error
 
 
-def _failed(failure: Failure, request: Request, origin: Origin) -> Answer:
+def _failed(failure: Failure, request: Request, entry: Entry) -> Answer:
     error: Any = failure.value
     if isinstance(error, CancelledError):
-        error = origin.ended()
+        error = entry.gateway.ended()
     elif not isinstance(error, FlowError):
         log.failure("request {id}: not an error of ours", failure, id=printable(request.request_id))
         forget_frames(error)
         error = ExecutorError("internal error")
-    return refusal(error, request.request_id, origin, request)
+    return refuse(error, entry, request)
 
 
-def refusal(error: FlowError, request_id: str, origin: Origin, request: Request | None = None) -> Answer:
-    """The answer that *error* is, with one line in the log; all that is behind it, where *origin* says debug.
+def refuse(error: FlowError, entry: Entry, request: Request | None = None, request_id: str = "") -> Answer:
+    """The answer that *error* is, with one line in the log; all that is behind it, where the gateway says debug.
 
     When it is written down, *error* lets go of the frames that it came through.
+
+    :param request: if it could be read.
+    :param request_id: where there is none, and neither *error* nor *entry* knows its id.
     """
+    if request is not None:
+        request_id = request.request_id
+    request_id = request_id or error.request_id or entry.request_id or new_id()
     try:
         if not 400 <= error.http_status <= 599 or error.grpc_status not in GRPC_STATUSES:  # of a user's own class
             error = ExecutorError(error.detail, executor=error.executor)
-        return _refusal(error, request_id, origin, request)
+        return _refused(error, request_id, entry, request)
     except Exception:  # something in it, or of the request, cannot be written
         log.failure("request {id}: its error cannot be written as it is", id=printable(request_id))
-        return origin.write_error(ExecutorError("internal error"), request_id.encode("ascii", "replace").decode(), None)
+        return entry.write_error(ExecutorError("internal error"), request_id.encode("ascii", "replace").decode(), None)
     finally:
         forget_frames(error)
 
@@ -226,7 +282,7 @@ def _because(error: FlowError, cause: BaseException) -> str:
     return f"\n{traceback_of(cause)}"
 
 
-def _refusal(error: FlowError, request_id: str, origin: Origin, request: Request | None) -> Answer:
+def _refused(error: FlowError, request_id: str, entry: Entry, request: Request | None) -> Answer:
     cause = error.__cause__
     write = log.error if error.http_status == 500 else log.info
     write(
@@ -234,6 +290,6 @@ def _refusal(error: FlowError, request_id: str, origin: Origin, request: Request
         id=printable(request_id), name=error.name, detail=printable(error.detail, _MOST_DETAIL),
         because="" if cause is None else _because(error, cause),
     )  # fmt: skip
-    if origin.debug and cause is not None:
+    if entry.gateway.debug and cause is not None:
         error = error.told(_more(error, cause), tuple(traceback.format_exception(cause)))
-    return origin.write_error(error, request_id, request)
+    return entry.write_error(error, request_id, request)

@@ -67,8 +67,8 @@ class FlowError(Exception):
     :raises ValueError: if *retry_after* is no such number.
     """
 
-    http_status: ClassVar[int] = 500
-    """The status code over HTTP."""
+    http_status: int = 500
+    """The status code over HTTP; of one error it may be finer than its class's."""
     grpc_status: ClassVar[str] = "INTERNAL"
     """The name of the gRPC status."""
     retryable: bool = False
@@ -94,6 +94,8 @@ class FlowError(Exception):
         """The request's, where one could be read though the request could not."""
         self.response: Any = None
         """The `Response` that a server gave, where it was no success."""
+        self.routes: list[Any] = []
+        """The `Route` of each executor that the request came by, that of the one that failed last."""
         if retryable is not None:
             self.retryable = bool(retryable)
 

@@ -14,43 +14,63 @@ from zope.interface import Attribute, Interface
 from .limits import Limits
 from .maybe import MaybeDeferred
 from .message import Request, Response
+from .outcome import Outcome
 
 __all__ = [
+    "IChanging",
     "IChannel",
     "ICodec",
+    "IDirect",
     "IDispatcher",
     "IEngine",
+    "IEngineMaker",
     "IExchange",
     "IExecutor",
     "IExecutorPlugin",
     "IGateway",
     "IPlace",
-    "IStation",
 ]
 
 
 class IDispatcher(Interface):
     """Answers requests. Knows no protocol. Engines, policies, whole flows and channels all are dispatchers."""
 
-    def dispatch(request: Request) -> MaybeDeferred[Response]:
+    def dispatch(request: Request) -> MaybeDeferred[Outcome]:
         """Answer *request*.
 
-        :param request: frozen; its documents are the answerer's to change.
-        :return: the response, a `Response` and no other, if it is there at once. Else a Deferred, which fails with a
-            `FlowError` and nothing else (but for Twisted's ``CancelledError`` to who cancelled it). Cancelling it
-            cancels the work.
+        :param request: frozen; its documents are the answerer's to change, and its ``parts``, if there are any, the
+            answerer's to pull to their end, or to cancel.
+        :return: a `Response` if it is there at once; a `ResponseStream`, which is the caller's to pull to its end, or
+            to cancel; or a Deferred of one of the two, which fails with a `FlowError` and nothing else (but for
+            Twisted's ``CancelledError`` to who cancelled it). Cancelling it cancels the work.
         :raises FlowError: what else the Deferred would fail with.
         """
 
 
-class IStation(IDispatcher):
-    """A dispatcher that stands in a flow, for one executor."""
+class IChanging(Interface):
+    """Something about which what was found out holds for a generation: until it starts or stops, its health changes, or
+    another takes its place.
+    """
 
-    def at_once(endpoint: str) -> Callable[..., Any] | None:
-        """How *endpoint* is answered where that never takes waiting: so that executors can do it in one go.
+    def watch(forget: Callable[[], object]) -> Callable[[], object]:
+        """Have *forget* called whenever a generation ends.
 
-        :return: takes a Request and a Context, and returns a coroutine that never waits, of what the user's method
-            returns or raises; None where there is no such.
+        :return: ends that.
+        """
+
+
+class IDirect(IChanging):
+    """A dispatcher, or a policy around one, that can say how an endpoint is answered at once: so that several executors
+    can answer in one go. Asked for by adaptation; what does not provide it switches the direct way off for its
+    executor, and sees every request in `IDispatcher.dispatch`.
+    """
+
+    def direct(endpoint: str) -> Callable[..., Any] | None:
+        """How *endpoint* is answered, if that never takes waiting, and nothing but the method has to see the request.
+
+        :return: takes a Request and a Context, and returns a coroutine that never suspends, of what the user's method
+            returns or raises; None where there is no such. It holds for one generation. A policy that has something to
+            do for each call returns what does it around the inner one.
         :raises Unavailable: if there is one, but the executor is not open.
         """
 
@@ -67,7 +87,7 @@ class IExecutor(Interface):
         To be called once, where the object's blocking methods will run.
 
         :return: for each endpoint how to call it: with a Request and a Context. (One whose `Endpoint` says that it
-            never ``waits`` returns a coroutine.)
+            never ``suspends`` returns a coroutine.)
         :raises Exception: whatever the user's constructor raises.
         """
 
@@ -98,13 +118,13 @@ class IExecutorPlugin(IPlugin):
     description = Attribute("``str``: one line, for ``twistd flow --list``.")
 
 
-class IEngine(IStation):
+class IEngine(IDispatcher):
     """An executor, running in some place."""
 
     name = Attribute("``str``: the executor's name.")
     endpoints = Attribute("``Mapping[str, Endpoint]``: the executor's.")
     window = Attribute("``int``: how many calls it takes at once, now. More may be dispatched only by who bounds them.")
-    health = Attribute("``str``: 'new', 'starting', 'ready', 'unhealthy' (it says so itself), 'stopping' or 'stopped'.")
+    health = Attribute("``str``: 'new', 'starting', 'ready', 'unhealthy', 'stopping' or 'stopped'; see `lifecycle`.")
 
     def start() -> Deferred[None]:
         """Make the executor, and have it warm up.
@@ -124,6 +144,20 @@ class IEngine(IStation):
         """Let the calls under way end, and close the executor. Stopping what is not started does nothing.
 
         :return: fails with whatever the executor's ``close`` raised.
+        """
+
+
+class IEngineMaker(IPlugin):
+    """What an engine is made by. A package that brings one along puts it into a module of ``twisted.plugins``."""
+
+    name = Attribute("``str``: what ``engine=`` calls it.")
+
+    def make(executor: IExecutor, spec: Any) -> IEngine:
+        """An engine, which has not started.
+
+        :param executor: ready to be opened, for engines that run it in this process.
+        :param spec: the `ExecutorSpec` that it was made from, for those that have it made elsewhere.
+        :raises ConfigurationError: if that executor cannot run there.
         """
 
 

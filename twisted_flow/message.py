@@ -11,12 +11,14 @@ from msgspec import Struct
 from .document import DocumentArray
 from .errors import FlowError, ValidationError
 from .limits import LONGEST_NAME
+from .parts import Parts
 
 __all__ = [
     "ExceptionInfo",
     "Header",
     "Request",
     "Response",
+    "ResponseStream",
     "Route",
     "Status",
     "StatusCode",
@@ -87,6 +89,7 @@ class Route(Struct, frozen=True, rename="camel", gc=False):
     status: Status | None = None
 
 
+@final
 class Request(Struct, frozen=True, kw_only=True):
     """Documents on their way to an endpoint."""
 
@@ -105,6 +108,10 @@ class Request(Struct, frozen=True, kw_only=True):
     groundtruths_matrix: list[DocumentArray] | None = None
     cancels: bool = False
     """Whether it asks for nothing but the end of the request with its id."""
+    parts: Parts | None = None
+    """Documents that come after those in `docs`, where not all have come yet."""
+    principal: str | None = None
+    """Who asks, where that is known."""
 
 
 def check_names(request_id: str, endpoint: str, target: str) -> None:
@@ -141,6 +148,8 @@ class Response(Struct, frozen=True):
     groundtruths: DocumentArray
     routes: list[Route]
     status: Status = Status()
+    in_place: bool = False
+    """Whether `docs` is the request's own list, whose documents were changed in place."""
 
     @property
     def request_id(self) -> str:
@@ -156,3 +165,16 @@ class Response(Struct, frozen=True):
     def header(self) -> Header:
         """The request's."""
         return self.request.header
+
+
+@final
+class ResponseStream(Struct, eq=False):
+    """What becomes of a request whose answer comes in parts."""
+
+    request: Request
+    parts: Parts
+    """The documents. Whoever holds the stream pulls them to their end, or cancels them."""
+    routes: list[Route]
+    """Complete when `parts` are over."""
+    status: Status = Status()
+    """The same."""

@@ -18,15 +18,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from tests.documents import documents
-from tests.support import Dispatcher, Held, request, wait_for
-from twisted_flow.answer import Answer, Origin, answer
+from tests.support import Dispatcher, Held, entry, request, wait_for
+from twisted_flow.answer import Answer, answer
 from twisted_flow.codec import json as by_json
 from twisted_flow.codec import protobuf, slices
 from twisted_flow.document import Document, DocumentArray
 from twisted_flow.document.ndarray import SparseArray
 from twisted_flow.errors import FlowError, PayloadTooLarge, ValidationError
 from twisted_flow.gateway.buffered import Buffered
-from twisted_flow.gateway.http.problem import write_problem
 from twisted_flow.gateway.session import Session
 from twisted_flow.limits import Limits
 
@@ -36,7 +35,7 @@ LIMITS = Limits(max_documents=1000, max_values=5000)
 
 def told(body: bytes, codec: Any = by_json, limits: Limits = LIMITS, dispatcher: Any = None) -> Answer:
     """What *body* is answered, in as many turns as it takes."""
-    origin = Origin(gateway="g", write_error=write_problem, limits=limits, endpoint="/x")
+    origin = entry(limits=limits, endpoint="/x")
 
     def ask() -> Any:
         return answer(body, codec, dispatcher or Dispatcher(), origin)
@@ -362,7 +361,7 @@ class TestInSteps:
         dispatcher = Dispatcher()
 
         def ask() -> Deferred[Answer]:
-            origin = Origin(gateway="g", write_error=write_problem, limits=Limits(), endpoint="/x")
+            origin = entry(endpoint="/x")
             answered: Any = answer(docs_of("{}", 90_000), by_json, dispatcher, origin)  # type: ignore[arg-type]
             answered.cancel()
             return answered
@@ -439,7 +438,7 @@ def test_a_session_keeps_nothing_of_what_was_read_in_steps(binary: bool) -> None
 
     def begin() -> Any:
         session = Session(
-            held, Origin(gateway="g", write_error=write_problem, limits=Limits()), None,
+            held, entry(), None,
             lambda payload, binary: sent.append(payload), lambda: idle.callback(None), Limits(),
             Buffered(Limits().max_buffered),
         )  # fmt: skip

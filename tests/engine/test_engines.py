@@ -19,9 +19,9 @@ from tests.test_answer import Log
 from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, Reject, requests
 from twisted_flow.engine.choose import ENGINES, make_engine
 from twisted_flow.errors import ExecutorError, NotFound, Unavailable
-from twisted_flow.executor.component import component
 from twisted_flow.executor.spec import ExecutorSpec
-from twisted_flow.interfaces import IEngine
+from twisted_flow.interfaces import IDirect, IEngine
+from twisted_flow.parts import Parts
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="fresh")
 
@@ -132,7 +132,7 @@ class Many(Executor):
 
 @pytest.fixture(params=sorted(ENGINES))
 def engine(request: pytest.FixtureRequest) -> Iterator[IEngine]:
-    engine = make_engine(component(ExecutorSpec(uses=Many, name="many")), request.param)
+    engine = make_engine(ExecutorSpec(uses=Many, name="many"), request.param)
     verifyObject(IEngine, engine)
     assert engine.health == "new"
     wait_for(engine.start)
@@ -208,11 +208,40 @@ class TestContract:
         assert executor.log == ["began", "cancelled"]
 
     def test_not_started(self, engine: IEngine) -> None:
-        """Before its start, and after its stop, it is `Unavailable`."""
-        other = make_engine(component(ExecutorSpec(uses=Many, name="many")), "inline")
-        with pytest.raises(Unavailable, match="is new"):
-            ask(other, "/plain")
+        """Before its start, and after its stop, it is `Unavailable`, on the direct way too; it can start again."""
+        other = make_engine(ExecutorSpec(uses=Many, name="many"), word_of(engine))
+        direct: Any = IDirect(other)
+        for health in ("new", "stopped"):
+            with pytest.raises(Unavailable, match=f"is {health}"):
+                ask(other, "/plain")
+            with pytest.raises(Unavailable, match=f"is {health}"):
+                direct.direct("/at_once")
+            wait_for(other.start)
+            assert ask(other, "/at_once", "a") == ["A"]
+            assert direct.direct("/at_once") is not None
+            wait_for(other.stop)
+
+    def test_generations(self, engine: IEngine) -> None:
+        """Who watches is told of each change of its health, until it watches no more."""
+        other: Any = make_engine(ExecutorSpec(uses=Many, name="many"), word_of(engine))
+        seen: list[str] = []
+        end = other.watch(lambda: seen.append(other.health))
+        wait_for(other.start)
         wait_for(other.stop)
+        assert seen == ["starting", "ready", "stopping", "stopped"]
+        end()
+        wait_for(other.start)
+        assert len(seen) == 4
+        wait_for(other.stop)
+
+    def test_documents_that_still_come(self, engine: IEngine) -> None:
+        """A method that takes a list is called when all its documents have come."""
+        first, later = DocumentArray([Document("b")]), Deferred()
+        parts = iter([first, later, None])
+        asked = request(Document("a"), endpoint="/plain", parts=Parts(lambda: next(parts)))
+        answered = wait_for(lambda: DeferredList([asking(engine, asked), come(later)]))
+        (_, response), _ = answered
+        assert [each.text for each in response.docs] == ["A", "B", "C"]
 
     def test_constructor_that_raises(self, engine: IEngine) -> None:
         """Its start fails as the constructor did."""
@@ -225,8 +254,8 @@ class TestContract:
             def f(self) -> None:
                 pass
 
-        word = next(word for word, kind in ENGINES.items() if isinstance(engine, kind))
-        broken = make_engine(component(ExecutorSpec(uses=Broken)), word)
+        word = word_of(engine)
+        broken = make_engine(ExecutorSpec(uses=Broken), word)
         with pytest.raises(ValueError, match="no model"):
             wait_for(broken.start)
         wait_for(broken.stop)
@@ -244,12 +273,21 @@ class TestContract:
                 await asyncio.sleep(0)
                 closed.append(1)
 
-        word = next(word for word, kind in ENGINES.items() if isinstance(engine, kind))
-        other = make_engine(component(ExecutorSpec(uses=Closes)), word)
+        word = word_of(engine)
+        other = make_engine(ExecutorSpec(uses=Closes), word)
         wait_for(other.start)
         wait_for(other.stop)
         wait_for(other.stop)
         assert closed == [1]
+
+
+def come(later: Deferred[Any]) -> Deferred[Any]:
+    return deferLater(reactor, 0, later.callback, DocumentArray([Document("c")]))  # type: ignore[arg-type]
+
+
+def word_of(engine: IEngine) -> str:
+    """What ``engine=`` calls it."""
+    return type(engine).__name__.removesuffix("Engine").lower()
 
 
 class Hooked(Executor):
@@ -286,7 +324,7 @@ class Hooked(Executor):
 class TestHooks:
     def test_in_their_place(self, word: str, kind: str) -> None:
         """Warm-up comes before ready; plain hooks run where the constructor did, asynchronous ones on the loop."""
-        engine: Any = make_engine(component(ExecutorSpec(uses=Hooked, uses_with={"kind": kind})), word)
+        engine: Any = make_engine(ExecutorSpec(uses=Hooked, uses_with={"kind": kind}), word)
         wait_for(lambda: engine.check(5, None))
         assert engine.health == "new"
         wait_for(engine.start)
@@ -299,7 +337,7 @@ class TestHooks:
 
     def test_unhealthy(self, word: str, kind: str) -> None:
         """A check that raises makes it unhealthy, with one line in the log, until one does not; it goes on answering."""
-        engine: Any = make_engine(component(ExecutorSpec(uses=Hooked, name="h", uses_with={"kind": kind})), word)
+        engine: Any = make_engine(ExecutorSpec(uses=Hooked, name="h", uses_with={"kind": kind}), word)
         wait_for(engine.start)
         executor = engine.executor.executor
         executor.ill = True
@@ -317,7 +355,7 @@ class TestHooks:
 
     def test_hung(self, word: str, kind: str) -> None:
         """While a question is not answered, no other is asked."""
-        engine: Any = make_engine(component(ExecutorSpec(uses=Hooked, uses_with={"kind": kind})), word)
+        engine: Any = make_engine(ExecutorSpec(uses=Hooked, uses_with={"kind": kind}), word)
         wait_for(engine.start)
 
         def twice() -> Deferred[Any]:
@@ -337,7 +375,7 @@ class TestHooks:
                 if what == "warm":
                     raise ValueError("too cold")
 
-        engine: Any = make_engine(component(ExecutorSpec(uses=Cold, uses_with={"kind": kind})), word)
+        engine: Any = make_engine(ExecutorSpec(uses=Cold, uses_with={"kind": kind}), word)
         with pytest.raises(ValueError, match="too cold"):
             wait_for(engine.start)
         assert engine.health == "starting"
@@ -349,7 +387,7 @@ class TestHooks:
 class TestThread:
     @pytest.fixture
     def engine(self) -> Iterator[Any]:
-        engine = make_engine(component(ExecutorSpec(uses=Many, name="many")), None)
+        engine = make_engine(ExecutorSpec(uses=Many, name="many"), None)
         wait_for(engine.start)
         yield engine
         wait_for(engine.stop)
@@ -363,9 +401,9 @@ class TestThread:
                 pass
 
         assert type(engine).__name__ == "ThreadEngine"
-        assert type(make_engine(component(ExecutorSpec(uses=Quick)), None)).__name__ == "InlineEngine"
+        assert type(make_engine(ExecutorSpec(uses=Quick), None)).__name__ == "InlineEngine"
         with pytest.raises(ConfigurationError, match="did you mean 'thread'"):
-            make_engine(component(ExecutorSpec(uses=Quick)), "thred")
+            make_engine(ExecutorSpec(uses=Quick), "thred")
 
     def test_one_thread_for_all(self, engine: Any) -> None:
         """Constructor, plain methods, generators and close run in one thread, which is not the reactor's."""
@@ -388,7 +426,7 @@ class TestThread:
             async def open(self) -> None:
                 gate.set()
 
-        engine = make_engine(component(ExecutorSpec(uses=Waits)), None)
+        engine = make_engine(ExecutorSpec(uses=Waits), None)
         wait_for(engine.start)
         wait_for(
             lambda: DeferredList(
@@ -410,7 +448,7 @@ class TestThread:
                 assert gate.wait(20)
                 ran.append(f"{docs[0].text} {context.cancelled}")
 
-        engine = make_engine(component(ExecutorSpec(uses=Waits)), None)
+        engine = make_engine(ExecutorSpec(uses=Waits), None)
         wait_for(engine.start)
         first, second, third = (wait_for(starting(engine, text)) for text in "abc")
         assert began.wait(20)

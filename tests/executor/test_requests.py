@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import sys
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
 
 from twisted_flow import ConfigurationError, DocumentArray, Executor, requests
-from twisted_flow.executor.table import endpoints_of, find
+from twisted_flow.executor.table import ALWAYS, endpoints_of, find
 
 
 class Base(Executor):
@@ -77,70 +75,24 @@ def test_waits() -> None:
         def plain(self) -> None:
             pass
 
-    assert [name for name, endpoint in endpoints_of(Waits).items() if not endpoint.waits] == ["/nothing"]
+    assert [name for name, endpoint in endpoints_of(Waits).items() if not endpoint.suspends] == ["/nothing"]
 
 
-def passing(method: Any) -> Any:
-    @functools.wraps(method)
-    def wrapper(self: Any, **kwargs: Any) -> Any:
-        return method(self, **kwargs)
-
-    return wrapper
-
-
-class Reads(Executor):
-    @requests(on="/by name")
-    def by_name(self, docs: DocumentArray, **kwargs: Any) -> None:
-        kwargs["parameters"]["seen"] = True
-
-    @requests(on="/on")
-    def on(self, docs: DocumentArray, *more: Any, **others: Any) -> None:
-        self.by_name(docs, **others)
-
-    @requests(on="/inside")
-    async def inside(self, docs: DocumentArray, **kwargs: Any) -> None:
-        def later() -> Any:
-            return kwargs
-
-        later()
-
-    @requests(on="/locals")
-    def all_there_is(self, **kwargs: Any) -> None:
-        docs = locals()["kwargs"]
-
-    @requests(on="/wrapped")
-    @passing
-    def wrapped(self, docs: DocumentArray, **kwargs: Any) -> None:
-        pass
-
+class Greedy(Executor):
     @requests(on="/nothing")
-    def nothing(self, docs: DocumentArray, parameters: dict[str, Any], *more: Any, key: int = 0, **kwargs: Any) -> None:
-        docs[key : len(more)].texts = parameters["texts"]  # type: ignore[attr-defined]
+    def nothing(self, docs: DocumentArray, **kwargs: Any) -> None:
+        """It never looks at the rest."""
 
     @requests(on="/apart")
     async def apart(self, docs_matrix: list[DocumentArray], **kwargs: Any) -> None:
         """All is named."""
 
 
-@pytest.fixture
-def undebugged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever runs the tests, coverage for one."""
-    monkeypatch.setattr(sys, "gettrace", lambda: None)
-
-
-@pytest.mark.usefixtures("undebugged")
-def test_unread() -> None:
-    """What would only fill a ``**kwargs`` that a method never looks at is known; one that may look is not taken for it."""
-    unread = {name: set(endpoint.unread) for name, endpoint in endpoints_of(Reads).items() if endpoint.unread}
-    matrices = {"docs_matrix", "groundtruths_matrix"}
-    assert unread == {"/nothing": {"groundtruths", *matrices}, "/apart": {"parameters", "groundtruths_matrix"}}
-
-
-@pytest.mark.usefixtures("undebugged")
-def test_debugger(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a debugger is at work, its user may look at all that there is."""
-    monkeypatch.setattr(sys, "gettrace", lambda: print)
-    assert not any(endpoint.unread for endpoint in endpoints_of(Reads).values())
+def test_what_kwargs_get() -> None:
+    """Who takes ``**kwargs`` is given all that there is, whatever the method's code does with it."""
+    wants = {name: set(endpoint.wants) for name, endpoint in endpoints_of(Greedy).items()}
+    assert wants["/nothing"] == set(ALWAYS)
+    assert wants["/apart"] == {"parameters", "docs_matrix", "groundtruths_matrix"}
 
 
 def test_inheritance() -> None:

@@ -14,11 +14,10 @@ from tests.support import asking, request, wait_for
 from twisted_flow import Document, DocumentArray, Executor, Reject, requests
 from twisted_flow.engine.choose import ENGINES, make_engine
 from twisted_flow.errors import ExecutorError, FlowError, NotFound, Unavailable
-from twisted_flow.executor.component import component
 from twisted_flow.executor.spec import ExecutorSpec
 from twisted_flow.graph.chain import chain_of
 from twisted_flow.graph.node import Node
-from twisted_flow.interfaces import IStation
+from twisted_flow.interfaces import IDirect
 from twisted_flow.policy.admission import Admission
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="fresh")
@@ -116,7 +115,7 @@ class Chain:
             ExecutorSpec(uses=kind, name=name, uses_with={"mark": name})
             for kind, name in zip(kinds, "abc", strict=True)
         ]
-        self.engines = [make_engine(component(spec), engine) for spec in specs]
+        self.engines = [make_engine(spec, engine) for spec in specs]
         self.nodes = [Node(engine.name, engine.endpoints, Admission(engine, 100)) for engine in self.engines]
 
     def ask(self, endpoint: str, *texts: str, **asked: Any) -> Any:
@@ -241,7 +240,7 @@ def test_not_open(engine: str) -> None:
     """Executors that are not open yet are `Unavailable`, and are asked again later."""
     chain = Chain(KINDS["in one go"], engine)
     for station in [*chain.engines, *(Admission(each, 1) for each in chain.engines)]:
-        verifyObject(IStation, station)
+        verifyObject(IDirect, station)
     with pytest.raises(Unavailable, match="executor 'a' is new"):
         chain.ask("/change", "x")
-    assert chain.nodes[0].at_once("/nothing") is None
+    assert chain.nodes[0].direct("/nothing") is None

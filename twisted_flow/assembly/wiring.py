@@ -10,14 +10,11 @@ from twisted.logger import Logger
 from twisted.python.reflect import namedAny
 
 from ..engine.choose import make_engine
-from ..errors import ConfigurationError
-from ..executor.component import component
 from ..executor.requests import DEFAULT
-from ..executor.spec import ExecutorSpec
 from ..gateway.buffered import Buffered
 from ..gateway.http.routes import without_routes
 from ..graph.dispatch import FlowDispatcher
-from ..graph.graph import NodeConfig, ordered
+from ..graph.graph import ordered
 from ..graph.node import Node
 from ..interfaces import IDispatcher, IEngine, IGateway, IPlace
 from ..listen.addresses import described_place, port_place
@@ -44,7 +41,7 @@ def make_service(config: FlowConfig) -> FlowService:
     :raises ConfigurationError: one line, where *config* cannot be served.
     """
     graph = ordered(config.nodes)
-    engines = {node.name: _engine(node, node.spec) for node in graph if node.spec is not None}
+    engines = {node.name: make_engine(node.spec, node.engine) for node in graph if node.spec is not None}
     nodes = [
         Node(name, engine.endpoints, Admission(engine, config.limits.max_queue)) for name, engine in engines.items()
     ]
@@ -71,7 +68,7 @@ def checked(config: FlowConfig) -> list[str]:
     lines: list[str] = []
     endpoints: set[str] = set()
     for node in ordered(config.nodes):
-        made = None if node.spec is None else _engine(node, node.spec)
+        made = None if node.spec is None else make_engine(node.spec, node.engine)
         endpoints.update(() if made is None else made.endpoints)
         what = "joins" if made is None else " ".join(sorted(made.endpoints))
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
@@ -79,14 +76,6 @@ def checked(config: FlowConfig) -> list[str]:
         place.close()
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
     return [*lines, *_strange(config, endpoints), f"{config.name} can be served over {served}"]
-
-
-def _engine(node: NodeConfig, spec: ExecutorSpec) -> IEngine:
-    executor = component(spec)
-    try:
-        return make_engine(executor, node.engine)
-    except ConfigurationError as wrong:
-        raise spec.at_fault(wrong) from None
 
 
 def _strange(config: FlowConfig, endpoints: Collection[str]) -> list[str]:

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from ..errors import ConfigurationError
-from ..interfaces import IEngine, IExecutor
+from ..executor.component import component
+from ..executor.spec import ExecutorSpec
+from ..interfaces import IEngine, IEngineMaker
 from ..suggestion import nearest
-from .inline import InlineEngine
-from .thread import ThreadEngine
+from .inline import InlineEngineMaker
+from .thread import ThreadEngineMaker
 
 __all__ = ["ENGINES", "make_engine"]
 
-ENGINES = {"inline": InlineEngine, "thread": ThreadEngine}
-"""The engines by the word that picks one."""
+ENGINES: dict[str, IEngineMaker] = {maker.name: maker for maker in (InlineEngineMaker(), ThreadEngineMaker())}
+"""Our own by the word that picks one. More are found as plugins."""
 
 
-def make_engine(executor: IExecutor, word: str | None) -> IEngine:
-    """The engine for *executor* that *word* picks; None: a thread if a method of it may block, else inline.
+def make_engine(spec: ExecutorSpec, word: str | None = None) -> IEngine:
+    """The engine for the executor of *spec* that *word* picks; None: a thread if a method of it may block, else inline.
 
-    :raises ConfigurationError: if there is no such engine.
+    :raises ConfigurationError: if there is no such executor, or no such engine.
     """
+    executor = component(spec)
     if word is None:
         word = "thread" if any(endpoint.blocking for endpoint in executor.endpoints.values()) else "inline"
-    if word not in ENGINES:
-        raise ConfigurationError(f"engine={word!r}: the engines are {', '.join(ENGINES)}{nearest(word, ENGINES)}")
-    return ENGINES[word](executor)
+    try:
+        return _maker(word).make(executor, spec)
+    except ConfigurationError as error:
+        raise spec.at_fault(error) from None
+
+
+def _maker(word: str) -> IEngineMaker:
+    if word in ENGINES:
+        return ENGINES[word]
+    from twisted.plugin import getPlugins  # which looks through all of sys.path
+
+    makers = {maker.name: maker for maker in getPlugins(IEngineMaker)}
+    if word not in makers:
+        known = [*ENGINES, *makers]
+        raise ConfigurationError(f"engine={word!r}: the engines are {', '.join(known)}{nearest(word, known)}")
+    return makers[word]

@@ -5,147 +5,63 @@ The default for an executor whose methods all are asynchronous. A plain ``def`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from inspect import isasyncgen, iscoroutine, isgenerator
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from ..errors import Unavailable
-from ..executor.at_once import at_once
-from ..executor.call import Call, Context, awaited, error_of, response_to
-from ..executor.table import Endpoint, find
-from ..interfaces import IEngine, IExecutor
-from ..loop import spawn
+from ..executor.call import response_to
+from ..executor.spec import ExecutorSpec
+from ..executor.table import find
+from ..interfaces import IDirect, IEngine, IEngineMaker, IExecutor
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
-from .checkup import Calls, checkup
+from ..message import Request
+from ..outcome import Outcome, dispatch_whole
+from .lifecycle import Lifecycle
+from .on_loop import run_on_loop
 
-__all__ = ["InlineEngine"]
+__all__ = ["InlineEngine", "InlineEngineMaker"]
 
 
-@implementer(IEngine)
+@implementer(IEngine, IDirect)
 class InlineEngine:
     """See the module. `window` bounds the tasks under way."""
 
     window = 256
 
     def __init__(self, executor: IExecutor) -> None:
-        self.executor = executor
-        self.name: str = executor.name
-        self.endpoints = executor.endpoints
-        self.health = "new"
-        self.asked = False  # whether a question for its health is not answered yet
-        self._calls: dict[str, Call] = {}
-        self._under_way = Calls()
+        self.executor, self.name, self.endpoints = executor, executor.name, executor.endpoints
+        self._life = life = Lifecycle(executor, _call)
+        self.start, self.stop, self.check = life.start, life.stop, life.check
+        self.direct, self.watch = life.direct, life.watch
 
-    def start(self) -> Deferred[None]:
+    @property
+    def health(self) -> str:
         """See `IEngine`."""
+        return self._life.health
 
-        def opened(calls: Any) -> Deferred[None]:
-            self._calls = calls
-            return maybeDeferred(waited_for, self.executor.warm_up).addCallback(warm)
-
-        def warm(_: Any) -> None:
-            if self.health == "starting":  # not stopped meanwhile
-                self.health = "ready"
-
-        self.health = "starting"
-        return maybeDeferred(self.executor.open).addCallback(opened)
-
-    def check(self, timeout: float, stuck_after: float | None) -> Deferred[None]:
-        """See `IEngine`."""
-        ask = partial(maybeDeferred, waited_for, self.executor.check_health)
-        return checkup(self, ask, timeout, self._under_way.longest(), stuck_after)
-
-    def stop(self) -> Deferred[None]:
-        """See `IEngine`."""
-        if self.health in ("new", "stopped"):
-            return succeed(None)
-        self.health = "stopping"
-
-        def stopped(_: Any) -> Any:
-            self.health = "stopped"
-            return _
-
-        return maybeDeferred(waited_for, self.executor.close).addBoth(stopped)
-
-    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
+        if request.parts is not None:
+            return dispatch_whole(request, self.dispatch)
         name = request.header.exec_endpoint
-        call = find(self._calls, name)
-        if call is None:
-            if not self._calls:
-                raise Unavailable(f"executor {self.name!r} is {self.health}")
+        method = self._life.method(name)
+        if method is None:
             return response_to(request, None)
-        return run_on_loop(self.name, call, request, find(self.endpoints, name).waits, self._under_way)
-
-    def at_once(self, endpoint: str) -> Call | None:
-        """See `IEngine`."""
-        return never_waiting(self, self._calls, endpoint)
+        return run_on_loop(self.name, method, request, find(self.endpoints, name).suspends, self._life.under_way)
 
 
-def never_waiting(engine: IEngine, calls: Mapping[str, Call], endpoint: str) -> Call | None:
-    """How *engine*, which has *calls* once it has started, calls *endpoint*, if that never waits."""
-    described: Endpoint | None = find(engine.endpoints, endpoint)
-    if described is None or described.waits:
-        return None
-    if not calls:
-        raise Unavailable(f"executor {engine.name!r} is {engine.health}")
-    call: Call = find(calls, endpoint)
-    if "context" not in described.wants:
-        return call
-    return lambda request, _: call(request, Context(request.request_id, request.deadline))
+def _call(function: Callable[[], Any]) -> Deferred[Any]:
+    return succeed(None).addCallback(lambda _: function())
 
 
-def waited_for(hook: Callable[[], Any]) -> Any:
-    """What *hook* of an executor returns; a Deferred where it has to be waited for."""
-    result = hook()
-    return spawn(result) if iscoroutine(result) else result
+@implementer(IEngineMaker)
+class InlineEngineMaker:
+    """``engine='inline'``."""
 
+    name = "inline"
 
-def run_on_loop(name: str, call: Call, request: Request, waits: bool, under_way: Calls) -> MaybeDeferred[Response]:
-    """What *call*, a method of the executor called *name*, answers to *request*, waited for on the event loop.
-
-    :param waits: whether it may have to be waited for.
-    :param under_way: where it is noted while it is.
-    :raises FlowError: as *call* does.
-    """
-    context = Context(request.request_id, request.deadline)
-    try:
-        result = call(request, context)
-        if result is None:  # the most frequent of all
-            return response_to(request, None)
-        if iscoroutine(result):
-            if not waits:
-                return response_to(request, at_once(result))
-            result = spawn(result)
-        elif isasyncgen(result):
-            result = spawn(awaited(result))
-        elif not isinstance(result, Deferred):
-            return response_to(request, result)
-    except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
-        error = error_of(wrong, name)
-    else:
-        answer = result.addCallbacks(_returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context))
-        under_way.add(answer)
-        return answer
-    raise error
-
-
-def _returned(result: Any, request: Request, name: str) -> Response:
-    try:
-        return response_to(request, list(result) if isgenerator(result) else result)
-    except BaseException as wrong:
-        error = error_of(wrong, name)
-    raise error
-
-
-def _raised(failure: Failure, name: str, context: Context) -> Failure:
-    if failure.check(CancelledError):
-        context.cancelled = True
-        return failure
-    return Failure(error_of(failure.value, name))
+    def make(self, executor: IExecutor, spec: ExecutorSpec) -> IEngine:
+        """See `IEngineMaker`."""
+        return InlineEngine(executor)

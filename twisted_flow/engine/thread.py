@@ -18,18 +18,19 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..errors import Unavailable
-from ..executor.call import Call, Context, error_of, response_to
+from ..executor.call import Context, error_of, response_to
+from ..executor.spec import ExecutorSpec
 from ..executor.table import Endpoint, find
-from ..interfaces import IEngine, IExecutor
+from ..interfaces import IDirect, IEngine, IEngineMaker, IExecutor
 from ..loop import from_thread
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
+from ..message import Request
+from ..outcome import Outcome, dispatch_whole
 from ..telemetry.printable import forget_frames
-from .checkup import Calls, checkup
-from .inline import never_waiting, run_on_loop, waited_for
+from .lifecycle import Lifecycle
+from .on_loop import run_on_loop
 
-__all__ = ["ThreadEngine"]
+__all__ = ["ThreadEngine", "ThreadEngineMaker"]
 
 _PATIENCE = 0.001  # seconds that an answer may wait for the next ones
 
@@ -65,23 +66,24 @@ class _Call:
             del self.function  # which holds the request
 
 
-@implementer(IEngine)
+@implementer(IEngine, IDirect)
 class ThreadEngine:
     """See the module. `window` is one call that runs and those that are handed over with it."""
 
     most = 16
 
     def __init__(self, executor: IExecutor) -> None:
-        self.executor = executor
-        self.name: str = executor.name
-        self.endpoints = executor.endpoints
-        self.health = "new"
-        self.asked = False  # whether a question for its health is not answered yet
-        self._calls: dict[str, Call] = {}
-        self._under_way = Calls()
+        self.executor, self.name, self.endpoints = executor, executor.name, executor.endpoints
+        self._life = life = Lifecycle(executor, self._enqueue, self._end)
+        self.stop, self.direct, self.watch = life.stop, life.direct, life.watch
         self._waiting: deque[_Call] = deque()
         self._handed: list[_Call] = []
         self._inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
+
+    @property
+    def health(self) -> str:
+        """See `IEngine`."""
+        return self._life.health
 
     @property
     def window(self) -> int:
@@ -90,70 +92,38 @@ class ThreadEngine:
 
     def start(self) -> Deferred[None]:
         """See `IEngine`."""
-        self.health = "starting"
         self._to_loop = from_thread()
         Thread(target=self._work, name=f"executor {self.name}", daemon=True).start()
+        return self._life.start()
 
-        def opened(calls: Any) -> Deferred[Any]:
-            self._calls = calls
-            return self._hook(self.executor.warm_up).addCallback(warm)
-
-        def warm(_: Any) -> None:
-            if self.health == "starting":  # not stopped meanwhile
-                self.health = "ready"
-
-        def not_made(failure: Failure) -> Failure:
-            self._inbox.put(None)
-            self.health = "stopped"
-            return failure
-
-        return self._enqueue(self.executor.open).addCallbacks(opened, not_made)
-
-    def _hook(self, hook: Callable[[], Any]) -> Deferred[Any]:
-        """What *hook* returns, called in the thread; an ``async def`` is waited for on the loop."""
-        return self._enqueue(hook).addCallback(lambda result: waited_for(lambda: result))
+    def _end(self) -> None:
+        self._inbox.put(None)
 
     def check(self, timeout: float, stuck_after: float | None) -> Deferred[None]:
         """See `IEngine`. While the thread is at work the question would wait behind that, and is not asked."""
         now = time.monotonic()
-        longest = max([self._under_way.longest(), *(now - call.began for call in self._handed if call.running)])
+        ran = [now - call.began for call in self._handed if call.running]
+        longest = max([self._life.under_way.longest(), *ran])
         stuck = stuck_after is not None and longest > stuck_after
         if self._handed and not stuck:
             return succeed(None)
-        return checkup(self, lambda: self._hook(self.executor.check_health), timeout, longest, stuck_after)
+        return self._life.check(timeout, stuck_after, longest)
 
-    def stop(self) -> Deferred[None]:
-        """See `IEngine`."""
-        if self.health in ("new", "stopped"):
-            return succeed(None)
-        self.health = "stopping"
-
-        def stopped(outcome: Any) -> Any:
-            self._inbox.put(None)
-            self.health = "stopped"
-            return outcome
-
-        return self._hook(self.executor.close).addBoth(stopped)
-
-    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
+        if request.parts is not None:
+            return dispatch_whole(request, self.dispatch)
         name = request.header.exec_endpoint
-        method = find(self._calls, name)
+        method = self._life.method(name)
         if method is None:
-            if not self._calls:
-                raise Unavailable(f"executor {self.name!r} is {self.health}")
             return response_to(request, None)
         endpoint: Endpoint = find(self.endpoints, name)
         if not endpoint.blocking:
-            return run_on_loop(self.name, method, request, endpoint.waits, self._under_way)
-        context = Context(request.request_id, request.deadline)
+            return run_on_loop(self.name, method, request, endpoint.suspends, self._life.under_way)
+        context = Context.of(request)
         # A generator's documents are made in the thread too: `response_to` runs it to its end.
         answering = self._enqueue(lambda: response_to(request, method(request, context)), context)
         return answering.addErrback(self._raised)
-
-    def at_once(self, endpoint: str) -> Call | None:
-        """See `IEngine`."""
-        return never_waiting(self, self._calls, endpoint)
 
     def _raised(self, failure: Failure) -> Failure:
         return failure if failure.check(CancelledError) else Failure(error_of(failure.value, self.name))
@@ -200,3 +170,14 @@ class ThreadEngine:
                 call.deferred.errback(call.outcome)
             else:
                 call.deferred.callback(call.outcome)
+
+
+@implementer(IEngineMaker)
+class ThreadEngineMaker:
+    """``engine='thread'``."""
+
+    name = "thread"
+
+    def make(self, executor: IExecutor, spec: ExecutorSpec) -> IEngine:
+        """See `IEngineMaker`."""
+        return ThreadEngine(executor)

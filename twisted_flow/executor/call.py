@@ -28,6 +28,11 @@ class Context(Struct, eq=False):
     cancelled: bool = False
     """Whether the caller has gone: what is still to do would be done for nobody."""
 
+    @classmethod
+    def of(cls, request: Request) -> Context:
+        """The context of the methods that answer *request*."""
+        return cls(request.request_id, request.deadline, request.principal)
+
 
 _GETTERS: dict[str, Callable[[Request], Any]] = {
     "docs": lambda request: request.docs,
@@ -44,7 +49,7 @@ Call = Callable[[Request, Context], Any]
 
 def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
     """A function that calls *method* with what it wants of a request."""
-    wants = tuple(name for name in endpoint.wants if name not in endpoint.unread)
+    wants = endpoint.wants
     if wants == ("docs",):
         return lambda request, context: method(docs=request.docs)
     plain = endpoint.parameters is None and endpoint.branches == "joined"
@@ -79,7 +84,8 @@ def _typed(kind: Any) -> Callable[[Request], Any]:
 
 def response_to(request: Request, result: Any) -> Response:
     """The response to *request*, made of what the method returned. See `documents_of`."""
-    return Response(request, documents_of(request, result), request.groundtruths, [])
+    docs = documents_of(request, result)
+    return Response(request, docs, request.groundtruths, [], in_place=docs is request.docs)
 
 
 def documents_of(request: Request, result: Any) -> DocumentArray:

@@ -84,7 +84,7 @@ def _bound(executor: Any, owner: type, endpoints: dict[str, Endpoint]) -> Calls:
     for name, endpoint in endpoints.items():
         method = getattr(executor, endpoint.method)
         if _function(method) is not _function(getattr(owner, endpoint.method)):  # another than was described
-            endpoint = endpoints[name] = replace(endpoint, waits=True, unread=())
+            endpoint = endpoints[name] = replace(endpoint, suspends=True)
         calls[name] = caller(method, endpoint)
     return calls
 

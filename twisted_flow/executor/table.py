@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
-import sys
 from collections.abc import Callable, Mapping
-from types import FunctionType
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -36,14 +34,12 @@ class Endpoint(Struct, frozen=True):
     """Which of `OFFERED` the method takes."""
     blocking: bool
     """Whether it may block, and so must not run on the event loop."""
-    waits: bool = True
+    suspends: bool = True
     """False for an ``async def`` without a single ``await``, which is done when its first step is."""
     branches: Literal["joined", "apart", "both"] = "joined"
     """How it takes the branches that meet before it: joined, as ``docs``; apart, as ``docs_matrix``; or both."""
     parameters: Any = None
     """The type that ``parameters`` have to be of (see `parameters`). None: any dict."""
-    unread: tuple[str, ...] = ()
-    """Which of `wants` it is not given: they would lie in a ``**kwargs`` that its code never looks at."""
     summary: str = ""
     """The first line of the method's docstring."""
 
@@ -122,42 +118,11 @@ def _described(attribute: str, method: Callable[..., Any], title: str, skip: int
         attribute,
         tuple(name for name in OFFERED if name in wants),
         blocking=not (asynchronous or deferred),
-        waits=not inspect.iscoroutinefunction(method) or _suspends(method),
+        suspends=not inspect.iscoroutinefunction(method) or _suspends(method),
         parameters=type_of_parameters(method, title) if "parameters" in said else None,
         branches="joined" if not apart else "both" if "docs" in said else "apart",
-        unread=tuple(sorted(wants - said)) if greedy and _ignores_kwargs(method) else (),
         summary=(inspect.getdoc(method) or "").partition("\n")[0],
     )
-
-
-_SEE_ALL = {"locals", "vars", "dir", "eval", "exec", "breakpoint", "set_trace", "_getframe", "currentframe", "stack"}
-"""Names of what may look at a variable that is not named."""
-
-
-def _ignores_kwargs(method: Any) -> bool:
-    """Whether *method* never looks at its ``**kwargs``: to fill them takes longer than many methods run.
-
-    Not while a debugger is there: its user may look.
-    """
-    if type(method) is not FunctionType or {"__wrapped__", "__signature__"} & vars(method).keys():
-        return False  # its code is not to be had (a compiled one's is a dummy), or is not what its signature says
-    code = method.__code__
-    if not code.co_flags & inspect.CO_VARKEYWORDS:
-        return False
-    if _SEE_ALL & {*code.co_names} or _debugged():
-        return False
-    takes_more = bool(code.co_flags & inspect.CO_VARARGS)
-    kwargs = code.co_varnames[code.co_argcount + code.co_kwonlyargcount + takes_more]
-    return not any(
-        kwargs in (step.argval if isinstance(step.argval, tuple) else (step.argval,))
-        for step in dis.get_instructions(code)
-    )
-
-
-def _debugged() -> bool:
-    monitoring = getattr(sys, "monitoring", None)  # Python 3.12
-    by_events = monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
-    return by_events or sys.gettrace() is not None
 
 
 def _suspends(coroutine_function: Any) -> bool:

@@ -20,7 +20,7 @@ _LIMITS = Limits()  # there is nothing in an error that they could be passed by
 
 
 def error_writer(codec: ICodec, gateway: str) -> Callable[[FlowError, str, Request | None], Answer]:
-    """How to write an error in *codec*, for `Origin`.
+    """How to write an error in *codec*, for `Entry`.
 
     :param gateway: the gateway's id.
     """
@@ -28,7 +28,7 @@ def error_writer(codec: ICodec, gateway: str) -> Callable[[FlowError, str, Reque
     def write(error: FlowError, request_id: str, request: Request | None) -> Answer:
         request = request or bare_request(request_id)
         status, now = status_of(error), datetime.now(UTC)
-        routes = [Route("gateway", gateway, now, now, status)]
+        routes = [Route("gateway", gateway, now, now, status), *error.routes]
         response = Response(request, DocumentArray(), DocumentArray(), routes, status)
         try:
             body = codec.encode_response(response, _LIMITS)

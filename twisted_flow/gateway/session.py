@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
+from twisted.python.failure import Failure
 
-from ..answer import Answer, Origin, answer
+from ..answer import Answer, Entry, read, refuse, respond
 from ..codec import json, protobuf
-from ..errors import Unavailable
+from ..errors import FlowError, Unavailable
 from ..interfaces import ICodec, IDispatcher
 from ..limits import Limits
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
+from ..message import Request
 from .buffered import Account, Buffered
 from .failure import error_writer
 
@@ -24,14 +24,14 @@ __all__ = ["Session"]
 
 _UNKNOWN = 16  # requests in flight until the first is answered: nothing says how large their answers are
 _JSON, _PROTOBUF = cast(ICodec, json), cast(ICodec, protobuf)
+_NOTHING = Answer(b"", "")  # what a request to cancel another is answered: the other's answer tells
 
 
-@implementer(IDispatcher)
 class Session:
     """The requests of one connection, or stream.
 
     :param dispatcher: what answers.
-    :param origin: the gateway.
+    :param entry: the gateway, and what the connection's head says.
     :param encoding: 'json' or 'bytes', for all messages; None: text is JSON, and what is binary protobuf.
     :param send: sends a message: its bytes, and whether it is binary.
     :param idle: called whenever nothing is in flight any more.
@@ -42,7 +42,7 @@ class Session:
     def __init__(
         self,
         dispatcher: IDispatcher,
-        origin: Origin,
+        entry: Entry,
         encoding: str | None,
         send: Callable[[bytes, bool], None],
         idle: Callable[[], None],
@@ -58,11 +58,9 @@ class Session:
         self._small = limits.max_in_flight_size // limits.max_in_flight
         self._large = 1  # bytes of the largest message of late, if that is not small; 1: no answer was seen yet
         self._account = Account(buffered)
-        self._under_way: dict[Deferred[Response], str] = {}  # to the request's id, which may not be the only one
-        self._latest: Deferred[Response] | None = None
-        self._within = False  # whether a message is being taken: what is dispatched now is its request
-        self._json = replace(origin, write_error=error_writer(_JSON, origin.gateway), cancel=self.cancel)
-        self._bytes = replace(origin, write_error=error_writer(_PROTOBUF, origin.gateway), cancel=self.cancel)
+        self._under_way: dict[Deferred[Any], str] = {}  # to the request's id, which may not be the only one
+        self._json = replace(entry, write_error=error_writer(_JSON, entry.gateway.id))
+        self._bytes = replace(entry, write_error=error_writer(_PROTOBUF, entry.gateway.id))
 
     def received(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
         """A message came: now, or *since* then it waits for those that came with it."""
@@ -70,23 +68,55 @@ class Session:
             self._weigh(len(payload))
         if self.encoding is not None:
             binary = self.encoding == "bytes"
-        codec, origin = (_PROTOBUF, self._bytes) if binary else (_JSON, self._json)
-        self._latest, self._within = None, True
-        answered = answer(payload, codec, self, origin, since)  # which dispatches before it returns, or later
-        self._within = False
-        if type(answered) is Answer:
-            self.answered(answered, binary)
-        else:
-            self.in_flight += 1
-            self._account.add(len(payload))
-            answered.addCallback(self.done, binary, self._latest, len(payload))
+        codec, entry = (_PROTOBUF, self._bytes) if binary else (_JSON, self._json)
+        since = since or datetime.now(UTC)
+        try:
+            request = read(payload, codec, entry)
+        except FlowError as error:
+            self.answered(refuse(error, entry), binary)
+            return
+        if type(request) is Request:
+            answered = self._respond(request, codec, entry, since)
+            if type(answered) is Answer:
+                self.answered(answered, binary)
+                return
+            later = cast("Deferred[Any]", answered)
+            self._under_way[later] = request.request_id
+        else:  # it is large
+            later = cast("Deferred[Any]", request)
+            self._under_way[later] = ""
+            later.addCallbacks(
+                self._read, self._not_read, callbackArgs=(later, codec, entry, since), errbackArgs=(entry,)
+            )
+        self.in_flight += 1
+        self._account.add(len(payload))
+        later.addCallback(self._done, binary, later, len(payload))
 
-    def done(self, done: Answer, binary: bool, response: Deferred[Response] | None, size: int) -> None:
+    def _read(
+        self, request: Request, reading: Deferred[Any], codec: ICodec, entry: Entry, since: datetime
+    ) -> MaybeDeferred[Answer]:
+        self._under_way[reading] = request.request_id
+        return self._respond(request, codec, entry, since)
+
+    def _not_read(self, failure: Failure, entry: Entry) -> Answer:
+        return refuse(cast(FlowError, failure.value), entry)
+
+    def _respond(self, request: Request, codec: ICodec, entry: Entry, since: datetime) -> MaybeDeferred[Answer]:
+        if request.cancels:
+            self.cancel(request.request_id)
+            return _NOTHING
+        if self.draining:
+            return refuse(Unavailable("the server stops"), entry, request)
+        total = self._account.total
+        if not total.has_room():
+            return refuse(total.refusal(), entry, request)
+        return respond(request, codec, self.dispatcher, entry, since)
+
+    def _done(self, done: Answer, binary: bool, answered: Deferred[Any], size: int) -> None:
         """A request that was in flight is answered; it came in *size* bytes."""
         self.in_flight -= 1
         self._account.add(-size)
-        if response is not None:
-            self._under_way.pop(response, None)
+        self._under_way.pop(answered, None)
         self.answered(done, binary)
         if not self.in_flight:
             self.idle()
@@ -109,38 +139,18 @@ class Session:
         most = self._limits.max_in_flight
         self.room = max(1, min(most, self._limits.max_in_flight_size // large)) if self._large else most
 
-    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
-        """See `IDispatcher`; what is under way can be cancelled by its id."""
-        if self.draining:
-            raise Unavailable("the server stops")
-        if not self._account.total.has_room():
-            raise self._account.total.refusal()
-        response: MaybeDeferred[Response] = self.dispatcher.dispatch(request)
-        if type(response) is not Response:
-            self._under_way[response] = request.request_id
-            if self._within:
-                self._latest = response
-            else:  # it was large, and has been read in steps
-                response.addBoth(self._over, response)
-        return response
-
-    def _over(self, outcome: Any, response: Deferred[Response]) -> Any:
-        self._under_way.pop(response, None)
-        return outcome
-
     def cancel(self, request_id: str) -> None:
         """Cancel whatever is under way under *request_id*."""
-        for response in [each for each, its in self._under_way.items() if its == request_id]:
-            response.cancel()
+        for answered in [each for each, its in self._under_way.items() if its == request_id]:
+            answered.cancel()
 
     def cut(self) -> None:
-        """Answer at once whatever is under way: see `Origin.ended`."""
-        for response in list(self._under_way):
-            response.cancel()
+        """Answer at once whatever is under way: see `Gateway.ended`."""
+        for answered in list(self._under_way):
+            answered.cancel()
 
     def lost(self) -> None:
         """The client is gone: nothing runs for it."""
         self.send = lambda payload, binary: None
         self.idle = lambda: None
-        for response in list(self._under_way):
-            response.cancel()
+        self.cut()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import cast
 
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from ..document import Document
+from ..errors import FlowError
 from ..executor.at_once import at_once_in
 from ..executor.call import Call, Context, documents_of, error_of
 from ..maybe import MaybeDeferred
-from ..message import Request, Response, Route
+from ..message import Request, Response, ResponseStream, Route, status_of
+from ..outcome import Outcome, collected
 from .node import Node, Visit
 
 __all__ = ["chain_of"]
@@ -22,26 +27,29 @@ _now, _UTC = datetime.now, UTC
 
 
 def chain_of(nodes: Sequence[Node], endpoint: str) -> Visit:
-    """How *nodes* answer *endpoint*, each of which takes what the one before it made.
+    """How *nodes* answer *endpoint*, each of which takes what the one before it made. It holds for one generation.
 
     :raises Unavailable: if one of them is not open.
     """
-    calls = [(node.name, node.id, call) for node in nodes if (call := node.at_once(endpoint)) is not None]
-    return partial(_in_one_go, calls) if len(calls) == len(nodes) else partial(_one_by_one, nodes)
+    calls = [(node.name, node.id, call) for node in nodes if (call := node.direct(endpoint)) is not None]
+    return partial(_in_one_go, calls, nodes) if len(calls) == len(nodes) else partial(_one_by_one, nodes)
 
 
 _Calls = Sequence[tuple[str, str, Call]]
 
 
-def _in_one_go(calls: _Calls, asked: Request) -> Response:
+def _in_one_go(calls: _Calls, nodes: Sequence[Node], asked: Request) -> MaybeDeferred[Outcome]:
     """Where none of them ever waits: to start and to end a coroutine for each takes longer than most of them run."""
+    if asked.parts is not None:
+        return _one_by_one(nodes, asked)
     routes: list[Route] = []
     try:
         request = at_once_in(partial(_run, calls, asked, routes))
         while len(routes) < len(calls):  # context variables were set: the others get a context without them
             request = at_once_in(partial(_run, calls[len(routes) :], request, routes))
-    except (RuntimeError, GeneratorExit) as wrong:  # of those that wait after all, or raise what ends a generator
-        error = error_of(wrong, calls[len(routes)][0])
+    except (RuntimeError, GeneratorExit) as raised:  # of those that wait after all, or raise what ends a generator
+        name, node_id, _ = calls[len(routes)]
+        error = _came_by(error_of(raised, name), routes, name, node_id, _now(_UTC))
     else:
         return Response(asked, request.docs, request.groundtruths, routes)
     raise error
@@ -53,7 +61,7 @@ async def _run(calls: _Calls, request: Request, routes: list[Route], variables: 
     :return: what the last of them made, as a request to the next one.
     """
     started = _now(_UTC)
-    context = Context(request.request_id, request.deadline)
+    context = Context.of(request)
     for name, node_id, call in calls:
         try:
             result = await call(request, context)
@@ -65,8 +73,8 @@ async def _run(calls: _Calls, request: Request, routes: list[Route], variables: 
                 request = replace(request, docs=docs)
         except GeneratorExit:  # it has waited, and is not waited for
             raise
-        except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
-            error = error_of(wrong, name)
+        except BaseException as raised:  # SystemExit of a user's method is the user's mistake too
+            error = _came_by(error_of(raised, name), routes, name, node_id, started)
             break
         ended = _now(_UTC)
         routes.append(Route(name, node_id, started, ended))
@@ -78,57 +86,92 @@ async def _run(calls: _Calls, request: Request, routes: list[Route], variables: 
     raise error
 
 
-def _one_by_one(nodes: Sequence[Node], asked: Request) -> MaybeDeferred[Response]:
-    return _go_on(iter(nodes), asked, None, asked, [], _now(_UTC))
+def _came_by(error: FlowError, routes: list[Route], name: str, node_id: str, started: datetime) -> FlowError:
+    """*error* of a node, with the routes that the request came by, its own last."""
+    error.routes = [*routes, *error.routes, Route(name, node_id, started, _now(_UTC), status_of(error))]
+    return error
 
 
-def _go_on(
-    nodes: Iterator[Node],
-    request: Request,
-    response: Response | None,
-    asked: Request,
-    routes: list[Route],
-    started: datetime,
-) -> MaybeDeferred[Response]:
-    """Take *response*, which the last node gave to *request*, on through the rest of *nodes*.
-
-    :param asked: what was asked at first, and stays what is answered.
-    :param routes: of the nodes before; those to come are added.
-    :param started: when the last node was done.
-    """
-    for node in nodes:
-        if response is not None and (
-            response.docs is not request.docs or response.groundtruths is not request.groundtruths
-        ):  # else they were changed in place
-            request = replace(request, docs=response.docs, groundtruths=response.groundtruths)
-        answered: MaybeDeferred[Response] = node.dispatch(request)
-        if type(answered) is not Response:
-            return answered.addCallback(_arrived, node, nodes, request, asked, routes, started)
-        response, started = answered, _left(node, answered, routes, started)
-    if response is None:
-        return Response(asked, asked.docs, asked.groundtruths, routes)
-    if response.request is asked:
-        response.routes[:] = routes
-        return response
-    return Response(asked, response.docs, response.groundtruths, routes, response.status)
+def _one_by_one(nodes: Sequence[Node], asked: Request) -> MaybeDeferred[Outcome]:
+    return _Passage(nodes, asked).go_on(None)
 
 
-def _arrived(
-    response: Response,
-    node: Node,
-    nodes: Iterator[Node],
-    request: Request,
-    asked: Request,
-    routes: list[Route],
-    started: datetime,
-) -> MaybeDeferred[Response]:
-    """The same, once *node* has answered *request*."""
-    return _go_on(nodes, request, response, asked, routes, _left(node, response, routes, started))
+class _Passage:
+    """A request on its way through nodes of which some have to be waited for."""
 
+    __slots__ = ("asked", "nodes", "position", "request", "routes", "started")
 
-def _left(node: Node, response: Response, routes: list[Route], started: datetime) -> datetime:
-    """Note that *node* has answered: when."""
-    ended = _now(_UTC)
-    routes += response.routes
-    routes.append(Route(node.name, node.id, started, ended))
-    return ended
+    def __init__(self, nodes: Sequence[Node], asked: Request) -> None:
+        self.nodes, self.asked = nodes, asked
+        """What was asked at first, and stays what is answered."""
+        self.request = asked  # of the node at `position`
+        self.position = -1
+        self.routes: list[Route] = []
+        self.started = _now(_UTC)  # when the node before was done
+
+    def go_on(self, response: Response | None) -> MaybeDeferred[Outcome]:
+        """Take *response*, which the node at `position` gave, on through the rest."""
+        while True:
+            if response is not None:
+                self._left(response.routes)
+            self.position += 1
+            if self.position == len(self.nodes):
+                return self._end(response)
+            if response is not None and not response.in_place:
+                self.request = replace(self.request, docs=response.docs, groundtruths=response.groundtruths, parts=None)
+            try:
+                outcome: MaybeDeferred[Outcome] = self.nodes[self.position].dispatch(self.request)
+            except FlowError as error:
+                raised = error
+                break
+            if type(outcome) is not Response:
+                return self._later(outcome)
+            response = outcome
+        raise self._failed(raised)
+
+    def _later(self, outcome: MaybeDeferred[Outcome]) -> MaybeDeferred[Outcome]:
+        """Go on when *outcome* is there; of a stream only the last node's is handed on, part by part."""
+        if type(outcome) is ResponseStream:
+            return self._streaming(outcome)
+        answer = cast("Deferred[Outcome]", outcome)
+        return answer.addCallbacks(self._came, self._errback)
+
+    def _came(self, outcome: Outcome) -> MaybeDeferred[Outcome]:
+        return self._streaming(outcome) if type(outcome) is ResponseStream else self.go_on(outcome)
+
+    def _streaming(self, stream: ResponseStream) -> MaybeDeferred[Outcome]:
+        if self.position < len(self.nodes) - 1:
+            whole = collected(stream)
+            return self.go_on(whole) if type(whole) is Response else whole.addCallbacks(self._came, self._errback)
+        stream.request = self.asked
+        stream.parts.when_over(partial(self._stream_ended, stream))
+        return stream
+
+    def _stream_ended(self, stream: ResponseStream) -> None:
+        self._left(stream.routes)
+        stream.routes = self.routes
+
+    def _left(self, routes: list[Route]) -> None:
+        """Note that the node at `position` has answered, after *routes*."""
+        node, ended = self.nodes[self.position], _now(_UTC)
+        self.routes += routes
+        self.routes.append(Route(node.name, node.id, self.started, ended))
+        self.started = ended
+
+    def _errback(self, failure: Failure) -> Failure:
+        if isinstance(failure.value, FlowError):
+            self._failed(failure.value)
+        return failure
+
+    def _failed(self, error: FlowError) -> FlowError:
+        node = self.nodes[self.position]
+        return _came_by(error, self.routes, node.name, node.id, self.started)
+
+    def _end(self, response: Response | None) -> Response:
+        asked = self.asked
+        if response is None:
+            return Response(asked, asked.docs, asked.groundtruths, self.routes)
+        if response.request is asked:
+            response.routes[:] = self.routes
+            return response
+        return Response(asked, response.docs, response.groundtruths, self.routes, response.status)

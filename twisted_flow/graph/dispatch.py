@@ -11,7 +11,8 @@ from ..errors import NotFound
 from ..executor.table import find
 from ..interfaces import IDispatcher
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
+from ..message import Request
+from ..outcome import Outcome
 from ..suggestion import nearest
 from .chain import chain_of
 from .graph import GATEWAY, NodeConfig
@@ -40,8 +41,10 @@ class FlowDispatcher:
         self.nodes = {node.name: node for node in nodes}
         self.graph = _chain(nodes) if graph is None else tuple(graph)
         self._ways: dict[tuple[str, str], Visit] = {}
+        for node in nodes:
+            node.watch(self._ways.clear)
 
-    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
         header = request.header
         try:

@@ -1,18 +1,20 @@
-"""One executor's place in a flow."""
+"""One executor of a flow, as the graph knows it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from ..document.identity import new_id
+from ..executor.call import Call
 from ..executor.table import Endpoint
-from ..interfaces import IStation
+from ..interfaces import IDirect, IDispatcher
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
+from ..message import Request
+from ..outcome import Outcome
 
 __all__ = ["Node", "Visit"]
 
-Visit = Callable[[Request], MaybeDeferred[Response]]
+Visit = Callable[[Request], MaybeDeferred[Outcome]]
 """How a node, or a whole way, answers."""
 
 
@@ -21,11 +23,20 @@ class Node:
 
     :param name: the executor's.
     :param endpoints: what it answers.
-    :param station: how to have it answer.
+    :param dispatcher: has it answer.
     """
 
-    def __init__(self, name: str, endpoints: Mapping[str, Endpoint], station: IStation) -> None:
+    def __init__(self, name: str, endpoints: Mapping[str, Endpoint], dispatcher: IDispatcher) -> None:
         self.name, self.endpoints = name, endpoints
-        self.dispatch: Visit = station.dispatch
-        self.at_once = station.at_once
+        self.dispatch: Visit = dispatcher.dispatch
         self.id = new_id()
+        self._direct: IDirect | None = IDirect(dispatcher, None)
+
+    def direct(self, endpoint: str) -> Call | None:
+        """See `IDirect`; None where its dispatcher provides no such thing."""
+        return None if self._direct is None else self._direct.direct(endpoint)
+
+    def watch(self, forget: Callable[[], object]) -> None:
+        """Have *forget* called whenever what `direct` said holds no more."""
+        if self._direct is not None:
+            self._direct.watch(forget)

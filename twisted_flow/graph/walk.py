@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,8 +15,10 @@ from twisted.python.failure import Failure
 from ..document import DocumentArray
 from ..document.copies import copied
 from ..document.merge import merge
+from ..errors import FlowError
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, Route
+from ..outcome import Outcome, collected, dispatch_whole
 from ..telemetry.printable import forget_frames, printable
 from .node import Visit
 from .plan import REQUEST, Join, Plan, Stop
@@ -28,7 +31,12 @@ Documents = tuple[DocumentArray, DocumentArray]
 """Documents, and what they should become."""
 
 
-def walk(plan: Plan, visits: Mapping[str, Visit], request: Request) -> MaybeDeferred[Response]:
+def walk(plan: Plan, visits: Mapping[str, Visit], request: Request) -> MaybeDeferred[Outcome]:
+    """Take *request*, all of whose documents are awaited first, the way of *plan*. See `_walk`."""
+    return dispatch_whole(request, partial(_walk, plan, visits))
+
+
+def _walk(plan: Plan, visits: Mapping[str, Visit], request: Request) -> MaybeDeferred[Outcome]:
     """Take *request* the way of *plan*.
 
     Branches run side by side, each on documents of its own. Where one fails, the rest is cancelled; what nobody waits
@@ -58,7 +66,7 @@ class _Walk:
     def __init__(self, plan: Plan, request: Request, visits: Mapping[str, Visit]) -> None:
         self.plan, self.request, self.visits = plan, request, visits
         self.outcome: Response | Failure | None = None
-        self.answer: Deferred[Response] | None = None
+        self.answer: Deferred[Outcome] | None = None
         """Where to say the outcome, if it was not there at once."""
         self.inboxes: list[dict[int, Documents]] = [{} for _ in plan.stops]
         self.bases: dict[int, Documents] = {}
@@ -108,7 +116,7 @@ class _Walk:
                 self.deliver(place, documents)
                 return
             request = self._request(documents)
-        response = self.visits[stop.node or ""](request)
+        response = collected(self.visits[stop.node or ""](request))
         if type(response) is Response:
             self._visited(place, response, request)
             return
@@ -171,6 +179,8 @@ class _Walk:
     def _failed(self, failure: Failure, place: int) -> None:
         self.under_way.pop(place, None)
         if place in self.plan.awaited:
+            if isinstance(failure.value, FlowError):
+                failure.value.routes = [*self._routes(), *failure.value.routes]
             self._fail(failure)
         elif not failure.check(CancelledError):
             log.error(
@@ -187,14 +197,18 @@ class _Walk:
         self.cancel()
         self._settle(failure)
 
-    def cancel(self, _: Deferred[Response] | None = None) -> None:
+    def cancel(self, _: Deferred[Outcome] | None = None) -> None:
         """End all that is under way."""
         self.over = True
         for response in list(self.under_way.values()):
             response.cancel()
 
+    def _routes(self) -> list[Route]:
+        """Of the nodes that have answered."""
+        return [route for place in sorted(self.visited) for route in self.visited[place].routes]
+
     def _end(self, documents: Documents) -> None:
-        routes: list[Route] = [route for place in sorted(self.visited) for route in self.visited[place].routes]
+        routes = self._routes()
         last: Any = max(self.visited, default=None)
         response = Response(self.request, documents[0], documents[1], routes)
         if last is not None:

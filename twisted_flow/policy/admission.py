@@ -10,9 +10,10 @@ from zope.interface import implementer
 
 from ..errors import QueueFull
 from ..executor.call import Call
-from ..interfaces import IEngine, IStation
+from ..interfaces import IDirect, IDispatcher, IEngine
 from ..maybe import MaybeDeferred
 from ..message import Request, Response
+from ..outcome import Outcome, until_done
 
 __all__ = ["Admission"]
 
@@ -22,23 +23,23 @@ class _Waiter:
 
     def __init__(self, admission: Admission, request: Request) -> None:
         self.admission, self.request = admission, request
-        self.answer: Deferred[Response] = Deferred(self.cancel)
-        self.response: Deferred[Response] | None = None
+        self.answer: Deferred[Outcome] = Deferred(self.cancel)
+        self.response: Deferred[Outcome] | None = None
 
-    def cancel(self, _: Deferred[Response]) -> None:
+    def cancel(self, _: Deferred[Outcome]) -> None:
         """Who waits may leave; what is under way is cancelled."""
         if self.response is None:
             del self.admission.waiting[self]
         else:
             self.response.cancel()
 
-    def enter(self, response: Deferred[Response]) -> None:
+    def enter(self, response: Deferred[Outcome]) -> None:
         """It is this one's turn."""
         self.response = response
         response.chainDeferred(self.answer)
 
 
-@implementer(IStation)
+@implementer(IDispatcher, IDirect)
 class Admission:
     """Lets through what fits in the engine's window; up to *most* wait; beyond that the answer is `QueueFull`.
 
@@ -53,32 +54,37 @@ class Admission:
         self._under_way = 0
         self._admitting = False
 
-    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
         if self.waiting or self._under_way >= self.engine.window:
             return self._wait(request)
-        response: MaybeDeferred[Response] = self._dispatch(request)
-        if type(response) is not Response:  # what is answered already takes no place
+        outcome: MaybeDeferred[Outcome] = self._dispatch(request)
+        if type(outcome) is not Response:  # what is answered already takes no room
             self._under_way += 1
-            response.addBoth(self._ended)
-        return response
+            until_done(outcome, self._ended)
+        return outcome
 
-    def at_once(self, endpoint: str) -> Call | None:
-        """See `IStation`: what is answered at once takes no place, and need not wait for one."""
-        return self.engine.at_once(endpoint)
+    def direct(self, endpoint: str) -> Call | None:
+        """See `IDirect`: what is answered at once takes no room, and need not wait for some."""
+        direct = IDirect(self.engine, None)
+        return None if direct is None else direct.direct(endpoint)
 
-    def _wait(self, request: Request) -> Deferred[Response]:
+    def watch(self, forget: Callable[[], object]) -> Callable[[], object]:
+        """See `IChanging`."""
+        direct = IDirect(self.engine, None)
+        return (lambda: None) if direct is None else direct.watch(forget)
+
+    def _wait(self, request: Request) -> Deferred[Outcome]:
         if len(self.waiting) >= self.most:
             raise QueueFull(f"{self.most} requests wait for executor {self.engine.name!r}", retry_after=1)
         waiter = _Waiter(self, request)
         self.waiting[waiter] = None
         return waiter.answer
 
-    def _ended(self, outcome: Any) -> Any:
+    def _ended(self) -> None:
         self._under_way -= 1
         if self.waiting:
             self._admit()
-        return outcome
 
     def _admit(self) -> None:
         """Those that wait, as far as there is room."""
@@ -89,5 +95,7 @@ class Admission:
             waiter = next(iter(self.waiting))
             del self.waiting[waiter]
             self._under_way += 1
-            waiter.enter(maybeDeferred(self._dispatch, waiter.request).addBoth(self._ended))
+            outcome = maybeDeferred(self._dispatch, waiter.request)
+            until_done(outcome, self._ended)
+            waiter.enter(outcome)
         self._admitting = False

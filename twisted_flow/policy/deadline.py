@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
-from twisted.internet.defer import CancelledError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..document import DocumentArray
 from ..errors import DeadlineExceeded
 from ..interfaces import IDispatcher
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
+from ..message import Request, Response, ResponseStream
+from ..outcome import Outcome
+from ..parts import Parts
 
 __all__ = ["Deadline"]
 
 
 @implementer(IDispatcher)
 class Deadline:
-    """Gives each request the time that it names, or *default*.
+    """Gives each request the time that it names, or *default*; a stream has to be over by then.
 
     :param inner: what answers.
     :param default: seconds; None: no end.
@@ -31,22 +34,72 @@ class Deadline:
     def __init__(self, inner: IDispatcher, default: float | None, clock: IReactorTime) -> None:
         self.inner, self.default, self.clock = inner, default, clock
 
-    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
+    def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
         seconds = request.timeout or self.default
         if seconds is None:
             return self.inner.dispatch(request)
         request = replace(request, deadline=time.monotonic() + seconds)
-        response: MaybeDeferred[Response] = self.inner.dispatch(request)
-        if type(response) is Response:
-            return response
-        alarm = self.clock.callLater(seconds, response.cancel)
-        return response.addBoth(_ended, alarm, seconds)
+        outcome: MaybeDeferred[Outcome] = self.inner.dispatch(request)
+        if type(outcome) is Response:
+            return outcome
+        return _Timer(self.clock, seconds).watch(outcome)
 
 
-def _ended(outcome: Any, alarm: IDelayedCall, seconds: float) -> Any:
-    if alarm.active():
-        alarm.cancel()
-    elif isinstance(outcome, Failure) and outcome.check(CancelledError):
-        raise DeadlineExceeded(f"not done within {seconds:g} s")
-    return outcome
+class _Timer:
+    """The time of one request, whose answer was not there at once."""
+
+    __slots__ = ("alarm", "parts", "rung", "seconds", "waited")
+
+    def __init__(self, clock: IReactorTime, seconds: float) -> None:
+        self.seconds, self.rung = seconds, False
+        self.waited: Deferred[Any] | None = None  # what is cancelled when time is up: this, or the parts
+        self.parts: Parts | None = None
+        self.alarm = clock.callLater(seconds, self._ring)
+
+    def watch(self, outcome: Any) -> MaybeDeferred[Outcome]:
+        if type(outcome) is ResponseStream:
+            return self._came(outcome)
+        self.waited = outcome
+        answer: Deferred[Outcome] = outcome.addCallbacks(self._came, self._failed)
+        return answer
+
+    def _ring(self) -> None:
+        self.rung = True
+        if self.parts is not None:
+            self.parts.cancel()
+        elif self.waited is not None:
+            self.waited.cancel()
+
+    def _came(self, outcome: Outcome) -> Outcome:
+        if type(outcome) is not ResponseStream:
+            self._stop()
+            return outcome
+        self.parts = parts = outcome.parts
+        if self.rung:
+            parts.cancel()
+        outcome.parts = Parts(self._pull, parts.cancel)
+        parts.when_over(self._stop)
+        return outcome
+
+    def _pull(self) -> MaybeDeferred[DocumentArray | None]:
+        if self.rung:
+            raise self._late()
+        assert self.parts is not None
+        part = self.parts.pull()
+        if part is None or type(part) is DocumentArray:
+            return part
+        return cast("Deferred[Any]", part).addErrback(self._failed)
+
+    def _stop(self) -> None:
+        if self.alarm.active():
+            self.alarm.cancel()
+
+    def _failed(self, failure: Failure) -> Failure:
+        self._stop()
+        if self.rung and failure.check(CancelledError):
+            raise self._late()
+        return failure
+
+    def _late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(f"not done within {self.seconds:g} s")

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ...answer import Answer, Origin, answer
+from ...answer import Answer, Entry, Gateway, answer, refuse
 from ...codec import protobuf
 from ...document.identity import new_id
 from ...document.protobuf.descriptor import message
@@ -65,9 +65,8 @@ class GRPCGateway(Service):
         self.buffered = buffered
         self.dispatcher, self.limits, self.place, self.engines = dispatcher, limits, place, engines
         self.ending = Ending()
-        self.origin = Origin(
-            gateway=new_id(), write_error=_write_status, limits=limits, debug=debug, ended=self.ending.error
-        )
+        gateway = Gateway(id=new_id(), protocol="grpc", limits=limits, debug=debug, ended=self.ending.error)
+        self.entry = Entry(gateway=gateway, write_error=_write_status)
         self._posts: set[Deferred[Answer]] = set()
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
         self.streams: set[Stream] = set()
@@ -110,8 +109,8 @@ class GRPCGateway(Service):
     async def call(self, requests: Any, context: Any) -> None:
         """``/jina.JinaRPC/Call``."""
         peer = await self._admitted(context)
-        origin = _identified(self.origin, context)
-        stream = Stream(self.dispatcher, origin, context, self.limits, self.buffered)
+        entry = _identified(self.entry, context)
+        stream = Stream(self.dispatcher, entry, context, self.limits, self.buffered)
         self.streams.add(stream)
         try:
             await stream.run()
@@ -124,7 +123,7 @@ class GRPCGateway(Service):
         peer: str = context.peer()
         if peer not in self._peers and len(self._peers) >= self.limits.max_connections:
             error = QueueFull(f"{self.limits.max_connections} connections have calls under way", retry_after=1)
-            await self._abort(error, context)
+            await self._refuse(error, context)
         self._peers[peer] = self._peers.get(peer, 0) + 1
         self._idle.clear()
         return peer
@@ -144,12 +143,12 @@ class GRPCGateway(Service):
         """
         body = await context.read()
         if body is aio.EOF:
-            await self._abort(BadRequest("a call with one message is expected, and there is none"), context)
+            await self._refuse(BadRequest("a call with one message is expected, and there is none"), context)
         if self.health.stopping:
-            await self._abort(Unavailable("the server stops"), context)
+            await self._refuse(Unavailable("the server stops"), context)
         account = Account(self.buffered)
         if not account.keep(len(body)):
-            await self._abort(self.buffered.refusal(), context)
+            await self._refuse(self.buffered.refusal(), context)
         try:
             peer = await self._admitted(context)
             try:
@@ -159,15 +158,21 @@ class GRPCGateway(Service):
         finally:
             account.keep(0)
 
-    async def _abort(self, error: FlowError, context: Any, request_id: str = "") -> None:
+    async def _refuse(self, error: FlowError, context: Any) -> None:
+        """End a call that never comes to be a request."""
+        await self._abort(refuse(error, _identified(self.entry, context)), context)
+
+    async def _abort(self, answered: Answer, context: Any) -> None:
+        error = answered.error
+        assert error is not None
         code = grpc.StatusCode[error.grpc_status]
-        await context.abort(code, error.detail, _details(error, code, request_id))
+        await context.abort(code, error.detail, _details(error, code, answered.request_id))
 
     async def _post(self, body: bytes, context: Any) -> bytes:
-        remaining, origin = context.time_remaining(), _identified(self.origin, context)
+        remaining, entry = context.time_remaining(), _identified(self.entry, context)
         if remaining is not None:
-            origin = replace(origin, timeout=max(remaining, 1e-6))
-        done = answer(body, _PROTOBUF, self.dispatcher, origin)
+            entry = replace(entry, timeout=max(remaining, 1e-6))
+        done = answer(body, _PROTOBUF, self.dispatcher, entry)
         if type(done) is Answer:
             answered = done
         else:
@@ -177,7 +182,7 @@ class GRPCGateway(Service):
             finally:
                 self._posts.discard(done)
         if answered.error is not None:
-            await self._abort(answered.error, context, answered.request_id)
+            await self._abort(answered, context)
         return answered.body
 
     def stopService(self) -> Deferred[None]:
@@ -223,17 +228,17 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def _identified(origin: Origin, context: Any) -> Origin:
-    """*origin* with the request's id, where the metadata of a call name one that may be."""
+def _identified(entry: Entry, context: Any) -> Entry:
+    """*entry* with the request's id, where the metadata of a call name one that may be."""
     for name, value in context.invocation_metadata() or ():
         if name == "x-request-id":
             request_id = request_id_in(value.encode())
-            return replace(origin, request_id=request_id) if request_id else origin
-    return origin
+            return replace(entry, request_id=request_id) if request_id else entry
+    return entry
 
 
 def _write_status(error: FlowError, request_id: str, request: Request | None) -> Answer:
-    """See `Origin`: the status has all that there is to say."""
+    """See `Entry`: the status has all that there is to say."""
     return Answer(b"", "", error, request_id)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from grpc import aio
 
-from ...answer import Origin
+from ...answer import Entry
 from ...interfaces import IDispatcher
 from ...limits import Limits
 from ...loop import Signal, spawn
@@ -27,11 +27,9 @@ class Stream:
     :param buffered: counts what has come in, of all connections.
     """
 
-    def __init__(
-        self, dispatcher: IDispatcher, origin: Origin, context: Any, limits: Limits, buffered: Buffered
-    ) -> None:
+    def __init__(self, dispatcher: IDispatcher, entry: Entry, context: Any, limits: Limits, buffered: Buffered) -> None:
         self.context = context
-        self.session = Session(dispatcher, origin, "bytes", self.send, self.changed, limits, buffered)
+        self.session = Session(dispatcher, entry, "bytes", self.send, self.changed, limits, buffered)
         self.answers: deque[bytes] = deque()
         self.ended = False
         """Whether the client sends no more."""

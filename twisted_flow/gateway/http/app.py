@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from ...answer import Answer, Origin, answer
+from ...answer import Answer, Entry, Gateway, answer, refuse
 from ...codec import json
 from ...document.identity import new_id
 from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, Unavailable
@@ -25,7 +25,7 @@ from . import pages
 from .action import Action
 from .negotiation import arrays_of, check_media_types, timeout_of
 from .origin import Origins
-from .problem import problem, write_problem
+from .problem import write_problem
 from .routes import HTTPSettings, Route
 from .wire import NO_BODY, REQUEST_ID, fields, phrase
 
@@ -57,16 +57,13 @@ class App:
         self.origins, self.ending = Origins(settings.cors), ending
         self.klein = klein.Klein()
         self.klein.url_map.merge_slashes = False  # else //post is answered by a redirect
-        self.klein.handle_errors(HTTPException)(_refused if settings.served else _no_http)
-        self.klein.handle_errors(Exception)(_broken)
+        self.klein.handle_errors(HTTPException)(self._refused if settings.served else self._no_http)
+        self.klein.handle_errors(Exception)(self._broken)
         self._plain: dict[str, Action] = {}
-        self._origin = Origin(
-            gateway=new_id(),
-            write_error=write_problem,
-            limits=settings.limits,
-            debug=settings.debug,
-            ended=ending.error,
+        gateway = Gateway(
+            id=new_id(), protocol="http", limits=settings.limits, debug=settings.debug, ended=ending.error
         )
+        self.entry = Entry(gateway=gateway, write_error=write_problem)
         for route in routes:
             self._declare(route)
         if settings.debug_endpoints:
@@ -97,10 +94,10 @@ class App:
 
     def _declare(self, route: Route) -> None:
         codec, dispatcher = cast(ICodec, json), self.dispatcher
-        origin = replace(self._origin, endpoint=route.endpoint)
+        entry = replace(self.entry, endpoint=route.endpoint)
 
         def run(body: bytes, request_id: str) -> MaybeDeferred[Answer]:
-            here = replace(origin, request_id=request_id) if request_id else origin
+            here = replace(entry, request_id=request_id) if request_id else entry
             return answer(body, codec, dispatcher, here)
 
         def handler(request: Any) -> MaybeDeferred[bytes]:
@@ -108,9 +105,9 @@ class App:
             try:
                 self.origins.check(request)
                 check_media_types(request)
-                here = replace(origin, timeout=timeout_of(request), arrays=arrays_of(request), request_id=request_id)
+                here = replace(entry, timeout=timeout_of(request), arrays=arrays_of(request), request_id=request_id)
             except FlowError as error:
-                return write(request, problem(error, request_id or new_id()))
+                return write(request, refuse(error, entry, request_id=request_id))
             answered = answer(request.content.read(), codec, dispatcher, here)
             if isinstance(answered, Deferred):
                 request.answering = answered
@@ -128,6 +125,28 @@ class App:
 
         self._route("/status", ("GET",), handler, Action(run))
 
+    def _no_http(self, request: Any, failure: Failure) -> bytes:
+        """There is no HTTP here: not yet, or not any more, as where a flow has just changed its protocol."""
+        return write(request, refuse(Unavailable("HTTP is not served here now"), self.entry))
+
+    def _refused(self, request: Any, failure: Failure) -> bytes:
+        """Klein found no handler."""
+        raised = cast(HTTPException, failure.value)
+        path = request.path.decode("ascii", "replace")
+        error: FlowError = BadRequest(raised.description or "bad request")
+        if raised.code == 404:
+            error = NotFound(f"there is no {path} here")
+        if isinstance(raised, WrongMethod):
+            error = MethodNotAllowed(f"{path} does not take {request.method.decode('ascii', 'replace')}")
+            request.setHeader(b"Allow", ", ".join(sorted(raised.valid_methods or ())).encode())
+        return write(request, refuse(error, self.entry))
+
+    def _broken(self, request: Any, failure: Failure) -> bytes:
+        """A handler of ours failed, which none should."""
+        request_id = new_id()
+        log.failure("request {id}: the gateway failed", failure, id=request_id)
+        return write(request, refuse(ExecutorError("internal error"), self.entry, request_id=request_id))
+
 
 def write(request: Any, done: Answer, status: int = 200) -> bytes:
     """The body of *done*, whose head is set on *request*."""
@@ -142,28 +161,3 @@ def write(request: Any, done: Answer, status: int = 200) -> bytes:
     if status != 204:
         request.setHeader(b"Content-Length", b"%d" % len(done.body))
     return done.body
-
-
-def _no_http(request: Any, failure: Failure) -> bytes:
-    """There is no HTTP here: not yet, or not any more, as where a flow has just changed its protocol."""
-    return write(request, problem(Unavailable("HTTP is not served here now"), new_id()))
-
-
-def _refused(request: Any, failure: Failure) -> bytes:
-    """Klein found no handler."""
-    wrong = cast(HTTPException, failure.value)
-    path = request.path.decode("ascii", "replace")
-    error: FlowError = BadRequest(wrong.description or "bad request")
-    if wrong.code == 404:
-        error = NotFound(f"there is no {path} here")
-    if isinstance(wrong, WrongMethod):
-        error = MethodNotAllowed(f"{path} does not take {request.method.decode('ascii', 'replace')}")
-        request.setHeader(b"Allow", ", ".join(sorted(wrong.valid_methods or ())).encode())
-    return write(request, problem(error, new_id()))
-
-
-def _broken(request: Any, failure: Failure) -> bytes:
-    """A handler of ours failed, which none should."""
-    request_id = new_id()
-    log.failure("request {id}: the gateway failed", failure, id=request_id)
-    return write(request, problem(ExecutorError("internal error"), request_id))

@@ -9,10 +9,9 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from ...document.identity import new_id
+from ...answer import refuse
 from ...errors import BadRequest, NotFound, PermissionDenied
 from .app import App, write
-from .problem import problem
 from .wire import SERVER
 
 __all__ = ["Front"]
@@ -42,7 +41,7 @@ class Front(Resource):
         try:
             path = unquote_to_bytes(request.path).decode()
         except UnicodeDecodeError:
-            return write(request, problem(BadRequest("the path is not UTF-8"), new_id()))
+            return write(request, refuse(BadRequest("the path is not UTF-8"), self.app.entry))
         if path == "/" and self.upgrade is not None:
             return self._websocket(request)
         if request.method == b"OPTIONS":
@@ -57,20 +56,20 @@ class Front(Resource):
         asked = (request.getHeader(b"upgrade") or b"").lower() == b"websocket"
         if not asked or request.clientproto != b"HTTP/1.1":  # RFC 9110 section 7.8: in HTTP/1.0 it says nothing
             request.setHeader(b"Upgrade", b"websocket")
-            body = write(request, problem(BadRequest("a WebSocket is here"), new_id(), 426))
-            request.setResponseCode(426)
-            return body
+            error = BadRequest("this path accepts WebSocket only")
+            error.http_status = 426
+            return write(request, refuse(error, self.app.entry))
         try:
             self.origins.check(request)
         except PermissionDenied as denied:
-            return write(request, problem(denied, new_id()))
+            return write(request, refuse(denied, self.app.entry))
         request.channel.upgrade(self.upgrade, request)
         return NOT_DONE_YET
 
     def _options(self, request: Any, path: str) -> bytes:
         methods = self.app.methods(path)
         if not methods:
-            return write(request, problem(NotFound(f"there is no {path} here"), new_id()))
+            return write(request, refuse(NotFound(f"there is no {path} here"), self.app.entry))
         allowed = ", ".join([*methods, "OPTIONS"]).encode()
         request.setResponseCode(204)
         request.setHeader(b"Allow", allowed)

@@ -46,7 +46,7 @@ class Door(Factory):
 
     def __init__(self, app: App, settings: HTTPSettings, clock: Any, buffered: Buffered, upgrade: Any = None) -> None:
         self.limits = settings.limits
-        self.refusals = Refusals(app.origins)
+        self.refusals = Refusals(app.origins, app.entry)
         self.site = FlowSite(Front(app, upgrade), settings.limits, self.refusals, settings.allowed_hosts)
         self.site.reactor = clock
         self.connections = self.site.connections = Connections(self.site.take_over, clock, buffered, app.ending)

@@ -33,7 +33,8 @@ class Refused(Exception):
 
     def __init__(self, error: FlowError, status: int | None = None) -> None:
         super().__init__(error.detail)
-        self.error, self.status = error, status or error.http_status
+        self.error = error
+        error.http_status = status or error.http_status
 
 
 class Head:

@@ -9,7 +9,7 @@ from ...answer import Answer
 from ...errors import FieldError, FlowError
 from ...message import Request
 
-__all__ = ["CONTENT_TYPE", "Problem", "problem", "write_problem"]
+__all__ = ["CONTENT_TYPE", "Problem", "write_problem"]
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -34,20 +34,12 @@ class Problem(Struct):
     """The traceback, where the server says ``--debug``."""
 
 
-def write_problem(error: FlowError, request_id: str, request: Request | None) -> Answer:
-    """See `Origin`."""
-    return problem(error, request_id)
-
-
-def problem(error: FlowError, request_id: str, status: int | None = None) -> Answer:
-    """The answer that tells *error*.
-
-    :param status: HTTP's own word for it, where that is finer than the error's.
-    """
+def write_problem(error: FlowError, request_id: str, request: Request | None = None) -> Answer:
+    """The answer that tells *error*: see `Entry`."""
     body = Problem(
         type=f"urn:twisted-flow:error:{error.name}",
         title=error.name,
-        status=status or error.http_status,
+        status=error.http_status,
         detail=error.detail or error.name,
         instance=request_id,
         retryable=error.retryable,

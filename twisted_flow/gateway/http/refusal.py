@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ...document.identity import new_id
+from ...answer import Entry, refuse
 from .head import Refused
 from .origin import Origins
-from .problem import problem
 from .wire import answer_bytes
 
 __all__ = ["Refusals"]
@@ -19,14 +18,15 @@ class Refusals:
     """Writes them.
 
     :param origins: whose pages may see the answers.
+    :param entry: the gateway.
     """
 
-    def __init__(self, origins: Origins) -> None:
-        self.origins = origins
+    def __init__(self, origins: Origins, entry: Entry) -> None:
+        self.origins, self.entry = origins, entry
 
     def answer(self, refused: Refused, head: bytes | bytearray) -> bytes:
         """The answer to what began with *head*, as far as that came: a page of an allowed origin may read it."""
         origin = _ORIGIN.search(head)
         fields = self.origins.answer_fields(None if origin is None else origin[1])
-        told = problem(refused.error, new_id(), refused.status)
-        return answer_bytes(refused.status, told, close=True, head=head.startswith(b"HEAD "), more=fields)
+        told = refuse(refused.error, self.entry)
+        return answer_bytes(refused.error.http_status, told, close=True, head=head.startswith(b"HEAD "), more=fields)

@@ -6,7 +6,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 
-from ...answer import Origin
+from ...answer import Entry, Gateway
 from ...document.identity import new_id
 from ...interfaces import IDispatcher
 from ...limits import Limits
@@ -44,13 +44,14 @@ class Upgrade:
     def begin(self, connections: Connections) -> None:
         """Be a part of the gateway that has *connections*."""
         self.connections = connections
-        self.origin = Origin(
-            gateway=new_id(),
-            write_error=write_problem,
+        gateway = Gateway(
+            id=new_id(),
+            protocol="websocket",
             limits=self.limits,
             debug=self.debug,
             ended=connections.ending.error,
         )
+        self.entry = Entry(gateway=gateway, write_error=write_problem)
 
     def __call__(self, transport: Any, request: bytes) -> Any:
         """Have *transport*, over which the handshake *request* came.

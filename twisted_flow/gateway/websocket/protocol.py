@@ -56,7 +56,7 @@ class FlowProtocol(WebSocketServerProtocol):
         up = self.flow_upgrade
         self.flow_session = Session(
             up.dispatcher,
-            up.origin,
+            up.entry,
             self.websocket_protocol_in_use,
             self.flow_send,
             self.flow_idle,

@@ -1,0 +1,96 @@
+"""What a dispatcher gives, and what all have to do with it who hold something until it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.python.failure import Failure
+
+from .document import DocumentArray
+from .maybe import MaybeDeferred
+from .message import Request, Response, ResponseStream
+from .parts import Parts
+
+__all__ = ["Outcome", "collected", "dispatch_whole", "until_done"]
+
+Outcome = Response | ResponseStream
+"""A `Response` is over when it is there; a `ResponseStream` when its last part has been pulled, or it was cancelled."""
+
+T = TypeVar("T")
+
+
+def until_done(outcome: MaybeDeferred[Outcome], release: Callable[[], object]) -> MaybeDeferred[Outcome]:
+    """*outcome*, and *release* is called once, when it is really over: whichever kind it is, and however it ends."""
+    kind = type(outcome)
+    if kind is Response:
+        release()
+        return outcome
+    if kind is ResponseStream:
+        cast(ResponseStream, outcome).parts.when_over(release)
+        return outcome
+    answer = cast("Deferred[Outcome]", outcome)
+    return answer.addCallbacks(until_done, _failed, callbackArgs=(release,), errbackArgs=(release,))
+
+
+def _failed(failure: Failure, release: Callable[[], object]) -> Failure:
+    release()
+    return failure
+
+
+def collected(outcome: MaybeDeferred[Outcome]) -> MaybeDeferred[Response]:
+    """*outcome* for who wants all of it as one: the parts of a stream are pulled, and joined.
+
+    Cancelling, where it is a Deferred, cancels the stream.
+    """
+    kind = type(outcome)
+    if kind is Response:
+        return cast(Response, outcome)
+    if kind is not ResponseStream:
+        return cast("Deferred[Any]", outcome).addCallback(collected)
+    stream = cast(ResponseStream, outcome)
+    docs = _all(stream.parts, DocumentArray())
+    if type(docs) is DocumentArray:
+        return _whole(docs, stream)
+    return cast("Deferred[Any]", docs).addCallback(_whole, stream)
+
+
+def _whole(docs: DocumentArray, stream: ResponseStream) -> Response:
+    return Response(stream.request, docs, stream.request.groundtruths, stream.routes, stream.status)
+
+
+def dispatch_whole(request: Request, dispatch: Callable[[Request], MaybeDeferred[Outcome]]) -> MaybeDeferred[Outcome]:
+    """What *dispatch*, of who takes a list of documents, gives to *request* when all its documents have come."""
+    whole = _whole_request(request)
+    if type(whole) is Request:
+        return dispatch(whole)
+    return cast("Deferred[Any]", whole).addCallback(dispatch)
+
+
+def _whole_request(request: Request) -> MaybeDeferred[Request]:
+    if request.parts is None:
+        return request
+    docs = _all(request.parts, DocumentArray(request.docs))
+    complete = partial(replace, request, parts=None)
+    if type(docs) is DocumentArray:
+        return complete(docs=docs)
+    return cast("Deferred[Any]", docs).addCallback(lambda docs: complete(docs=docs))
+
+
+def _all(parts: Parts, docs: DocumentArray) -> MaybeDeferred[DocumentArray]:
+    """*docs*, and all that *parts* has."""
+    while type(part := parts.pull()) is DocumentArray:
+        docs.extend(part)
+    return docs if part is None else ensureDeferred(_go_on(parts, cast("Deferred[DocumentArray | None]", part), docs))
+
+
+async def _go_on(parts: Parts, awaited: Deferred[DocumentArray | None], docs: DocumentArray) -> DocumentArray:
+    part: DocumentArray | None = await awaited
+    while part is not None:
+        docs.extend(part)
+        pulled = parts.pull()
+        part = pulled if pulled is None or type(pulled) is DocumentArray else await cast("Deferred[Any]", pulled)
+    return docs

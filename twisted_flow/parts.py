@@ -1,0 +1,90 @@
+"""Documents that come one part after another, pulled by who takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast, final
+
+from twisted.internet.defer import Deferred
+
+from .document import DocumentArray
+from .maybe import MaybeDeferred
+
+__all__ = ["Parts"]
+
+T = TypeVar("T")
+
+
+@final
+class Parts:
+    """See the module. Whoever holds one pulls it to its end, or cancels it.
+
+    :param pull: makes the next part, or None where there are no more; at once, or by a Deferred, whose cancelling ends
+        the work. It fails only with a `FlowError`. It is not called again before it has answered, nor after the end.
+    :param cancel: ends the work while no part is awaited. Called once at most.
+    """
+
+    def __init__(
+        self, pull: Callable[[], MaybeDeferred[DocumentArray | None]], cancel: Callable[[], object] = lambda: None
+    ) -> None:
+        self._pull, self._cancel = pull, cancel
+        self._awaited: Deferred[DocumentArray | None] | None = None
+        self._when_over: list[Callable[[], object]] = []
+        self.over = False
+        """Whether nothing more comes: the last part was pulled, or it has failed, or was cancelled."""
+
+    def pull(self) -> MaybeDeferred[DocumentArray | None]:
+        """The next part; None: there are no more.
+
+        :raises FlowError: what else the Deferred would fail with; then it is over.
+        """
+        if self.over:
+            return None
+        try:
+            part = self._pull()
+        except BaseException:
+            self._end()
+            raise
+        if part is None or type(part) is DocumentArray:
+            return self._pulled(part)
+        self._awaited = awaited = cast("Deferred[DocumentArray | None]", part)
+        return awaited.addCallbacks(self._pulled, self._failed)
+
+    def when_over(self, call: Callable[[], object]) -> None:
+        """Have *call* called once, when this is over; those that asked earlier are called before."""
+        if self.over:
+            call()
+        else:
+            self._when_over.append(call)
+
+    def cancel(self) -> None:
+        """End it. It may be called at any time, also while a part is awaited (which fails then), and any number of
+        times.
+        """
+        if self.over:
+            return
+        awaited = self._awaited
+        if awaited is None:
+            self._cancel()
+            self._end()
+        else:
+            awaited.cancel()
+            self._end()
+
+    def _pulled(self, part: DocumentArray | None) -> DocumentArray | None:
+        self._awaited = None
+        if part is None:
+            self._end()
+        return part
+
+    def _failed(self, failure: T) -> T:
+        self._awaited = None
+        self._end()
+        return failure
+
+    def _end(self) -> None:
+        if not self.over:
+            self.over = True
+            calls, self._when_over = self._when_over, []
+            for call in calls:
+                call()
