@@ -68,7 +68,7 @@ class IDirect(IChanging):
     def direct(endpoint: str) -> Callable[..., Any] | None:
         """How *endpoint* is answered, if that never takes waiting, and nothing but the method has to see the request.
 
-        :return: takes a Request and a Context, and returns a coroutine that never suspends, of what the user's method
+        :return: takes a Request, and None for the Context that it makes itself, and returns a coroutine that never suspends, of what the user's method
             returns or raises; None where there is no such. It holds for one generation. A policy that has something to
             do for each call returns what does it around the inner one.
         :raises Unavailable: if there is one, but the executor is not open.

@@ -43,8 +43,8 @@ _GETTERS: dict[str, Callable[[Request], Any]] = {
 }
 
 
-Call = Callable[[Request, Context], Any]
-"""How an endpoint is called."""
+Call = Callable[[Request, Context | None], Any]
+"""How an endpoint is called. The context is None only on the direct way (`IDirect`), where no method asks for it."""
 
 
 def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
@@ -57,7 +57,7 @@ def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
         return lambda request, context: method(docs=request.docs, parameters=request.parameters)
     if wants == ALWAYS and plain:
 
-        def call(request: Request, context: Context) -> Any:
+        def call(request: Request, context: Context | None) -> Any:
             docs, groundtruths = request.docs, request.groundtruths
             return method(
                 docs=docs,

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from ..document import Document
 from ..errors import FlowError
 from ..executor.at_once import at_once_in
-from ..executor.call import Call, Context, documents_of, error_of
+from ..executor.call import Call, documents_of, error_of
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, ResponseStream, Route, status_of
 from ..outcome import Outcome, collected
@@ -61,10 +61,9 @@ async def _run(calls: _Calls, request: Request, routes: list[Route], variables: 
     :return: what the last of them made, as a request to the next one.
     """
     started = _now(_UTC)
-    context = Context.of(request)
     for name, node_id, call in calls:
         try:
-            result = await call(request, context)
+            result = await call(request, None)
             if result is None:  # the most frequent of all: they were changed in place, and may be something else now
                 for document in request.docs:
                     if type(document) is not Document:
