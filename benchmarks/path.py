@@ -20,7 +20,7 @@ from twisted_flow.gateway.ending import Ending
 from twisted_flow.gateway.http.action import Action
 from twisted_flow.gateway.http.lane import Lane
 from twisted_flow.gateway.http.origin import Origins
-from twisted_flow.gateway.http.plain import Heads
+from twisted_flow.gateway.http.plain_heads import PlainHeads
 from twisted_flow.gateway.http.problem import write_problem
 from twisted_flow.gateway.http.refusal import Refusals
 from twisted_flow.graph.dispatch import FlowDispatcher
@@ -69,7 +69,7 @@ def main() -> None:
     response = Response(request, request.docs, request.groundtruths, [])
     post = Action(lambda body, request_id: answer(body, json, dispatcher, origin))  # type: ignore[arg-type]
     lane = Lane(
-        Heads({(b"POST", b"/post"): post}, Limits()),
+        PlainHeads({(b"POST", b"/post"): post}, Limits()),
         Connections(lambda transport, data, whole: None, Clock(), Buffered(2**30), Ending()),
         Refusals(Origins(False)),
     )

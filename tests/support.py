@@ -18,11 +18,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_flow.answer import Entry, Gateway
@@ -30,17 +26,20 @@ from twisted_flow.document import Document, DocumentArray
 from twisted_flow.errors import FlowError
 from twisted_flow.executor.table import Endpoint
 from twisted_flow.gateway.buffered import Buffered
-from twisted_flow.gateway.ending import Ending
 from twisted_flow.gateway.http.app import App
-from twisted_flow.gateway.http.gateway import Door
-from twisted_flow.gateway.http.plain import Heads
+from twisted_flow.gateway.http.gateway import HTTPFactory
+from twisted_flow.gateway.http.plain_heads import PlainHeads
 from twisted_flow.gateway.http.problem import write_problem
 from twisted_flow.gateway.http.routes import HTTPSettings, flow_routes
-from twisted_flow.interfaces import IDispatcher, IExecutor
+from twisted_flow.gateway.port import Port
+from twisted_flow.gateway.served import Served
+from twisted_flow.interfaces import IExecutor
 from twisted_flow.limits import Limits
 from twisted_flow.loop import run_in_reactor
-from twisted_flow.maybe import MaybeDeferred
 from twisted_flow.message import Header, Request, Response
+from twisted_flow.testing import Answering as Dispatcher
+from twisted_flow.testing import MemoryAddress
+from twisted_flow.testing import MemoryConnection as Wire
 
 TIMEOUT = 30.0
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -64,21 +63,6 @@ def entry(write_error: Any = write_problem, *, limits: Limits | None = None, deb
     """Where a request comes in."""
     gateway = Gateway(id="g", protocol="http", limits=limits or Limits(), debug=debug)
     return Entry(gateway=gateway, write_error=write_error, **said)
-
-
-@implementer(IDispatcher)
-class Dispatcher:
-    """Answers by a function of the request: with what it returns, or fails with what it raises."""
-
-    def __init__(self, function: Callable[[Request], Any] = lambda request: None) -> None:
-        self.function = function
-        self.requests: list[Request] = []
-
-    def dispatch(self, request: Request) -> MaybeDeferred[Response]:
-        self.requests.append(request)
-        outcome = self.function(request)
-        response = Response(request, request.docs, request.groundtruths, [])
-        return outcome.addCallback(lambda _: response) if isinstance(outcome, Deferred) else response
 
 
 class Held(Dispatcher):
@@ -132,55 +116,6 @@ class Own:
         pass
 
 
-@implementer(ITCPTransport)
-class Wire(StringTransport):
-    """A connection in memory, from the server's side."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.half_closed = False
-        self.protocol: Any = None
-        self.clock: Clock | None = None
-
-    def loseWriteConnection(self) -> None:
-        self.half_closed = True
-
-    @property
-    def closed(self) -> bool:
-        """Whether the server has ended the connection, or its side of it."""
-        return self.half_closed or self.disconnecting or self.disconnected
-
-    def abortConnection(self) -> None:
-        super().abortConnection()
-        self.disconnected = True
-        self.lose()
-
-    def lose(self) -> None:
-        """The connection is gone."""
-        self.protocol.connectionLost(Failure(ConnectionDone()))
-
-    def end_input(self) -> None:
-        """The client sends no more, and may read on."""
-        if not self.closed:
-            self.protocol.readConnectionLost()
-        self.turn()
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        pass
-
-    def receive(self, data: bytes) -> None:
-        """The client sends *data*, and the server takes it, in as many turns as it wants."""
-        if not self.disconnected:
-            self.protocol.dataReceived(data)
-        self.turn()
-
-    def turn(self) -> None:
-        """Let turns of the loop go by, until nobody wants another one."""
-        clock = self.clock
-        while clock is not None and any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
-            clock.advance(0)
-
-
 class HTTP:
     """An HTTP gateway in memory.
 
@@ -193,22 +128,26 @@ class HTTP:
         self.settings = HTTPSettings(**settings)
         self.dispatcher = dispatcher or Dispatcher()
         routes = flow_routes(self.settings, {})
+        limits, self.listening = self.settings.limits, MemoryAddress(self.clock)
+        served: Any = {"dispatcher": self.dispatcher, "address": self.listening, "limits": limits, "clock": self.clock}
+        port = Port(Served(buffered=Buffered(limits.max_buffered), **served))
+        self.connections = port.connections
         self.app = App(
-            self.dispatcher, self.settings, routes, lambda: b'{"jina":{},"envs":{},"used_memory":""}', b"{}", Ending()
+            self.dispatcher,
+            self.settings,
+            routes,
+            lambda: b'{"jina":{},"envs":{},"used_memory":""}',
+            b"{}",
+            port.ending,
         )
-        self.door = Door(self.app, self.settings, self.clock, Buffered(self.settings.limits.max_buffered))
+        self.factory = HTTPFactory(self.app, self.settings, self.connections)
         if not lane:
-            self.door.heads = Heads({}, self.settings.limits, self.settings.allowed_hosts)
-        self.door.connections.start()
+            self.factory.heads = PlainHeads({}, self.settings.limits, self.settings.allowed_hosts)
+        port.open(self.factory)
 
     def connect(self) -> Wire:
         """A new connection."""
-        wire = Wire()
-        wire.clock = self.clock
-        wire.protocol = self.door.buildProtocol(None)
-        assert wire.protocol is not None
-        wire.protocol.makeConnection(wire)
-        return wire
+        return self.listening.connect()
 
     def send(self, *parts: bytes) -> list[Reply]:
         """The replies to *parts*, sent one after another over one connection."""

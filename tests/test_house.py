@@ -12,13 +12,14 @@ import pytest
 from tests.support import ROOT
 
 ROOMS = [
-    ["version", "suggestion", "limits", "errors", "maybe"],
+    ["version", "suggestion", "limits", "errors", "maybe", "generation"],
     ["telemetry", "wire", "security"],
     ["document"],
     ["parts"],
     ["message"],
     ["outcome"],
     ["interfaces", "plugin"],
+    ["protocols"],
     ["codec"],
     ["config"],
     ["executor"],
@@ -33,7 +34,7 @@ ROOMS = [
     ["gateway"],
     ["client"],
     ["assembly", "flow"],
-    ["tap"],
+    ["tap", "testing"],
 ]
 """Ground floor first: a room may import from those before it, and from its own row."""
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

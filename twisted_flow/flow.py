@@ -254,7 +254,7 @@ class Flow(Topology):
         run_in_reactor(service.start)
         self._service = service
         self._closed.clear()
-        show(banner(self.config, service.places))
+        show(banner(self.config, service.addresses))
         return self
 
     def close(self) -> None:

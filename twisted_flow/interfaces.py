@@ -28,7 +28,8 @@ __all__ = [
     "IExecutor",
     "IExecutorPlugin",
     "IGateway",
-    "IPlace",
+    "IGatewayMaker",
+    "IListenAddress",
 ]
 
 
@@ -68,7 +69,8 @@ class IDirect(IChanging):
     def direct(endpoint: str) -> Callable[..., Any] | None:
         """How *endpoint* is answered, if that never takes waiting, and nothing but the method has to see the request.
 
-        :return: takes a Request, and None for the Context that it makes itself, and returns a coroutine that never suspends, of what the user's method
+        :return: takes a Request, and None in place of a Context, which it makes itself where one is asked for; it
+            returns a coroutine that never suspends, of what the user's method
             returns or raises; None where there is no such. It holds for one generation. A policy that has something to
             do for each call returns what does it around the inner one.
         :raises Unavailable: if there is one, but the executor is not open.
@@ -233,7 +235,7 @@ class IChannel(Interface):
         """End all connections."""
 
 
-class IPlace(Interface):
+class IListenAddress(Interface):
     """Somewhere to listen."""
 
     port = Attribute("``int``: the port's number; 0 where there is none.")
@@ -254,3 +256,23 @@ class IGateway(IService):
 
     protocol = Attribute("``str``: the protocol's name, such as 'http'.")
     address = Attribute("``str``: 'host:port' as it listens, once it does.")
+
+
+class IGatewayMaker(IPlugin):
+    """A protocol, as ``--protocol`` and ``Client(protocol=)`` know it. See `twisted_flow.protocols`."""
+
+    name = Attribute("``str``: that name.")
+    schemes = Attribute("``tuple[str, ...]``: of URLs that the client takes.")
+    shares = Attribute("``str``: protocols of the same word may share a port; '': it needs one of its own.")
+    own_socket = Attribute("``bool``: whether the gateway binds its port itself, beside a socket that does not listen.")
+
+    def make(served: Any) -> IGateway:
+        """The gateway that serves what *served*, a `twisted_flow.gateway.served.Served`, says. It listens when it is
+        started.
+        """
+
+    def make_channel(host: str, port: int) -> IChannel:
+        """The client's way to such a gateway.
+
+        :raises ConfigurationError: if the client does not speak the protocol.
+        """

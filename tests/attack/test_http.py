@@ -102,7 +102,7 @@ def test_what_comes_in_is_bounded_over_all_connections(lane: bool) -> None:
     assert (reply.status, reply.json["title"], reply.headers["retry-after"]) == (503, "QueueFull", "1")
     for wire in wires:
         wire.lose()
-    assert http.door.connections.buffered.bytes == 0
+    assert http.connections.buffered.bytes == 0
 
 
 @pytest.mark.parametrize("lane", [True, False])
@@ -113,10 +113,10 @@ def test_what_is_answered_is_kept_no_longer(lane: bool) -> None:
     wire = http.connect()
     wire.receive(post(body=HELLO)[:-3])
     wire.receive(post(body=HELLO)[-3:])
-    assert http.door.connections.buffered.bytes > 0
+    assert http.connections.buffered.bytes > 0
     held.release(0)
     wire.turn()
-    assert http.door.connections.buffered.bytes == 0
+    assert http.connections.buffered.bytes == 0
     assert [reply.status for reply in replies(wire.value())] == [200]
 
 
@@ -134,4 +134,4 @@ def test_a_pipeline_is_bounded_in_bytes() -> None:
     for position in (0, *range(3, 10)):
         held.release(position)
     assert [reply.status for reply in replies(wire.value())] == [200] * 10
-    assert http.door.connections.buffered.bytes == 0
+    assert http.connections.buffered.bytes == 0

@@ -79,7 +79,7 @@ def test_as_many_bytes_as_may_be() -> None:
     lose(wires[1])
     for position in (2,):
         held.release(position)
-    assert server.door.connections.buffered.bytes == 0
+    assert server.connections.buffered.bytes == 0
 
 
 @given(st.lists(st.integers(0, 100_000), max_size=50), st.integers(1, 200), st.integers(1, 50_000))

@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory, Protocol
 from tests.support import HTTP, wait_for
 from twisted_flow.gateway.stalled import Unread
 from twisted_flow.limits import Limits
-from twisted_flow.listen.addresses import port_place
+from twisted_flow.listen.addresses import port_address
 
 SIZE = 16 * 2**20
 
@@ -60,7 +60,7 @@ def connected() -> Iterator[tuple[socket.socket, Any]]:
             made.append(self.transport)
             self.transport.write(bytes(SIZE))  # type: ignore[union-attr]
 
-    place = port_place("127.0.0.1", 0)
+    place = port_address("127.0.0.1", 0)
     port = wait_for(lambda: place.listen(Factory.forProtocol(Server)))  # type: ignore[arg-type]
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ..interfaces import IPlace
+from ..interfaces import IListenAddress
 from ..listen.hostport import bare, joined
 from .flow_config import FlowConfig
 
@@ -33,22 +33,22 @@ def _private_address() -> str | None:
         return None if address.startswith(("127.", "0.")) else address
 
 
-def banner(config: FlowConfig, places: Sequence[IPlace]) -> list[str]:
-    """The lines of the banner for a flow that listens at *places*."""
+def banner(config: FlowConfig, addresses: Sequence[IListenAddress]) -> list[str]:
+    """The lines of the banner for a flow that listens at *addresses*."""
     everywhere = config.host in ("0.0.0.0", "::", "")
     here = "localhost" if everywhere else bare(config.host)
     private = _private_address() if everywhere else None
     lines = ["ready and listening", "🎉 Flow is ready to use!"]
-    for listener, place in zip(config.listeners, places, strict=True):
-        port = place.port
+    for listener, address in zip(config.listeners, addresses, strict=True):
+        port = address.port
         lines.append(f"\t🔗 Protocol: \t\t{', '.join(listener.protocols).upper()}")
         if not port:
-            lines.append(f"\t🏠 Local access:\t{place.address}")
+            lines.append(f"\t🏠 Local access:\t{address.address}")
             continue
         lines.append(f"\t🏠 Local access:\t{joined(here, port)}")
         if private is not None:
             lines.append(f"\t🔒 Private network:\t{private}:{port}")
-        scheme = "http" if getattr(place, "tls", None) is None else "https"
+        scheme = "http" if getattr(address, "tls", None) is None else "https"
         if "http" in listener.protocols and config.http.docs:
             lines.append(f"\t💬 Swagger UI:\t\t{scheme}://{joined(here, port)}/docs")
             lines.append(f"\t📚 Redoc:\t\t{scheme}://{joined(here, port)}/redoc")

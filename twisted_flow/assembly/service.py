@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..errors import ConfigurationError
-from ..interfaces import IEngine, IGateway, IPlace
+from ..interfaces import IDispatcher, IEngine, IGateway, IListenAddress
 from ..listen.listeners import Listener
 from ..loop import when_running
 from ..process.memory import prepare_to_serve
@@ -42,8 +42,9 @@ _ATTEMPTS = 100  # to bind a port that is about to be free
 class FlowService(Service):
     """A flow as a service: executors start before gateways, and stop after those have drained; one at a time.
 
-    :param find_places: finds the places of listeners, and takes them.
-    :param make_gateway: makes the gateway of a listener, when the reactor runs.
+    :param dispatcher: what its gateways serve.
+    :param find_addresses: finds the addresses of listeners, and takes them.
+    :param make_gateways: makes the gateways of a listener, when the reactor runs.
     """
 
     owns_process = False
@@ -53,14 +54,16 @@ class FlowService(Service):
     def __init__(
         self,
         config: FlowConfig,
+        dispatcher: IDispatcher,
         engines: Sequence[IEngine],
-        find_places: Callable[[Sequence[Listener]], list[IPlace]],
-        make_gateway: Callable[[Listener, IPlace], IGateway],
+        find_addresses: Callable[[Sequence[Listener]], list[IListenAddress]],
+        make_gateways: Callable[[Listener, IListenAddress], list[IGateway]],
     ) -> None:
         self.setName(config.name)
-        self.config, self.engines, self.find_places, self.make_gateway = config, engines, find_places, make_gateway
+        self.config, self.dispatcher, self.engines = config, dispatcher, engines
+        self.find_addresses, self.make_gateways = find_addresses, make_gateways
         self.listeners = config.listeners
-        self.places = find_places(config.listeners)
+        self.addresses = find_addresses(config.listeners)
         self.gateways: list[IGateway] = []
         self._running: list[IEngine] = []
         self._one_at_a_time = DeferredLock()
@@ -71,8 +74,8 @@ class FlowService(Service):
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports; 0 for a place without one."""
-        return tuple(each.port for each in self.places)
+        """The ports; 0 for an address without one."""
+        return tuple(each.port for each in self.addresses)
 
     def startService(self) -> None:
         """Called by the service's parent, before the reactor runs."""
@@ -115,7 +118,7 @@ class FlowService(Service):
             self._watch = watch_loop()
         self._go_on()
         if self._left:
-            self.places, self._left = self.find_places(self.listeners), False
+            self.addresses, self._left = self.find_addresses(self.listeners), False
         try:
             for engine in self.engines:
                 self._go_on()
@@ -124,7 +127,7 @@ class FlowService(Service):
             self._go_on()
             if self.owns_process:
                 hear_logging()  # they may have configured it
-            await self._listen(self.listeners, self.places)
+            await self._listen(self.listeners, self.addresses)
             self._checking.start(self.config.limits.health_interval, now=False)
         except BaseException:
             await self._stop()
@@ -132,7 +135,7 @@ class FlowService(Service):
         if self.owns_process:
             prepare_to_serve()
             notify("READY=1")
-        for line in banner(self.config, self.places):
+        for line in banner(self.config, self.addresses):
             log.info("{line}", line=line)
 
     def _check(self) -> None:
@@ -151,11 +154,11 @@ class FlowService(Service):
             wrong.add_note(f"of executor {engine.name!r}")
             raise
 
-    async def _listen(self, listeners: Sequence[Listener], places: Sequence[IPlace]) -> None:
-        for listener, each in zip(listeners, places, strict=True):
-            gateway = self.make_gateway(listener, each)
-            self.gateways.append(gateway)
-            await maybeDeferred(gateway.startService)
+    async def _listen(self, listeners: Sequence[Listener], addresses: Sequence[IListenAddress]) -> None:
+        for listener, each in zip(listeners, addresses, strict=True):
+            for gateway in self.make_gateways(listener, each):
+                self.gateways.append(gateway)
+                await maybeDeferred(gateway.startService)
 
     def switch(self, listeners: Sequence[Listener]) -> Deferred[None]:
         """Serve other protocols, on *listeners*' ports; executors keep their state, what was accepted is answered.
@@ -187,14 +190,14 @@ class FlowService(Service):
 
         for attempt in range(_ATTEMPTS):
             try:
-                self.places = self.find_places(listeners)
+                self.addresses = self.find_addresses(listeners)
                 break
             except ConfigurationError:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 await deferLater(cast(Any, reactor), 0.02)
         self.listeners = listeners
-        await self._listen(listeners, self.places)
+        await self._listen(listeners, self.addresses)
 
     def stop(self) -> Deferred[None]:
         """Stop all parts: gateways drain, then executors close. What fails is logged, the rest stops all the same."""
@@ -219,7 +222,7 @@ class FlowService(Service):
                 await self._in_time(engine.stop())
             except (Exception, SystemExit, KeyboardInterrupt) as wrong:  # the others close all the same
                 log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=told_in_full(wrong))
-        for each in self.places:
+        for each in self.addresses:
             each.close()
         self._left = True
         if self._watch is not None:

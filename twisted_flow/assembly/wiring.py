@@ -6,21 +6,24 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import cast
 
+from msgspec.structs import replace
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.reflect import namedAny
 
 from ..engine.choose import make_engine
 from ..executor.requests import DEFAULT
 from ..gateway.buffered import Buffered
-from ..gateway.http.routes import without_routes
+from ..gateway.served import Served
+from ..graph.current import Current
 from ..graph.dispatch import FlowDispatcher
 from ..graph.graph import ordered
 from ..graph.node import Node
-from ..interfaces import IDispatcher, IEngine, IGateway, IPlace
-from ..listen.addresses import described_place, port_place
+from ..interfaces import IGateway, IListenAddress
+from ..listen.addresses import described_address, port_address
 from ..listen.listeners import Listener
 from ..policy.admission import Admission
 from ..policy.deadline import Deadline
+from ..protocols import protocol_named
 from ..suggestion import nearest
 from .flow_config import FlowConfig
 from .service import FlowService
@@ -29,35 +32,42 @@ __all__ = ["checked", "make_service"]
 
 log = Logger()
 
-# Named, not imported: Klein brings the reactor along, and who serves HTTP alone does without the others.
-_HTTP = "twisted_flow.gateway.http.gateway.HTTPGateway"
-_UPGRADE = "twisted_flow.gateway.websocket.gateway.Upgrade"
-_GRPC = "twisted_flow.gateway.grpc.gateway.GRPCGateway"
-
 
 def make_service(config: FlowConfig) -> FlowService:
     """Name the parts and join them. Executors' classes are imported and ports bound; nothing runs yet.
 
     :raises ConfigurationError: one line, where *config* cannot be served.
     """
+    from twisted.internet import reactor  # chosen by now
+
     graph = ordered(config.nodes)
     engines = {node.name: make_engine(node.spec, node.engine) for node in graph if node.spec is not None}
     nodes = [
         Node(name, engine.endpoints, Admission(engine, config.limits.max_queue)) for name, engine in engines.items()
     ]
-
+    flow = FlowDispatcher(nodes, graph, config.strict)
+    current = Current(Deadline(flow, config.limits.timeout, cast(IReactorTime, reactor)))
     buffered = Buffered(config.limits.max_buffered)
 
-    def gateway(listener: Listener, place: IPlace) -> IGateway:
-        from twisted.internet import reactor  # chosen by now
-
-        flow = FlowDispatcher(nodes, graph, config.strict)  # whose ways lead to executors that are open by now
-        timed = Deadline(flow, config.limits.timeout, reactor)
-        return _gateway(config, listener, timed, place, list(engines.values()), buffered)
+    def gateways(listener: Listener, address: IListenAddress) -> list[IGateway]:
+        served = Served(
+            dispatcher=current,
+            address=address,
+            limits=config.limits,
+            buffered=buffered,
+            engines=tuple(engines.values()),
+            http=config.http,
+            debug=config.http.debug,
+        )
+        made: list[IGateway] = []
+        for protocol in sorted(listener.protocols, key=lambda name: name != "http"):  # which the others stand beside
+            beside = made[0] if made else None
+            made.append(protocol_named(protocol).make(replace(served, beside=beside)))
+        return made
 
     for line in _strange(config, {name for engine in engines.values() for name in engine.endpoints}):
         log.warn("{line}", line=line)
-    return FlowService(config, list(engines.values()), partial(_places, config.host), gateway)
+    return FlowService(config, current, list(engines.values()), partial(_addresses, config.host), gateways)
 
 
 def checked(config: FlowConfig) -> list[str]:
@@ -72,8 +82,8 @@ def checked(config: FlowConfig) -> list[str]:
         endpoints.update(() if made is None else made.endpoints)
         what = "joins" if made is None else " ".join(sorted(made.endpoints))
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
-    for place in _places(config.host, config.listeners):
-        place.close()
+    for address in _addresses(config.host, config.listeners):
+        address.close()
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
     return [*lines, *_strange(config, endpoints), f"{config.name} can be served over {served}"]
 
@@ -92,31 +102,10 @@ def _strange(config: FlowConfig, endpoints: Collection[str]) -> list[str]:
     return lines
 
 
-def _places(host: str, listeners: Sequence[Listener]) -> list[IPlace]:
+def _addresses(host: str, listeners: Sequence[Listener]) -> list[IListenAddress]:
     return [
-        described_place(each.endpoint)
+        described_address(each.endpoint)
         if each.endpoint
-        else port_place(host, each.port, listen="grpc" not in each.protocols)
+        else port_address(host, each.port, listen=not any(protocol_named(name).own_socket for name in each.protocols))
         for each in listeners
     ]
-
-
-def _gateway(
-    config: FlowConfig,
-    listener: Listener,
-    dispatcher: IDispatcher,
-    place: IPlace,
-    engines: Sequence[IEngine],
-    buffered: Buffered,
-) -> IGateway:
-    """The gateway that serves *dispatcher* at *place*."""
-    from twisted.internet import reactor
-
-    debug = config.http.debug
-    if "grpc" in listener.protocols:
-        return cast(IGateway, namedAny(_GRPC)(dispatcher, config.limits, debug, place, engines, buffered))
-    upgrade = None
-    if "websocket" in listener.protocols:
-        upgrade = namedAny(_UPGRADE)(dispatcher, config.limits, debug, reactor)
-    settings = config.http if "http" in listener.protocols else without_routes(config.http)
-    return cast(IGateway, namedAny(_HTTP)(dispatcher, settings, place, engines, buffered, upgrade))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -12,14 +13,13 @@ from weakref import finalize
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from twisted.python.reflect import namedAny
 
 from ..errors import ConfigurationError, FlowError
 from ..interfaces import IChannel, IExchange
 from ..listen.hostport import joined, split
 from ..loop import Mailbox, from_thread, run_in_reactor
 from ..message import Header, Request, Response
-from ..suggestion import nearest
+from ..protocols import protocol_named, protocol_of_scheme
 from .inputs import Asking, are_there, requests_of, requests_of_async
 from .meanwhile import Meanwhile
 from .progress import Progress
@@ -29,12 +29,6 @@ from .verbs import verb
 
 __all__ = ["Client"]
 
-CHANNELS = {
-    "grpc": "twisted_flow.channel.grpc.GRPCChannel",
-    "http": "twisted_flow.channel.http.HTTPChannel",
-    "websocket": "twisted_flow.channel.websocket.WebSocketChannel",
-}
-_SCHEMES = {"grpc": "grpc", "http": "http", "ws": "websocket"}
 _WINDOW = 64  # requests in flight
 
 
@@ -47,6 +41,7 @@ class Client:
     :param port_expose: the same as *port*, by its older name.
     :param asyncio: whether `post` is an asynchronous iterator (``async for response in client.post(...)``).
     :param window: requests in flight.
+    :param channel: what leads to the server, in place of an address.
     :raises ConfigurationError: where that names no server.
     """
 
@@ -59,23 +54,16 @@ class Client:
         port_expose: int | None = None,
         asyncio: bool = False,
         window: int = _WINDOW,
+        channel: IChannel | None = None,
     ) -> None:
-        if "://" in host:
-            parts = urlsplit(host)
-            if parts.scheme not in _SCHEMES:
-                raise ConfigurationError(f"host={host!r}: the schemes are {', '.join(_SCHEMES)}")
-            protocol, host = _SCHEMES[parts.scheme], parts.netloc or "localhost"
-        host, named = split(host)
-        port = named if named is not None else port
-        if protocol not in CHANNELS:
-            near = nearest(protocol, CHANNELS)
-            raise ConfigurationError(f"protocol={protocol!r}: the protocols are {', '.join(CHANNELS)}{near}")
-        number = port if port is not None else port_expose
-        if type(number) is not int or not 0 < number <= 65535:
-            raise ConfigurationError(f"port={number!r}: the server's port is needed, a number from 1 to 65535")
-        self.protocol, self.host, self.port = protocol, host, number
-        self.address = joined(host, number)
         self.asyncio, self.window = asyncio, window
+        if channel is None:
+            self.protocol, self.host, self.port = _server(protocol, host, port if port is not None else port_expose)
+            self.address = joined(self.host, self.port)
+            self._channel = partial(protocol_named(self.protocol).make_channel, self.host, self.port)
+        else:
+            self.protocol, self.host, self.port, self.address = protocol, "", 0, channel.address
+            self._channel = partial(_same, channel)
         self._kept: list[IChannel] = []  # one, once there is something to send
         finalize(self, _drop, self._kept).atexit = False
 
@@ -166,7 +154,7 @@ class Client:
         """On the reactor: a new exchange."""
         first = not self._kept
         if first:
-            self._kept.append(namedAny(CHANNELS[self.protocol])(self.host, self.port))
+            self._kept.append(self._channel())
 
         def tell(exchange: IExchange) -> IExchange:
             if first:
@@ -251,6 +239,23 @@ def _told_meanwhile(meanwhile: Meanwhile) -> Iterator[Response]:
         if isinstance(each, BaseException):
             raise each
         yield from each
+
+
+def _same(channel: IChannel) -> IChannel:
+    return channel
+
+
+def _server(protocol: str, host: str, port: int | None) -> tuple[str, str, int]:
+    """The protocol, the host and the port of the server that these name; see `Client`."""
+    if "://" in host:
+        parts = urlsplit(host)
+        protocol, host = protocol_of_scheme(parts.scheme).name, parts.netloc or "localhost"
+    host, named = split(host)
+    port = named if named is not None else port
+    protocol_named(protocol)  # which says so if there is none
+    if type(port) is not int or not 0 < port <= 65535:
+        raise ConfigurationError(f"port={port!r}: the server's port is needed, a number from 1 to 65535")
+    return protocol, host, port
 
 
 def _drop(kept: list[Any]) -> None:

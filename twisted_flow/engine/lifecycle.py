@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from ..errors import Unavailable
 from ..executor.call import Call, Context
 from ..executor.table import Endpoint, find
+from ..generation import Generation
 from ..interfaces import IExecutor
 from ..loop import spawn
 from ..maybe import MaybeDeferred
@@ -72,19 +73,13 @@ class Lifecycle:
         self.under_way = CallsUnderWay()
         self._methods: Mapping[str, Call] = {}
         self._asked = False  # whether a question for its health is not answered yet
-        self._watchers: dict[object, Callable[[], object]] = {}
-
-    def watch(self, forget: Callable[[], object]) -> Callable[[], object]:
-        """See `IChanging`."""
-        key = object()
-        self._watchers[key] = forget
-        return lambda: self._watchers.pop(key, None)
+        self._generation = Generation()
+        self.watch = self._generation.watch
 
     def enter(self, health: str) -> None:
         """From now on its health is another; what was found out before is to be forgotten."""
         self.health = health
-        for forget in list(self._watchers.values()):
-            forget()
+        self._generation.end()
 
     def start(self) -> Deferred[None]:
         """See `IEngine`."""

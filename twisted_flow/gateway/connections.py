@@ -1,8 +1,7 @@
-"""The open connections of an HTTP gateway: counted, timed once a second, and drained at the end."""
+"""The open connections of a gateway: counted, timed once a second, and drained at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet import protocol
@@ -36,16 +35,12 @@ class Connection(Protocol):
 class Connections:
     """See the module.
 
-    :param to_library: gives a transport, the bytes that came over it, and whether no more will, to twisted.web.
     :param clock: hands out time.
     :param buffered: counts what they keep that is not answered yet.
     :param ending: tells why a request was cancelled.
     """
 
-    def __init__(
-        self, to_library: Callable[[Any, bytes, bool], None], clock: IReactorTime, buffered: Buffered, ending: Ending
-    ) -> None:
-        self.to_library = to_library
+    def __init__(self, clock: IReactorTime, buffered: Buffered, ending: Ending) -> None:
         self.clock = clock
         self.buffered, self.ending = buffered, ending
         self.second = 0

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ..answer import Answer, Entry, read, refuse, respond
-from ..codec import json, protobuf
+from ..codec.codecs import codec_of
 from ..errors import FlowError, Unavailable
 from ..interfaces import ICodec, IDispatcher
 from ..limits import Limits
@@ -23,7 +23,6 @@ from .failure import error_writer
 __all__ = ["Session"]
 
 _UNKNOWN = 16  # requests in flight until the first is answered: nothing says how large their answers are
-_JSON, _PROTOBUF = cast(ICodec, json), cast(ICodec, protobuf)
 _NOTHING = Answer(b"", "")  # what a request to cancel another is answered: the other's answer tells
 
 
@@ -32,7 +31,7 @@ class Session:
 
     :param dispatcher: what answers.
     :param entry: the gateway, and what the connection's head says.
-    :param encoding: 'json' or 'bytes', for all messages; None: text is JSON, and what is binary protobuf.
+    :param encoding: the subprotocol that says what all messages are; None: text is JSON, and what is binary protobuf.
     :param send: sends a message: its bytes, and whether it is binary.
     :param idle: called whenever nothing is in flight any more.
     :param limits: how many requests may be in flight.
@@ -49,7 +48,7 @@ class Session:
         limits: Limits,
         buffered: Buffered,
     ) -> None:
-        self.dispatcher, self.encoding, self.send, self.idle = dispatcher, encoding, send, idle
+        self.dispatcher, self.send, self.idle = dispatcher, send, idle
         self.in_flight = 0
         self.room = min(limits.max_in_flight, _UNKNOWN)
         """How many requests may be in flight, as large as messages are of late."""
@@ -59,16 +58,18 @@ class Session:
         self._large = 1  # bytes of the largest message of late, if that is not small; 1: no answer was seen yet
         self._account = Account(buffered)
         self._under_way: dict[Deferred[Any], str] = {}  # to the request's id, which may not be the only one
-        self._json = replace(entry, write_error=error_writer(_JSON, entry.gateway.id))
-        self._bytes = replace(entry, write_error=error_writer(_PROTOBUF, entry.gateway.id))
+        only = None if encoding is None else codec_of(subprotocol=encoding)
+        self._read_as: dict[bool, tuple[ICodec, Entry, bool]] = {}  # by whether a message is binary
+        for binary in (False, True):
+            row = only or codec_of(binary=binary)
+            here = replace(entry, write_error=error_writer(row.codec, entry.gateway.id))
+            self._read_as[binary] = row.codec, here, row.binary
 
     def received(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
         """A message came: now, or *since* then it waits for those that came with it."""
         if len(payload) > self._small:
             self._weigh(len(payload))
-        if self.encoding is not None:
-            binary = self.encoding == "bytes"
-        codec, entry = (_PROTOBUF, self._bytes) if binary else (_JSON, self._json)
+        codec, entry, binary = self._read_as[binary]
         since = since or datetime.now(UTC)
         try:
             request = read(payload, codec, entry)

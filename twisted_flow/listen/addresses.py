@@ -14,21 +14,21 @@ from twisted.internet.interfaces import IProtocolFactory, IReactorSocket, IStrea
 from zope.interface import implementer
 
 from ..errors import ConfigurationError
-from ..interfaces import IPlace
+from ..interfaces import IListenAddress
 from ..loop import asyncio_loop
 from ..loop.transport import BACKLOG, LoopServerEndpoint
 from ..process.systemd import unnamed_descriptor
 from ..security.tls import read_tls
 from .hostport import bare, joined
 
-__all__ = ["described_place", "port_place", "resolved"]
+__all__ = ["described_address", "port_address", "resolved"]
 
 
 _UNIX = re.compile(r"unix:(?:address=)?((?:\\.|[^:\\])*)")
 
 
-def port_place(host: str, port: int, *, listen: bool = True) -> IPlace:
-    """The place at *host* and *port* (0: any that is free), which is taken at once.
+def port_address(host: str, port: int, *, listen: bool = True) -> IListenAddress:
+    """The address at *host* and *port* (0: any that is free), which is taken at once.
 
     :param listen: whether it is to listen at once; gRPC binds the port again, beside a socket that does not.
     :raises ConfigurationError: one line, if that cannot be.
@@ -44,7 +44,7 @@ def port_place(host: str, port: int, *, listen: bool = True) -> IPlace:
         bound.close()
         raise ConfigurationError(f"cannot listen on {joined(host, port)}: {wrong.strerror or wrong}") from None
     bound.setblocking(False)
-    return cast(IPlace, _Bound(bound))
+    return cast(IListenAddress, _Bound(bound))
 
 
 def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
@@ -59,21 +59,21 @@ def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     return found[0], found[4]
 
 
-def described_place(description: str) -> IPlace:
-    """The place that *description*, one of Twisted's endpoint strings, tells of.
+def described_address(description: str) -> IListenAddress:
+    """The address that *description*, one of Twisted's endpoint strings, tells of.
 
     What systemd hands over is listened on as ports are; anything else when it comes to that, in Twisted's way.
 
-    :raises ConfigurationError: one line, if there is no such place.
+    :raises ConfigurationError: one line, if there is no such address.
     """
     unnamed = unnamed_descriptor(description)
     if unnamed is not None:
         return _adopted(unnamed)
     if description.startswith("ssl:") and asyncio_loop() is not None:
         port, interface, tls = read_tls(description)
-        bound: Any = port_place(interface, port)
+        bound: Any = port_address(interface, port)
         bound.tls = tls
-        return cast(IPlace, bound)
+        return cast(IListenAddress, bound)
     try:
         endpoint = _endpoint(description)
     except (IndexError, KeyError) as wrong:
@@ -85,14 +85,14 @@ def described_place(description: str) -> IPlace:
     if unix is not None and not os.access(folder := os.path.dirname(unix[1]) or ".", os.W_OK | os.X_OK):
         raise ConfigurationError(f"cannot listen on {description}: {folder} is no folder that can be written to")
     if not isinstance(endpoint, AdoptedStreamServerEndpoint):
-        return cast(IPlace, _Described(description))
+        return cast(IListenAddress, _Described(description))
     return _adopted(endpoint.fileno)
 
 
-def _adopted(descriptor: int) -> IPlace:
+def _adopted(descriptor: int) -> IListenAddress:
     adopted = socket.socket(fileno=os.dup(descriptor))  # so that it can be handed over again
     adopted.setblocking(False)
-    return cast(IPlace, _Bound(adopted))
+    return cast(IListenAddress, _Bound(adopted))
 
 
 def _endpoint(description: str) -> IStreamServerEndpoint:
@@ -102,7 +102,7 @@ def _endpoint(description: str) -> IStreamServerEndpoint:
     return endpoint
 
 
-@implementer(IPlace)
+@implementer(IListenAddress)
 class _Bound:
     """A socket that is bound already."""
 
@@ -116,15 +116,15 @@ class _Bound:
         self.address = joined(host, self.port) if host else f"unix:{name}"
 
     def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
-        """See `IPlace`."""
+        """See `IListenAddress`."""
         return _server_endpoint(self.bound, self.tls).listen(factory)
 
     def close(self) -> None:
-        """See `IPlace`."""
+        """See `IListenAddress`."""
         self.bound.close()
 
 
-@implementer(IPlace)
+@implementer(IListenAddress)
 class _Described:
     """What an endpoint string describes."""
 
@@ -134,11 +134,11 @@ class _Described:
         self.address = description
 
     def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
-        """See `IPlace`."""
+        """See `IListenAddress`."""
         return _endpoint(self.address).listen(factory)
 
     def close(self) -> None:
-        """See `IPlace`: there is nothing to close until it listens, and then the port has it."""
+        """See `IListenAddress`: there is nothing to close until it listens, and then the port has it."""
 
 
 def _server_endpoint(bound: socket.socket, tls: ssl.SSLContext | None) -> IStreamServerEndpoint:

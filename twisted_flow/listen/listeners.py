@@ -7,14 +7,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from ..errors import ConfigurationError
-from ..suggestion import nearest
+from ..protocols import protocol_named
 
-__all__ = ["PROTOCOLS", "Listener", "listeners"]
-
-PROTOCOLS = ("grpc", "http", "websocket")
-"""What a flow can be served over."""
-
-_TOGETHER = ("http", "websocket")
+__all__ = ["Listener", "listeners"]
 
 
 class Listener(Struct, frozen=True):
@@ -35,9 +30,7 @@ def listeners(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[s
     :raises ConfigurationError: where they cannot be paired.
     """
     for protocol in protocols:
-        if protocol not in PROTOCOLS:
-            known = ", ".join(PROTOCOLS)
-            raise ConfigurationError(f"protocol={protocol!r}: the protocols are {known}{nearest(protocol, PROTOCOLS)}")
+        protocol_named(protocol)
         if protocols.count(protocol) > 1:
             raise ConfigurationError(f"the protocol {protocol!r} is named twice")
     if not protocols:
@@ -48,30 +41,53 @@ def listeners(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[s
     if listen:
         return _described(protocols, ports, listen)
     if not ports:
-        together = tuple(protocol for protocol in protocols if protocol in _TOGETHER)
-        alone = [(protocol,) for protocol in protocols if protocol not in _TOGETHER]
-        return tuple(Listener(group, 0) for group in [together, *alone] if group)
+        groups = sorted(_together(protocols).items(), key=lambda group: not group[0][0])  # those that share come first
+        return tuple(Listener(group, 0) for _, group in groups)
     if len(ports) == 1:
         ports = list(ports) * len(protocols)
     if len(ports) != len(protocols):
         raise ConfigurationError(
             f"{len(protocols)} protocols and {len(ports)} ports: give a port for each, or one for all"
         )
-    groups: dict[int, tuple[str, ...]] = {}
-    for place, (protocol, port) in enumerate(zip(protocols, ports, strict=True)):
-        key = port or -1 - (place if protocol == "grpc" else 0)  # of those that choose a free one gRPC has its own
-        groups[key] = (*groups.get(key, ()), protocol)
-    for port, group in groups.items():
-        if "grpc" in group and len(group) > 1:
-            raise ConfigurationError(f"gRPC needs a port of its own: {port} is for {' and '.join(group)}")
-    return tuple(Listener(group, max(port, 0)) for port, group in groups.items())
+    by_port: dict[int | tuple[str, str], tuple[str, ...]] = {}
+    for protocol, port in zip(protocols, ports, strict=True):
+        key = port or _group(protocol)  # of those that choose a free one, who may share one do
+        by_port[key] = (*by_port.get(key, ()), protocol)
+    for port_or_group, group in by_port.items():
+        for protocol in group:
+            if len(group) > 1 and len(_together(group)) > 1 and not protocol_named(protocol).shares:
+                name = protocol_named(protocol).name
+                raise ConfigurationError(
+                    f"{_NAMES.get(name, name)} needs a port of its own: {port_or_group} is for {' and '.join(group)}"
+                )
+    return tuple(Listener(group, port if isinstance(port, int) else 0) for port, group in by_port.items())
+
+
+_NAMES = {"grpc": "gRPC"}
+
+
+def _group(protocol: str) -> tuple[str, str]:
+    """What those protocols have in common that may share a port."""
+    shares: str = protocol_named(protocol).shares
+    return (shares, "") if shares else ("", protocol)
+
+
+def _together(protocols: Sequence[str]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """*protocols* in groups that may share a port."""
+    groups: dict[tuple[str, str], tuple[str, ...]] = {}
+    for protocol in protocols:
+        group = _group(protocol)
+        groups[group] = (*groups.get(group, ()), protocol)
+    return groups
 
 
 def _described(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[str]) -> tuple[Listener, ...]:
-    described = tuple(protocol for protocol in protocols if protocol in _TOGETHER)
-    rest = [protocol for protocol in protocols if protocol not in _TOGETHER]
+    described = tuple(protocol for protocol in protocols if not protocol_named(protocol).own_socket)
+    rest = [protocol for protocol in protocols if protocol not in described]
     if not described:
         raise ConfigurationError("gRPC listens on a port of its own: give it one, in place of an endpoint")
+    if len(_together(described)) > 1:
+        raise ConfigurationError(f"{' and '.join(described)} cannot share an endpoint")
     if len(ports) == len(protocols) > len(rest) > 0:  # paired by position: those of HTTP and WebSocket say nothing
         ports = [port for protocol, port in zip(protocols, ports, strict=True) if protocol in rest]
     if ports and not rest:

@@ -11,7 +11,7 @@ import pytest
 from tests.support import HELLO, HTTP, Dispatcher, Held, post, replies
 from tests.test_answer import Log
 from twisted_flow.errors import ConfigurationError, ExecutorError, QueueFull
-from twisted_flow.gateway.http.plain import IGNORED, PLAIN
+from twisted_flow.gateway.http.plain_heads import IGNORED, PLAIN
 from twisted_flow.gateway.http.routes import HTTPSettings, Route, check_route
 from twisted_flow.limits import Limits
 
@@ -421,7 +421,7 @@ class TestBackPressure:
         """One more than may be is not served."""
         http = HTTP(limits=Limits(max_connections=2))
         http.connect(), http.connect()
-        assert http.door.buildProtocol(None) is None
+        assert http.connect().closed
 
 
 class TestTimes:
@@ -485,7 +485,7 @@ class TestTimes:
         assert not wire.disconnected
         http.pass_seconds(7)
         assert wire.disconnected
-        assert len(http.door.connections) == 0
+        assert len(http.connections) == 0
 
 
 class TestDrain:
@@ -495,7 +495,7 @@ class TestDrain:
         http = HTTP()
         wire = http.connect()
         wire.receive(posted(H, *extra))
-        drained = http.door.connections.drain(30)
+        drained = http.connections.drain(30)
         assert wire.closed
         wire.lose()
         http.clock.advance(0)
@@ -508,7 +508,7 @@ class TestDrain:
         http = HTTP(held)
         wire = http.connect()
         wire.receive(posted(H, *extra))
-        drained = http.door.connections.drain(30)
+        drained = http.connections.drain(30)
         assert not wire.closed
         held.release()
         (reply,) = replies(wire.value())
@@ -524,7 +524,7 @@ class TestDrain:
         wire = http.connect()
         raw = posted(H, *extra)
         wire.receive(raw[:-5])
-        http.door.connections.drain(30)
+        http.connections.drain(30)
         wire.receive(raw[-5:])
         (reply,) = replies(wire.value())
         assert (reply.status, reply.headers.get("connection"), wire.closed) == (200, "close", True)
@@ -534,7 +534,7 @@ class TestDrain:
         held = Held()
         http = HTTP(held)
         http.connect().receive(PLAIN_POST)
-        drained = http.door.connections.drain(30)
+        drained = http.connections.drain(30)
         http.pass_seconds(29)
         assert not drained.called
         http.pass_seconds(2)
@@ -549,7 +549,7 @@ class TestDrain:
         wire, half = http.connect(), http.connect()
         wire.receive(posted(H, *extra) * 2)
         half.receive(posted(H, *extra)[:-3])
-        http.door.connections.drain(30)
+        http.connections.drain(30)
         with Log() as lines:
             http.pass_seconds(30)
             http.clock.advance(0.25)
@@ -560,7 +560,7 @@ class TestDrain:
         assert not any("caller" in line for line in lines)
         http.pass_seconds(1)
         assert http.app.ending.cut == len(told)
-        assert len(http.door.connections) == 0
+        assert len(http.connections) == 0
 
 
 @pytest.mark.parametrize("extra", [(), (b"X-Own: 1",)], ids=["lane", "klein"])
@@ -581,7 +581,7 @@ class TestHalfClose:
         assert [each.status for each in replies(wire.value())] == [200] * 3
         assert wire.closed
         wire.lose()
-        assert http.clock.getDelayedCalls() == [http.door.connections._sweeping.call]
+        assert http.clock.getDelayedCalls() == [http.connections._sweeping.call]
 
     @pytest.mark.parametrize("rest", [b"", PLAIN_POST[:20], PLAIN_POST[:-3]])
     def test_what_is_not_whole(self, extra: tuple[bytes, ...], rest: bytes) -> None:

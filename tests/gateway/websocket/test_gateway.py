@@ -20,7 +20,7 @@ from tests.test_answer import Log
 from twisted_flow.codec import protobuf
 from twisted_flow.errors import NotFound
 from twisted_flow.gateway.websocket import gateway as module
-from twisted_flow.gateway.websocket.gateway import Upgrade
+from twisted_flow.gateway.websocket.gateway import Handshake
 from twisted_flow.limits import Limits
 from twisted_flow.wire.websocket import frame_head, masked, plain_frame
 
@@ -71,9 +71,7 @@ class WebSocket(HTTP):
     def __init__(self, dispatcher: Any = None, *, lane: bool = True, debug: bool = False, **settings: Any) -> None:
         super().__init__(dispatcher, **settings)
         self.lane = lane
-        upgrade = Upgrade(self.dispatcher, self.settings.limits, debug, self.clock)
-        upgrade.begin(self.door.connections)
-        self.door.site.resource.upgrade = upgrade
+        self.factory.site.resource.upgrade = Handshake(self.dispatcher, self.settings.limits, debug, self.connections)
 
     def open(self, *fields: str, behind: bytes = b"") -> Wire:
         """A connection whose handshake is done."""
@@ -440,11 +438,11 @@ class TestBounds:
         protocol = wires[0].protocol
         for wire in wires:
             lose(wire)
-        assert server.door.connections.buffered.bytes == 0
+        assert server.connections.buffered.bytes == 0
         assert protocol.message_data is None
         wire = server.open()
         wire.receive(part + frame(b"x" * 100_000, 0))
-        assert server.door.connections.buffered.bytes == 0
+        assert server.connections.buffered.bytes == 0
 
     def test_nobody_is_dropped_for_what_he_cannot_say(self) -> None:
         """A ping that we cannot see answered, because we do not read, ends no connection."""
@@ -498,7 +496,7 @@ class TestBounds:
         server = WebSocket(held)
         wire, idle = server.open(), server.open()
         wire.receive(frame(HELLO))
-        server.door.connections.drain(30)
+        server.connections.drain(30)
         assert short([(CLOSE, frames(idle.value())[0][1])]) == [1001]
         wire.receive(frame(HELLO.replace(b"r1", b"r2")))
         held.release()
@@ -513,7 +511,7 @@ class TestBounds:
         server = WebSocket(held)
         wire = server.open()
         wire.receive(frame(HELLO) + frame(HELLO.replace(b"r1", b"r2")) + frame(HELLO)[:7])
-        server.door.connections.drain(30)
+        server.connections.drain(30)
         server.clock.pump([1.0] * 29)
         with Log() as lines:
             server.clock.advance(1.2)
@@ -532,7 +530,7 @@ class TestBounds:
         idle, busy = server.open(), server.open()
         idle.receive(rest)
         busy.receive(frame(HELLO) + rest)
-        server.door.connections.drain(30)
+        server.connections.drain(30)
         assert [opcode for opcode, _ in frames(idle.value())] == [CLOSE]
         held.release()
         assert [opcode for opcode, _ in frames(busy.value())] == [TEXT, CLOSE]

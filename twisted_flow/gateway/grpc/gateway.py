@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import grpc
 from grpc import aio
@@ -16,17 +15,18 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ...answer import Answer, Entry, Gateway, answer, refuse
-from ...codec import protobuf
+from ...codec.codecs import codec_of
 from ...document.identity import new_id
 from ...document.protobuf.descriptor import message
 from ...errors import BadRequest, ConfigurationError, FlowError, QueueFull, Unavailable
-from ...interfaces import ICodec, IDispatcher, IEngine, IGateway, IPlace
+from ...interfaces import IGateway
 from ...limits import Limits
 from ...loop import Signal, asyncio_loop, spawn, to_future, wait_a_while
 from ...message import Request
-from ..buffered import Account, Buffered
+from ..buffered import Account
 from ..ending import LAST_WORDS, Ending
 from ..request_id import as_field, request_id_in
+from ..served import Served
 from .services import Health, Reflection, handler
 from .stream import Stream
 from .threads import yielding
@@ -36,37 +36,23 @@ __all__ = ["GRPCGateway"]
 log = Logger()
 
 SERVICES = ("jina.JinaRPC", "twisted_flow.Flow")
-_PROTOBUF = cast(ICodec, protobuf)
 
 
 @implementer(IGateway)
 class GRPCGateway(Service):
-    """See `IGateway`.
-
-    :param dispatcher: the flow.
-    :param place: a port that is taken, but not listened on: gRPC binds it itself.
-    :param engines: whose health is told.
-    :param debug: whether callers are told all that is known of a failure.
-    :param buffered: counts what has come in.
-    """
+    """See `IGateway`. gRPC binds its port itself, beside a socket that is there but does not listen."""
 
     protocol = "grpc"
     address = ""
 
-    def __init__(
-        self,
-        dispatcher: IDispatcher,
-        limits: Limits,
-        debug: bool,
-        place: IPlace,
-        engines: Sequence[IEngine],
-        buffered: Buffered,
-    ) -> None:
-        self.buffered = buffered
-        self.dispatcher, self.limits, self.place, self.engines = dispatcher, limits, place, engines
+    def __init__(self, served: Served) -> None:
+        self.buffered, self.dispatcher, self.limits = served.buffered, served.dispatcher, served.limits
+        self.listen_at, self.engines = served.address, served.engines
+        debug, limits, engines = served.debug, served.limits, served.engines
         self.ending = Ending()
         gateway = Gateway(id=new_id(), protocol="grpc", limits=limits, debug=debug, ended=self.ending.error)
         self.entry = Entry(gateway=gateway, write_error=_write_status)
+        self._codec = codec_of(binary=True).codec
         self._posts: set[Deferred[Answer]] = set()
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
         self.streams: set[Stream] = set()
@@ -98,7 +84,7 @@ class GRPCGateway(Service):
                 *(Reflection(reflected, version).handler() for version in versions),
             )
         )
-        address = self.place.address
+        address = self.listen_at.address
         try:
             server.add_insecure_port(address)
         except RuntimeError as wrong:
@@ -172,7 +158,7 @@ class GRPCGateway(Service):
         remaining, entry = context.time_remaining(), _identified(self.entry, context)
         if remaining is not None:
             entry = replace(entry, timeout=max(remaining, 1e-6))
-        done = answer(body, _PROTOBUF, self.dispatcher, entry)
+        done = answer(body, self._codec, self.dispatcher, entry)
         if type(done) is Answer:
             answered = done
         else:
@@ -189,7 +175,7 @@ class GRPCGateway(Service):
         """Take no more calls, answer what was asked, close."""
         super().stopService()
         server, self._server = self._server, None
-        self.place.close()
+        self.listen_at.close()
         if server is None:
             return succeed(None)
         self.health.stop()

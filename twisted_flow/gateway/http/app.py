@@ -14,24 +14,27 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
 from ...answer import Answer, Entry, Gateway, answer, refuse
-from ...codec import json
+from ...codec.codecs import codec_of
 from ...document.identity import new_id
 from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, Unavailable
-from ...interfaces import ICodec, IDispatcher
+from ...interfaces import IDispatcher
 from ...maybe import MaybeDeferred
 from ..ending import Ending
 from ..request_id import as_field, request_id_in
 from . import pages
 from .action import Action
+from .answer_bytes import NO_BODY, REQUEST_ID, fields, phrase
 from .negotiation import arrays_of, check_media_types, timeout_of
 from .origin import Origins
+from .plain_heads import PlainHead
 from .problem import write_problem
 from .routes import HTTPSettings, Route
-from .wire import NO_BODY, REQUEST_ID, fields, phrase
 
 __all__ = ["App", "write"]
 
 log = Logger()
+
+_JSON = "application/json"
 
 
 class App:
@@ -93,11 +96,11 @@ class App:
             self._plain[name] = plain
 
     def _declare(self, route: Route) -> None:
-        codec, dispatcher = cast(ICodec, json), self.dispatcher
+        codec, dispatcher = codec_of().codec, self.dispatcher
         entry = replace(self.entry, endpoint=route.endpoint)
 
-        def run(body: bytes, request_id: str) -> MaybeDeferred[Answer]:
-            here = replace(entry, request_id=request_id) if request_id else entry
+        def run(body: bytes, head: PlainHead) -> MaybeDeferred[Answer]:
+            here = replace(entry, request_id=head.request_id) if head.request_id else entry
             return answer(body, codec, dispatcher, here)
 
         def handler(request: Any) -> MaybeDeferred[bytes]:
@@ -117,11 +120,11 @@ class App:
         self._route(route.path, route.methods, handler, Action(run, route.status_code))
 
     def _declare_status(self, status: Callable[[], bytes]) -> None:
-        def run(body: bytes, request_id: str) -> Answer:
-            return Answer(status(), json.content_type)
+        def run(body: bytes, head: PlainHead) -> Answer:
+            return Answer(status(), _JSON)
 
         def handler(request: Any) -> bytes:
-            return write(request, Answer(status(), json.content_type))
+            return write(request, Answer(status(), _JSON))
 
         self._route("/status", ("GET",), handler, Action(run))
 

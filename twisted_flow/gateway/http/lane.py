@@ -7,6 +7,7 @@ twisted.web for good, once the earlier answers are out. So one place decides, an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import succeed
@@ -21,7 +22,7 @@ from ..connections import Connections, linger
 from ..stalled import Unread
 from .head import Refused, unfinished
 from .pipeline import Due, Pipeline, written
-from .plain import Heads
+from .plain_heads import PlainHeads
 from .refusal import Refusals
 
 __all__ = ["Lane"]
@@ -34,10 +35,18 @@ class Lane(Protocol):
     :param heads: what heads mean.
     :param connections: of the gateway, which times and drains them.
     :param refusals: writes what ends a connection.
+    :param to_library: gives a transport, the bytes that came over it, and whether no more will, to twisted.web.
     """
 
-    def __init__(self, heads: Heads, connections: Connections, refusals: Refusals) -> None:
-        self.heads, self.connections, self.refusals, self.limits = heads, connections, refusals, heads.limits
+    def __init__(
+        self,
+        heads: PlainHeads,
+        connections: Connections,
+        refusals: Refusals,
+        to_library: Callable[[Any, bytes, bool], None],
+    ) -> None:
+        self.heads, self.connections, self.refusals = heads, connections, refusals
+        self.limits, self.to_library = heads.limits, to_library
         self.buffer = bytearray()
         self.account = Account(connections.buffered)
         """Bytes that have come in, or are announced, and are not answered yet; and answers that wait for earlier ones.
@@ -135,22 +144,22 @@ class Lane(Protocol):
                 unfinished(buffer, self.limits, self.scanned)
                 self.scanned = self.wanted = len(buffer)
                 return False
-            meaning = self.heads.meaning(bytes(buffer[:end]))
+            plain = self.heads.read(bytes(buffer[:end]))
         except Refused as refused:
             return self.refuse(refused)
         self.scanned = 0
-        if meaning is None:
+        if plain is None:
             self.wanted = 0
             if not self.due:  # else: looked at again when the last answer is out
                 self.hand_over()
             return False
-        size = end + meaning.length
+        size = end + plain.length
         if len(buffer) < size:
             if not self.announced:
-                if not self.account.total.has_room(meaning.length):
+                if not self.account.total.has_room(plain.length):
                     return self.refuse(Refused(self.account.total.refusal()))
-                self.announced = meaning.length
-                self.account.add(meaning.length)
+                self.announced = plain.length
+                self.account.add(plain.length)
             self.wanted = size - 1
             return False
         with memoryview(buffer) as view:
@@ -161,14 +170,14 @@ class Lane(Protocol):
         if self.announced:
             self.account.add(-self.announced)
             self.announced = 0
-        answering = meaning.action.run(body, meaning.request_id)
+        answering = plain.action.run(body, plain)
         if type(answering) is Answer:
             if not self.due:  # as most: there is no order to keep
                 last = self.draining and not buffer
-                self.transport.write(written(answering, meaning, last))  # type: ignore[union-attr]
+                self.transport.write(written(answering, plain, last))  # type: ignore[union-attr]
                 return True
             answering = succeed(answering)
-        self.due.add(meaning, answering, len(body), self.answered)
+        self.due.add(plain, answering, len(body), self.answered)
         return True
 
     def skip_blank(self) -> bool:
@@ -199,16 +208,15 @@ class Lane(Protocol):
             self.wanted = 0
             return False
         self.transport.write(self.refusals.answer(refused, self.buffer))  # type: ignore[union-attr]
-        whole = self.whole
         self.leave()
-        linger(self.transport, self.connections, whole)
+        linger(self.transport, self.connections, self.whole)
         return False
 
     def hand_over(self) -> None:
         """Let twisted.web and Klein have the connection, from this head on."""
-        rest = bytes(self.buffer)
+        rest = bytes(self.buffer)  # before it is cleared
         self.leave()
-        self.connections.to_library(self.transport, rest, self.whole)
+        self.to_library(self.transport, rest, self.whole)
 
     def leave(self) -> None:
         """This protocol has nothing more to do with its connection."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
+from ...codec.codecs import CODECS
 from ...errors import BadRequest, NotAcceptable, UnsupportedMediaType, ValidationError
 from ...limits import SHORTEST_TIMEOUT
 from ...message import Arrays
 
 __all__ = ["arrays_of", "check_media_types", "timeout_of"]
 
-_READ = ("application/json", "application/x-www-form-urlencoded")  # the latter: what curl says of any -d
+_READ = [media_type for row in CODECS for media_type in row.media_types]
 _WRITTEN = "application/json"
 
 

@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from ...answer import Answer
 from ..buffered import Account
 from ..request_id import as_field
-from .plain import Meaning
-from .wire import REQUEST_ID, answer_bytes
+from .answer_bytes import REQUEST_ID, answer_bytes
+from .plain_heads import PlainHead
 
 __all__ = ["Due", "Pipeline", "written"]
 
@@ -19,10 +19,10 @@ __all__ = ["Due", "Pipeline", "written"]
 class Due:
     """An answer that is due."""
 
-    __slots__ = ("deferred", "meaning", "ready", "size")
+    __slots__ = ("deferred", "plain", "ready", "size")
 
-    def __init__(self, meaning: Meaning, deferred: Deferred[Answer], size: int) -> None:
-        self.meaning, self.deferred = meaning, deferred
+    def __init__(self, plain: PlainHead, deferred: Deferred[Answer], size: int) -> None:
+        self.plain, self.deferred = plain, deferred
         self.size = size  # bytes of what was asked, and later of the answer
         self.ready: bytes | None = None
 
@@ -41,15 +41,15 @@ class Pipeline:
         return len(self._due)
 
     def add(
-        self, meaning: Meaning, answering: Deferred[Answer], size: int, answered: Callable[[Answer, Due], None]
+        self, plain: PlainHead, answering: Deferred[Answer], size: int, answered: Callable[[Answer, Due], None]
     ) -> None:
         """Another answer is due.
 
-        :param meaning: of the request's head.
+        :param plain: of the request's head.
         :param size: bytes of its body.
         :param answered: called with the answer when it is there.
         """
-        due = Due(meaning, answering, size)
+        due = Due(plain, answering, size)
         self._due.append(due)
         self._account.add(size)
         answering.addCallback(answered, due)
@@ -59,7 +59,7 @@ class Pipeline:
 
         :param last: whether the connection ends with it.
         """
-        due.ready = written(answer, due.meaning, last)
+        due.ready = written(answer, due.plain, last)
         self._account.add(len(due.ready) - due.size)
         due.size = len(due.ready)
         while self._due and (ready := self._due[0].ready) is not None:
@@ -72,13 +72,13 @@ class Pipeline:
             due.deferred.cancel()
 
 
-def written(answer: Answer, meaning: Meaning, last: bool) -> bytes:
-    """*answer* to a request whose head says *meaning*, head and body in one.
+def written(answer: Answer, plain: PlainHead, last: bool) -> bytes:
+    """*answer* to a request whose head says *plain*, head and body in one.
 
     :param last: whether the connection ends with it.
     """
-    status = meaning.action.status if answer.error is None else answer.error.http_status
-    if not meaning.request_id:
+    status = plain.action.status if answer.error is None else answer.error.http_status
+    if not plain.request_id:
         return answer_bytes(status, answer, last)
     told = (REQUEST_ID, as_field(answer.request_id).encode())
     return answer_bytes(status, answer, last, more=[told])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from ...answer import Entry, refuse
+from .answer_bytes import answer_bytes
 from .head import Refused
 from .origin import Origins
-from .wire import answer_bytes
 
 __all__ = ["Refusals"]
 

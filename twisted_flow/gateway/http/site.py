@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -157,7 +158,7 @@ class FlowChannel(HTTPChannel):
             self._lines = []
         super().lineReceived(line)
 
-    def upgrade(self, upgrade: Any, request: FlowRequest) -> None:
+    def upgrade(self, upgrade: Callable[[Any, bytes], Any], request: FlowRequest) -> None:
         """Give the connection to another protocol: *upgrade* makes it, from the transport and the request's bytes."""
         transport = self.transport
         self.setTimeout(None)
@@ -257,18 +258,27 @@ class FlowSite(Site):
     :param resource: what answers.
     :param limits: what is bounded.
     :param refusals: writes what ends a connection.
+    :param connections: where they are counted.
     :param hosts: the names that it may be asked by; none: any.
     """
 
     protocol: Any = FlowChannel
     displayTracebacks = False
-    connections: Connections
 
-    def __init__(self, resource: IResource, limits: Limits, refusals: Refusals, hosts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        resource: IResource,
+        limits: Limits,
+        refusals: Refusals,
+        connections: Connections,
+        hosts: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(
             resource, requestFactory=FlowRequest, timeout=limits.idle_timeout, parsePOSTFormSubmission=False
         )
         self.limits, self.refusals, self.hosts = limits, refusals, hosts
+        self.connections = connections
+        self.reactor: Any = connections.clock
 
     def log(self, request: Any) -> None:
         """Not a line for each request: what fails is logged where it fails."""

@@ -1,35 +1,70 @@
-"""The WebSocket's part of a gateway: it makes WebSockets of HTTP requests."""
+"""The WebSocket gateway: it makes WebSockets of HTTP requests, at a port of its own or beside HTTP."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from autobahn.twisted.websocket import WebSocketServerFactory
+from msgspec.structs import replace
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
 
 from ...answer import Entry, Gateway
 from ...document.identity import new_id
-from ...interfaces import IDispatcher
+from ...interfaces import IDispatcher, IGateway
 from ...limits import Limits
 from ..connections import Connections
+from ..http.gateway import HTTPGateway
 from ..http.problem import write_problem
+from ..http.routes import without_routes
+from ..served import Served
 from .protocol import SUBPROTOCOLS, FlowProtocol
 
-__all__ = ["Upgrade"]
+__all__ = ["Handshake", "WebSocketGateway"]
 
 
-class Upgrade:
+@implementer(IGateway)
+class WebSocketGateway(Service):
+    """See `IGateway`. Handshakes are HTTP's: without an HTTP gateway beside it, it has one that has no routes."""
+
+    protocol = "websocket"
+
+    def __init__(self, served: Served) -> None:
+        self._own: HTTPGateway | None = None
+        if served.beside is None:
+            self._own = HTTPGateway(replace(served, http=without_routes(served.http)))
+        self.http = cast(HTTPGateway, served.beside or self._own)
+        self.http.upgrade = Handshake(served.dispatcher, served.limits, served.debug, self.http.port.connections)
+
+    @property
+    def address(self) -> str:
+        """See `IGateway`."""
+        return self.http.address
+
+    def startService(self) -> Deferred[None]:
+        """Listen, unless the gateway beside it does."""
+        super().startService()
+        return succeed(None) if self._own is None else self._own.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Drain, unless the gateway beside it does: they share their connections."""
+        super().stopService()
+        return succeed(None) if self._own is None else self._own.stopService()
+
+
+class Handshake:
     """Makes a WebSocket of an HTTP request.
 
     :param dispatcher: what answers.
     :param debug: whether callers are told all that is known of a failure.
+    :param connections: where the connection is counted, as an HTTP one is.
     """
 
-    connections: Connections
-
-    def __init__(self, dispatcher: IDispatcher, limits: Limits, debug: bool, reactor: Any) -> None:
-        self.dispatcher, self.limits, self.reactor = dispatcher, limits, reactor
-        self.debug = debug
-        self.factory = WebSocketServerFactory(protocols=list(SUBPROTOCOLS), server="twisted_flow", reactor=reactor)
+    def __init__(self, dispatcher: IDispatcher, limits: Limits, debug: bool, connections: Connections) -> None:
+        self.dispatcher, self.limits, self.connections = dispatcher, limits, connections
+        self.clock: Any = connections.clock
+        self.factory = WebSocketServerFactory(protocols=list(SUBPROTOCOLS), server="twisted_flow", reactor=self.clock)
         self.factory.protocol = FlowProtocol
         self.factory.setProtocolOptions(
             maxFramePayloadSize=limits.max_body,
@@ -40,17 +75,7 @@ class Upgrade:
             failByDrop=False,
             webStatus=False,
         )
-
-    def begin(self, connections: Connections) -> None:
-        """Be a part of the gateway that has *connections*."""
-        self.connections = connections
-        gateway = Gateway(
-            id=new_id(),
-            protocol="websocket",
-            limits=self.limits,
-            debug=self.debug,
-            ended=connections.ending.error,
-        )
+        gateway = Gateway(id=new_id(), protocol="websocket", limits=limits, debug=debug, ended=connections.ending.error)
         self.entry = Entry(gateway=gateway, write_error=write_problem)
 
     def __call__(self, transport: Any, request: bytes) -> Any:

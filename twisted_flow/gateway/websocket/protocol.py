@@ -9,6 +9,7 @@ from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from zope.interface import implementer
 
+from ...codec.codecs import CODECS
 from ...wire.websocket import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_frame
 from ..session import Session
 from ..stalled import Unread
@@ -19,7 +20,7 @@ __all__ = ["SUBPROTOCOLS", "FlowProtocol"]
 END_OF_INPUT = b"\x00"
 """The binary frame with which a client says that it sends no more."""
 
-SUBPROTOCOLS = ("json", "bytes")
+SUBPROTOCOLS = tuple(row.name for row in CODECS)
 _GOING_AWAY, _NORMAL = 1001, 1000
 _AHEAD = 1 << 16  # bytes
 
@@ -117,7 +118,7 @@ class FlowProtocol(WebSocketServerProtocol):
         since = datetime.now(UTC)  # once for all that came at once: to look at the clock takes a fortieth of a message
         while at < end and not self.flow_due:
             if not more:  # others have their turn
-                self.flow_due = self.flow_upgrade.reactor.callLater(0, self.flow_go_on)
+                self.flow_due = self.flow_upgrade.clock.callLater(0, self.flow_go_on)
                 return at
             more -= 1
             crowded = self.flow_full or session.in_flight >= session.room

@@ -1,7 +1,8 @@
-"""The outermost resource: what comes before any route. Methods that ask about a path, and other origins' pages."""
+"""The root resource: what comes before any route. Methods that ask about a path, and other origins' pages."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -11,16 +12,19 @@ from zope.interface import implementer
 
 from ...answer import refuse
 from ...errors import BadRequest, NotFound, PermissionDenied
+from .answer_bytes import SERVER
 from .app import App, write
-from .wire import SERVER
 
-__all__ = ["Front"]
+__all__ = ["RootResource", "Upgrade"]
+
+Upgrade = Callable[[Any, bytes], Any]
+"""Makes the protocol that takes over a connection, from its transport and the bytes of the request."""
 
 _MAX_AGE = b"600"  # seconds for which a browser may remember a preflight's answer
 
 
 @implementer(IResource)
-class Front(Resource):
+class RootResource(Resource):
     """See the module.
 
     :param app: the routes.
@@ -29,7 +33,7 @@ class Front(Resource):
 
     isLeaf = True
 
-    def __init__(self, app: App, upgrade: Any = None) -> None:
+    def __init__(self, app: App, upgrade: Upgrade | None = None) -> None:
         super().__init__()
         self.app, self.origins, self.upgrade = app, app.origins, upgrade
         self.inner: Any = app.klein.resource()

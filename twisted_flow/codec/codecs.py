@@ -1,0 +1,48 @@
+"""The codecs, and what picks one: a media type, a WebSocket subprotocol, or the kind of a message."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib import import_module
+from typing import cast
+
+from ..interfaces import ICodec
+
+__all__ = ["CODECS", "CodecEntry", "codec_of"]
+
+
+class CodecEntry:
+    """One row of the table.
+
+    :param name: of the codec, which is its WebSocket subprotocol too.
+    :param module: the module in this package that is the codec; imported when it is used.
+    :param binary: whether it writes bytes that are no text.
+    :param media_types: what HTTP calls bodies of it; none: HTTP does not take it.
+    """
+
+    def __init__(self, name: str, module: str, *, binary: bool, media_types: tuple[str, ...] = ()) -> None:
+        self.name, self.module, self.binary, self.media_types = name, module, binary, media_types
+
+    @cached_property
+    def codec(self) -> ICodec:
+        """The codec itself."""
+        return cast(ICodec, import_module(f".{self.module}", __package__))
+
+
+CODECS = (
+    # curl says of any -d that it is a form
+    CodecEntry("json", "json", binary=False, media_types=("application/json", "application/x-www-form-urlencoded")),
+    CodecEntry("bytes", "protobuf", binary=True),
+)
+"""The first of several that would do is taken."""
+
+
+def codec_of(*, subprotocol: str | None = None, binary: bool = False) -> CodecEntry:
+    """The codec of a message.
+
+    :param subprotocol: what all messages of its connection are; None: its own kind tells.
+    :param binary: whether it is a binary message.
+    """
+    if subprotocol is not None:
+        return next(each for each in CODECS if each.name == subprotocol)
+    return next(each for each in CODECS if each.binary is binary)

@@ -1,0 +1,142 @@
+"""Which heads are plain: they say nothing that decides how the request is read and answered but their route, the length
+of their body, and what is handed on to who answers.
+
+Heads repeat from request to request, so what a plain head means is remembered, and parsed only when it is new. What
+belongs to one request (its id, its caller's credentials, its trace) is not remembered, but read each time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ...codec.codecs import CODECS
+from ...limits import Limits
+from ..request_id import request_id_in
+from .action import Action
+from .head import Head, read_head
+
+__all__ = ["IGNORED", "PLAIN", "PlainHead", "PlainHeads"]
+
+PLAIN: dict[bytes, frozenset[bytes] | None] = {
+    b"accept": frozenset({b"*/*", b"application/json"}),
+    b"authorization": None,
+    b"connection": frozenset({b"keep-alive", b"Keep-Alive"}),
+    b"content-length": None,
+    b"content-type": frozenset(
+        {*(each.encode() for row in CODECS for each in row.media_types), b"application/json; charset=utf-8"}
+    ),
+    b"host": None,
+    b"sec-fetch-site": frozenset({b"same-origin", b"same-site", b"none"}),
+    b"traceparent": None,
+    b"tracestate": None,
+    b"x-request-id": None,
+}
+"""Header fields that matter, with the values that say nothing out of the ordinary; None: judged by itself."""
+
+IGNORED = frozenset(
+    b"accept-encoding accept-language cache-control dnt postman-token pragma priority referer "
+    b"sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode user-agent".split()
+)
+"""Header fields that nobody here looks at, on either way."""
+
+_OF_ONE_REQUEST = re.compile(
+    rb"\r\n(authorization|traceparent|tracestate|x-request-id):[ \t]*([!-~](?:[ -~]*[!-~])?)[ \t]*(?=\r\n)",
+    re.IGNORECASE,
+)
+"""The fields that belong to one request, where they are well formed."""
+
+_REMEMBERED, _REMEMBERED_SIZE = 1000, 2048  # heads, and bytes of each
+
+
+class PlainHead(Struct, frozen=True):
+    """What a plain head says. Fields that it has not are b''."""
+
+    action: Action
+    length: int
+    """Of the body."""
+    accept: bytes = b""
+    content_type: bytes = b""
+    request_id: str = ""
+    """The request's, if the head names one that may be."""
+    authorization: bytes = b""
+    """Its caller's credentials: for who authenticates, and never for the log."""
+    traceparent: bytes = b""
+    """W3C Trace Context."""
+    tracestate: bytes = b""
+
+
+class PlainHeads:
+    """What heads mean.
+
+    :param actions: the plain routes: method and target to what they do.
+    :param hosts: the names that the server may be asked by; none: any.
+    """
+
+    def __init__(
+        self, actions: Mapping[tuple[bytes, bytes], Action], limits: Limits, hosts: tuple[str, ...] = ()
+    ) -> None:
+        self.actions, self.limits, self.hosts = actions, limits, hosts
+        self._most = min(_REMEMBERED_SIZE, limits.max_headers_size)
+        self._known: dict[bytes, PlainHead] = {}
+
+    def forget(self) -> None:
+        """What is remembered may hold no more."""
+        self._known.clear()
+
+    def read(self, raw: bytes) -> PlainHead | None:
+        """What the head *raw* says; None where it is not plain.
+
+        :raises Refused: where it must not be taken for a request.
+        """
+        known = self._known.get(raw)
+        return known if known is not None else self._read(raw)
+
+    def _read(self, raw: bytes) -> PlainHead | None:
+        if len(raw) > self._most:
+            return self._judged(read_head(raw, self.limits, self.hosts))
+        own = {name.lower(): value for name, value in _OF_ONE_REQUEST.findall(raw)}
+        shared = _OF_ONE_REQUEST.sub(b"", raw) if own else raw
+        known = self._known.get(shared)
+        if known is not None and raw.count(b"\r\n") == shared.count(b"\r\n") + len(own) <= self.limits.max_headers:
+            return _with_own(known, own)
+        head = self._judged(read_head(raw, self.limits, self.hosts))
+        if head is not None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[shared] = _with_own(head, {})
+        return head
+
+    def _judged(self, head: Head) -> PlainHead | None:
+        action = self.actions.get((head.method, head.target))
+        if action is None or head.version != "1.1":
+            return None
+        said: dict[bytes, bytes] = {}
+        for name, value in head.fields:
+            if name in IGNORED:
+                continue
+            if name not in PLAIN or name in said:
+                return None
+            said[name] = value
+            allowed = PLAIN[name]
+            if allowed is not None and value not in allowed:
+                return None
+        length = int(said.get(b"content-length", b"0"))
+        if (head.method != b"GET" and b"content-length" not in said) or length > self.limits.max_body:
+            return None
+        shared = PlainHead(action, length, said.get(b"accept", b""), said.get(b"content-type", b""))
+        return _with_own(shared, said)
+
+
+def _with_own(head: PlainHead, fields: Mapping[bytes, bytes]) -> PlainHead:
+    """*head*, with what *fields* say of one request."""
+    return replace(
+        head,
+        request_id=request_id_in(fields.get(b"x-request-id")),
+        authorization=fields.get(b"authorization", b""),
+        traceparent=fields.get(b"traceparent", b""),
+        tracestate=fields.get(b"tracestate", b""),
+    )

@@ -1,0 +1,34 @@
+"""What a gateway is made of."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from twisted.internet.interfaces import IReactorTime
+
+from ..interfaces import IDispatcher, IEngine, IGateway, IListenAddress
+from ..limits import Limits
+from .buffered import Buffered
+from .http.routes import HTTPSettings
+
+__all__ = ["Served"]
+
+
+class Served(Struct, frozen=True, kw_only=True):
+    """What a gateway serves, where, and what is said of it: see `IGatewayMaker`."""
+
+    dispatcher: IDispatcher
+    """The flow."""
+    address: IListenAddress
+    """Where to listen."""
+    limits: Limits
+    buffered: Buffered
+    """Counts what has come in, of all gateways of the flow."""
+    engines: tuple[IEngine, ...] = ()
+    """Whose health is told."""
+    http: HTTPSettings = HTTPSettings()
+    debug: bool = False
+    """Whether callers are told all that is known of a failure."""
+    clock: IReactorTime | None = None
+    """Hands out time; None: the reactor does."""
+    beside: IGateway | None = None
+    """The gateway that listens at the same address already, where several protocols share it."""
