@@ -11,7 +11,7 @@ import pytest
 from tests.support import ROOT
 from twisted_flow import errors
 from twisted_flow.errors import FlowError, Reject
-from twisted_flow.gateway.http.problem import problem
+from twisted_flow.gateway.http.problem import write_problem
 
 
 def outline(error: type[BaseException], indent: int = 0) -> Iterator[str]:
@@ -52,7 +52,7 @@ def test_table(row: str) -> None:
     name, http, grpc, retryable = row.split()
     error = getattr(errors, name)("why")
     assert (error.http_status, error.grpc_status, error.retryable) == (int(http), grpc, retryable == "yes")
-    told = problem(error, "r1")
+    told = write_problem(error, "r1")
     assert told.content_type == "application/problem+json"
     assert f'"title":"{name}","status":{http},"detail":"why","instance":"r1"'.encode() in told.body
 
