@@ -129,8 +129,14 @@ class HTTP:
         self.dispatcher = dispatcher or Dispatcher()
         routes = flow_routes(self.settings, {})
         limits, self.listening = self.settings.limits, MemoryAddress(self.clock)
-        served: Any = {"dispatcher": self.dispatcher, "address": self.listening, "limits": limits, "clock": self.clock}
-        port = Port(Served(buffered=Buffered(limits.max_buffered), **served))
+        served: Any = {
+            "dispatcher": self.dispatcher,
+            "address": self.listening,
+            "limits": limits,
+            "clock": self.clock,
+            "debug": self.settings.debug,
+        }
+        self.port = port = Port("http", Served(buffered=Buffered(limits.max_buffered), **served))
         self.connections = port.connections
         self.app = App(
             self.dispatcher,
@@ -138,12 +144,13 @@ class HTTP:
             routes,
             lambda: b'{"jina":{},"envs":{},"used_memory":""}',
             b"{}",
-            port.ending,
+            port.gateway,
         )
         self.factory = HTTPFactory(self.app, self.settings, self.connections)
         if not lane:
             self.factory.heads = PlainHeads({}, self.settings.limits, self.settings.allowed_hosts)
-        port.open(self.factory)
+        port.factory = self.factory
+        port.startService()
 
     def connect(self) -> Wire:
         """A new connection."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import cast
 
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
+from zope.interface import implementer
 
+from ..answer import Gateway
+from ..document.identity import new_id
+from ..interfaces import IGateway
 from ..limits import Limits
 from .connections import Connections
 from .ending import Ending
@@ -19,36 +24,46 @@ __all__ = ["Port"]
 log = Logger()
 
 
-class Port:
-    """See the module.
+@implementer(IGateway)
+class Port(Service):
+    """See the module. It is a gateway by itself, for one whose protocol needs no more than its `factory`.
 
+    :param protocol: the gateway's.
     :param served: where, how many connections there may be, and how long they have at the end.
     """
 
-    def __init__(self, served: Served) -> None:
+    factory: IProtocolFactory
+    """Makes the protocols; each adds itself to `connections`, and removes itself. To be set before the start."""
+
+    def __init__(self, protocol: str, served: Served) -> None:
         from twisted.internet import reactor  # chosen by now
 
-        self.listen_at, self.limits = served.address, served.limits
+        self.protocol, self.listen_at, self.limits = protocol, served.address, served.limits
         self.ending = Ending()
         clock = served.clock or cast(IReactorTime, reactor)
         self.connections = Connections(clock, served.buffered, self.ending)
+        self.gateway = Gateway(
+            id=new_id(), protocol=protocol, limits=served.limits, debug=served.debug, ended=self.ending.error
+        )
         self.address = ""
         """'host:port' as it listens, once it does."""
         self._port: IListeningPort | None = None
 
-    def open(self, factory: IProtocolFactory) -> Deferred[None]:
-        """Listen, for the protocols that *factory* makes; each adds itself to `connections`, and removes itself."""
+    def startService(self) -> Deferred[None]:
+        """Listen."""
+        super().startService()
 
         def listening(port: IListeningPort) -> None:
             self._port = port
             self.address = self.listen_at.address
             self.connections.start()
 
-        opening: Deferred[IListeningPort] = self.listen_at.listen(_Bounded(factory, self.connections, self.limits))
+        opening: Deferred[IListeningPort] = self.listen_at.listen(_Bounded(self.factory, self.connections, self.limits))
         return opening.addCallback(listening)
 
-    def close(self) -> Deferred[None]:
+    def stopService(self) -> Deferred[None]:
         """Stop listening, have what was asked answered, and end the connections."""
+        super().stopService()
         port, self._port = self._port, None
         if port is None:
             self.listen_at.close()

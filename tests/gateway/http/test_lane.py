@@ -559,7 +559,7 @@ class TestDrain:
         assert half.closed
         assert not any("caller" in line for line in lines)
         http.pass_seconds(1)
-        assert http.app.ending.cut == len(told)
+        assert http.port.ending.cut == len(told)
         assert len(http.connections) == 0
 
 

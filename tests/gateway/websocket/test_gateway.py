@@ -69,9 +69,9 @@ class WebSocket(HTTP):
     """A WebSocket gateway in memory."""
 
     def __init__(self, dispatcher: Any = None, *, lane: bool = True, debug: bool = False, **settings: Any) -> None:
-        super().__init__(dispatcher, **settings)
+        super().__init__(dispatcher, debug=debug, **settings)
         self.lane = lane
-        self.factory.site.resource.upgrade = Handshake(self.dispatcher, self.settings.limits, debug, self.connections)
+        self.factory.site.resource.upgrade = Handshake(self.dispatcher, self.app.entry.gateway, self.connections)
 
     def open(self, *fields: str, behind: bytes = b"") -> Wire:
         """A connection whose handshake is done."""

@@ -19,7 +19,6 @@ from ...document.identity import new_id
 from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, Unavailable
 from ...interfaces import IDispatcher
 from ...maybe import MaybeDeferred
-from ..ending import Ending
 from ..request_id import as_field, request_id_in
 from . import pages
 from .action import Action
@@ -44,7 +43,7 @@ class App:
     :param routes: for documents.
     :param status: what ``/status`` tells, as JSON.
     :param openapi: the OpenAPI document, as JSON.
-    :param ending: tells why a request was cancelled.
+    :param gateway: the gateway that has it.
     """
 
     def __init__(
@@ -54,18 +53,15 @@ class App:
         routes: tuple[Route, ...],
         status: Callable[[], bytes],
         openapi: bytes,
-        ending: Ending,
+        gateway: Gateway,
     ) -> None:
         self.dispatcher = dispatcher
-        self.origins, self.ending = Origins(settings.cors), ending
+        self.origins = Origins(settings.cors)
         self.klein = klein.Klein()
         self.klein.url_map.merge_slashes = False  # else //post is answered by a redirect
         self.klein.handle_errors(HTTPException)(self._refused if settings.served else self._no_http)
         self.klein.handle_errors(Exception)(self._broken)
         self._plain: dict[str, Action] = {}
-        gateway = Gateway(
-            id=new_id(), protocol="http", limits=settings.limits, debug=settings.debug, ended=ending.error
-        )
         self.entry = Entry(gateway=gateway, write_error=write_problem)
         for route in routes:
             self._declare(route)

@@ -64,14 +64,14 @@ class HTTPGateway(Service):
 
     def __init__(self, served: Served) -> None:
         self.settings, self.dispatcher = served.http, served.dispatcher
-        self.port = Port(served)
+        self.port = Port("http", served)
         endpoints: Mapping[str, Endpoint] = {
             name: endpoint for engine in reversed(served.engines) for name, endpoint in engine.endpoints.items()
         }
         routes = flow_routes(served.http, endpoints)
         document = msgspec.json.encode(openapi(served.http, routes))
         tell = partial(status, served.engines)
-        self.app = App(served.dispatcher, served.http, routes, tell, document, self.port.ending)
+        self.app = App(served.dispatcher, served.http, routes, tell, document, self.port.gateway)
         self._forget: Callable[[], object] = lambda: None
 
     @property
@@ -82,14 +82,14 @@ class HTTPGateway(Service):
     def startService(self) -> Deferred[None]:
         """Listen."""
         super().startService()
-        factory = HTTPFactory(self.app, self.settings, self.port.connections, self.upgrade)
+        self.port.factory = factory = HTTPFactory(self.app, self.settings, self.port.connections, self.upgrade)
         changing = IChanging(self.dispatcher, None)
         if changing is not None:
             self._forget = changing.watch(factory.heads.forget)
-        return self.port.open(factory)
+        return self.port.startService()
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, answer what was asked, close."""
         super().stopService()
         self._forget()
-        return self.port.close()
+        return self.port.stopService()

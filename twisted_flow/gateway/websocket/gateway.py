@@ -13,7 +13,6 @@ from zope.interface import implementer
 from ...answer import Entry, Gateway
 from ...document.identity import new_id
 from ...interfaces import IDispatcher, IGateway
-from ...limits import Limits
 from ..connections import Connections
 from ..http.gateway import HTTPGateway
 from ..http.problem import write_problem
@@ -35,7 +34,7 @@ class WebSocketGateway(Service):
         if served.beside is None:
             self._own = HTTPGateway(replace(served, http=without_routes(served.http)))
         self.http = cast(HTTPGateway, served.beside or self._own)
-        self.http.upgrade = Handshake(served.dispatcher, served.limits, served.debug, self.http.port.connections)
+        self.http.upgrade = Handshake(served.dispatcher, self.http.port.gateway, self.http.port.connections)
 
     @property
     def address(self) -> str:
@@ -57,11 +56,12 @@ class Handshake:
     """Makes a WebSocket of an HTTP request.
 
     :param dispatcher: what answers.
-    :param debug: whether callers are told all that is known of a failure.
+    :param http: the gateway that takes the handshakes.
     :param connections: where the connection is counted, as an HTTP one is.
     """
 
-    def __init__(self, dispatcher: IDispatcher, limits: Limits, debug: bool, connections: Connections) -> None:
+    def __init__(self, dispatcher: IDispatcher, http: Gateway, connections: Connections) -> None:
+        limits = http.limits
         self.dispatcher, self.limits, self.connections = dispatcher, limits, connections
         self.clock: Any = connections.clock
         self.factory = WebSocketServerFactory(protocols=list(SUBPROTOCOLS), server="twisted_flow", reactor=self.clock)
@@ -75,7 +75,7 @@ class Handshake:
             failByDrop=False,
             webStatus=False,
         )
-        gateway = Gateway(id=new_id(), protocol="websocket", limits=limits, debug=debug, ended=connections.ending.error)
+        gateway = replace(http, id=new_id(), protocol="websocket")
         self.entry = Entry(gateway=gateway, write_error=write_problem)
 
     def __call__(self, transport: Any, request: bytes) -> Any:
