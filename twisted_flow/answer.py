@@ -276,9 +276,9 @@ def _more(error: FlowError, cause: BaseException) -> str:
 
 def _because(error: FlowError, cause: BaseException) -> str:
     """What the log is told of what a user's code raised: all of it, unless that has just been told often."""
-    place, times = _repeats.count(cause)
+    location, times = _repeats.count(cause)
     if times > MOST_OFTEN:
-        return f"{_more(error, cause)} ({place}; {times} times within a minute)"
+        return f"{_more(error, cause)} ({location}; {times} times within a minute)"
     return f"\n{traceback_of(cause)}"
 
 

@@ -213,7 +213,7 @@ class Flow(Topology):
         """The flow that a YAML file describes (a text of several lines is taken for what a file says).
 
         :param settings: arguments of the constructor, in place of what the file says; of ``limits`` a dict will do.
-        :raises ConfigurationError: one line, with the place in the file.
+        :raises ConfigurationError: one line, with the position in the file.
         """
         from .assembly.flow_file import build  # YAML only for those who use it
 

@@ -82,5 +82,5 @@ def checked(limits: Limits) -> Limits:
     """
     try:
         return msgspec.convert(msgspec.to_builtins(limits), Limits)
-    except msgspec.ValidationError as wrong:
-        raise ConfigurationError(f"limits: {wrong}") from None
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"limits: {error}") from None

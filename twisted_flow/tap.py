@@ -137,13 +137,13 @@ class Options(usage.Options):
         """Where something is wrong, one line says so; twistd itself would print pages, and status 0."""
         try:
             super().parseOptions(options)
-        except usage.UsageError as wrong:
-            _give_up(self._explained(str(wrong)))
+        except usage.UsageError as error:
+            _give_up(self._explained(str(error)))
 
-    def _explained(self, wrong: str) -> str:
-        if not wrong.endswith(" not recognized"):
-            return wrong
-        unknown = wrong.removeprefix("option --").removesuffix(" not recognized")
+    def _explained(self, error: str) -> str:
+        if not error.endswith(" not recognized"):
+            return error
+        unknown = error.removeprefix("option --").removesuffix(" not recognized")
         return f"there is no option --{unknown}{nearest(unknown, [name.rstrip('=') for name in self.longOpt])}"
 
     def postOptions(self) -> None:
@@ -159,8 +159,8 @@ class Options(usage.Options):
             self["flow"] = flow = self._flow()
             if self["check"]:
                 _say("".join(f"{line}\n" for line in checked(flow.config)))
-        except ConfigurationError as wrong:
-            _give_up(str(wrong))
+        except ConfigurationError as error:
+            _give_up(str(error))
 
     def _flow(self) -> Flow:
         settings = {name: value for name, value in self._settings().items() if value not in (None, [], 0)}
@@ -202,8 +202,8 @@ class Options(usage.Options):
         for name, value in values.items():
             try:
                 msgspec.convert({name: value}, Limits, strict=False)
-            except msgspec.ValidationError as wrong:
-                reason = str(wrong).partition(" - at ")[0]
+            except msgspec.ValidationError as error:
+                reason = str(error).partition(" - at ")[0]
                 raise ConfigurationError(f"--{name.replace('_', '-')}={value}: {reason}") from None
         limits = msgspec.convert(values, Limits, strict=False)
         return {name: getattr(limits, name) for name in values}
@@ -213,7 +213,7 @@ def makeService(options: Options) -> IService:
     """The service that *options* describe."""
     try:
         service = cast(FlowService, IService(options["flow"]))
-    except ConfigurationError as wrong:
-        _give_up(str(wrong))
+    except ConfigurationError as error:
+        _give_up(str(error))
     service.owns_process = True
     return service

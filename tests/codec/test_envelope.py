@@ -13,7 +13,7 @@ from tests.document.protobuf.test_quick import PLAIN, told
 from tests.documents import TAGS
 from tests.support import request
 from twisted_flow import Document
-from twisted_flow.codec.envelope import RequestProto, taken_apart
+from twisted_flow.codec.envelope import RequestProto, parse_envelope
 from twisted_flow.codec.protobuf import encode_request
 from twisted_flow.document.protobuf.descriptor import message
 from twisted_flow.document.protobuf.read import read_messages, read_struct
@@ -34,7 +34,7 @@ def by_protobuf(body: bytes) -> Any:
 
 def by_hand(body: bytes) -> Any:
     try:
-        read = taken_apart(body, Limits())
+        read = parse_envelope(body, Limits())
         header = message("jina.HeaderProto").FromString(read.header or b"")
         for route in read.routes:
             message("jina.RouteProto").FromString(route)

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.protocol import Factory, Protocol
 
 from tests.support import HTTP, wait_for
-from twisted_flow.gateway.stalled import Unread
+from twisted_flow.gateway.stalled import StallTimer
 from twisted_flow.limits import Limits
 from twisted_flow.listen.addresses import port_address
 
@@ -22,25 +22,25 @@ class Slow:
 
     left = 100
 
-    def unread(self) -> int:
+    def unsent(self) -> int:
         return self.left
 
 
 def test_slow_and_stuck() -> None:
     """Whatever is taken counts from anew; so does another time of waiting."""
-    unread, slow = Unread(), Slow()
-    assert [unread.seconds(slow, second, True) for second in (1, 2, 3)] == [0, 1, 2]
+    timer, slow = StallTimer(), Slow()
+    assert [timer.seconds(slow, second, True) for second in (1, 2, 3)] == [0, 1, 2]
     slow.left = 99
-    assert [unread.seconds(slow, second, True) for second in (4, 5)] == [0, 1]
-    assert unread.seconds(slow, 6, False) == 0
-    assert [unread.seconds(slow, second, True) for second in (80, 81)] == [0, 1]
+    assert [timer.seconds(slow, second, True) for second in (4, 5)] == [0, 1]
+    assert timer.seconds(slow, 6, False) == 0
+    assert [timer.seconds(slow, second, True) for second in (80, 81)] == [0, 1]
 
 
 def test_slow_client_of_the_lane() -> None:
     """One that takes something now and then is not dropped."""
     http = HTTP(limits=Limits(write_timeout=3))
     wire, slow = http.connect(), Slow()
-    wire.unread = slow.unread  # type: ignore[attr-defined]
+    wire.unsent = slow.unsent  # type: ignore[attr-defined]
     wire.protocol.pauseProducing()
     for _ in range(10):
         slow.left -= 1
@@ -74,15 +74,15 @@ def connected() -> Iterator[tuple[socket.socket, Any]]:
 def test_what_the_system_tells() -> None:
     """It becomes less as the peer reads, and nothing in the end; of what is closed there is nothing to tell."""
     with connected() as (client, transport):
-        at_first = wait_for(transport.unread)
+        at_first = wait_for(transport.unsent)
         assert SIZE // 2 < at_first < SIZE
         left = SIZE - 1
         while left > SIZE // 4:
             left -= len(client.recv(1 << 20))
-        assert wait_for(transport.unread) < at_first
+        assert wait_for(transport.unsent) < at_first
         while left:
             left -= len(client.recv(1 << 20))
-        while wait_for(transport.unread):
+        while wait_for(transport.unsent):
             pass
     wait_for(transport.abortConnection)
-    assert wait_for(transport.unread) == 0
+    assert wait_for(transport.unsent) == 0

@@ -98,7 +98,7 @@ def build(
 
     :param settings: ``limits`` among them is a dict of those that are meant.
     :param defaults: arguments of *make*, where neither says them.
-    :raises ConfigurationError: one line, with the place in the file.
+    :raises ConfigurationError: one line, with the position in the file.
     """
     file = read(source)
     said = file.convert(FlowFile)
@@ -116,18 +116,18 @@ def build(
         for key in ("executors", "pods"):
             for position, entry in enumerate(getattr(said, key)):
                 path = (key, position)
-                _add(flow, entry, file, file.place(path))
+                _add(flow, entry, file, file.location(path))
         _check(flow, file)
         for position, exposed in enumerate(said.expose):
             path = ("expose", position)
             flow.expose_endpoint(**_given(file, path, exposed))
-    except ConfigurationError as wrong:
-        if str(wrong).startswith(f"{file.name}:"):
+    except ConfigurationError as error:
+        if str(error).startswith(f"{file.name}:"):
             raise
-        argument = str(wrong).partition("=")[0]
+        argument = str(error).partition("=")[0]
         if path == ("with",) and argument in settings:
             raise  # not the file's mistake
-        raise file.error((*path, argument) if argument in given else path, str(wrong)) from None
+        raise file.error((*path, argument) if argument in given else path, str(error)) from None
     return flow
 
 
@@ -136,11 +136,11 @@ def _check(flow: Flow, file: ConfigFile) -> None:
     nodes = [flow[position] for position in range(flow.num_executors)]
     try:
         ordered(nodes)
-    except ConfigurationError as wrong:
-        said = [str(wrong).find(node.name) for node in nodes]
-        named = min((place, n) for n, place in enumerate(said) if place >= 0)[1]
+    except ConfigurationError as error:
+        said = [str(error).find(node.name) for node in nodes]
+        named = min((location, n) for n, location in enumerate(said) if location >= 0)[1]
         key = "executors" if "executors" in file.value else "pods"
-        raise file.error((key, named), str(wrong)) from None
+        raise file.error((key, named), str(error)) from None
 
 
 def _given(file: ConfigFile, path: tuple[str | int, ...], said: Struct) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _given(file: ConfigFile, path: tuple[str | int, ...], said: Struct) -> dict[
     return {name: getattr(said, name) for name in raw}
 
 
-def _add(flow: Flow, entry: Entry, file: ConfigFile, place: str) -> None:
+def _add(flow: Flow, entry: Entry, file: ConfigFile, location: str) -> None:
     modules = [entry.py_modules] if isinstance(entry.py_modules, str) else entry.py_modules
     add = flow.inspect if entry.floating else flow.add
     add(
@@ -164,7 +164,7 @@ def _add(flow: Flow, entry: Entry, file: ConfigFile, place: str) -> None:
         uses_requests=entry.uses_requests,
         engine=entry.engine,
     )
-    flow.placed(place)
+    flow.located(location)
 
 
 def written(config: FlowConfig, listening: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from ..interfaces import IDispatcher, IEngine, IGateway, IListenAddress
 from ..listen.listeners import Listener
 from ..loop import when_running
 from ..process.memory import prepare_to_serve
-from ..process.signals import exit_on_signals, on_signals, told_to_stop
+from ..process.signals import exit_on_next_interrupt, exit_on_signals, on_signals
 from ..process.stacks import dump_stacks
 from ..process.systemd import notify
 from ..process.watch import LoopWatch, watch_loop
@@ -89,7 +89,7 @@ class FlowService(Service):
         super().stopService()
         if self.owns_process:
             notify("STOPPING=1")
-            told_to_stop()
+            exit_on_next_interrupt()
         return self.stop()
 
     def start(self) -> Deferred[None]:
@@ -150,8 +150,8 @@ class FlowService(Service):
     async def _started(self, engine: IEngine) -> None:
         try:
             await engine.start()
-        except Exception as wrong:
-            wrong.add_note(f"of executor {engine.name!r}")
+        except Exception as error:
+            error.add_note(f"of executor {engine.name!r}")
             raise
 
     async def _listen(self, listeners: Sequence[Listener], addresses: Sequence[IListenAddress]) -> None:
@@ -220,8 +220,8 @@ class FlowService(Service):
             engine = self._running.pop()
             try:
                 await self._in_time(engine.stop())
-            except (Exception, SystemExit, KeyboardInterrupt) as wrong:  # the others close all the same
-                log.error("executor {name} did not close: {wrong}", name=engine.name, wrong=told_in_full(wrong))
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # the others close all the same
+                log.error("executor {name} did not close: {error}", name=engine.name, error=told_in_full(error))
         for each in self.addresses:
             each.close()
         self._left = True
@@ -251,8 +251,8 @@ class FlowService(Service):
     def _cannot_start(self, failure: Failure) -> None:
         if self._stopping:
             return
-        wrong: Any = failure.value
-        log.error("the flow cannot start: {wrong}", wrong=told_in_full(wrong))
+        error: Any = failure.value
+        log.error("the flow cannot start: {error}", error=told_in_full(error))
         if self.owns_process:
             from twisted.internet import reactor
 

@@ -110,11 +110,11 @@ class GRPCChannel:
         call = self._channel.stream_stream("/jina.JinaRPC/Call")()
         try:
             await call.wait_for_connection()
-        except BaseException as wrong:
+        except BaseException as error:
             call.cancel()
-            if not isinstance(wrong, RpcError | OSError):
+            if not isinstance(error, RpcError | OSError):
                 raise
-            details = wrong.details() if isinstance(wrong, aio.AioRpcError) else str(wrong)
+            details = error.details() if isinstance(error, aio.AioRpcError) else str(error)
             raise Unavailable(f"cannot connect to {self.address}: {details}") from None
         return _Exchange(call, self.address)
 

@@ -56,8 +56,8 @@ class _Connection(Protocol):
             return
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserError as wrong:
-            self.fail(f"the server does not speak HTTP: {wrong}")
+        except httptools.HttpParserError as error:
+            self.fail(f"the server does not speak HTTP: {error}")
 
     def on_body(self, part: bytes) -> None:
         """Called by the parser."""

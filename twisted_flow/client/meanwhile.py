@@ -69,5 +69,5 @@ class Meanwhile:
                     return
                 try:
                     self.told.append(list(self.take(self.outcomes.get())))
-                except BaseException as wrong:
-                    self.told.append(wrong)
+                except BaseException as error:
+                    self.told.append(error)

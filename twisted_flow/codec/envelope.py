@@ -18,7 +18,7 @@ from ..document.protobuf.wire import Unusual, key_of, long_size, tags_of
 from ..errors import BadRequest, PayloadTooLarge
 from ..limits import Limits
 
-__all__ = ["Envelope", "RequestProto", "bad_request", "taken_apart", "taken_apart_in_steps"]
+__all__ = ["Envelope", "RequestProto", "bad_request", "parse_envelope", "parse_envelope_in_steps"]
 
 RequestProto = message("jina.RequestProto")
 _DataRequestProto = tags_of("jina.RequestProto.DataRequestProto")
@@ -50,7 +50,7 @@ class Envelope(Struct):
     """Whether it was read once more, from the beginning."""
 
 
-def taken_apart(body: bytes, limits: Limits) -> Envelope:
+def parse_envelope(body: bytes, limits: Limits) -> Envelope:
     """What *body* says.
 
     :raises BadRequest: if it is not a RequestProto.
@@ -63,12 +63,12 @@ def taken_apart(body: bytes, limits: Limits) -> Envelope:
                 _read_data(body, at, stop, stop, envelope, limits)
         except ODD:
             _read_plainest(body, envelope, limits)
-    except (DecodeError, RecursionError, *ODD) as wrong:
-        raise bad_request(wrong) from None
+    except (DecodeError, RecursionError, *ODD) as error:
+        raise bad_request(error) from None
     return envelope
 
 
-def taken_apart_in_steps(body: bytes, envelope: Envelope, limits: Limits) -> Generator[None, None, None]:
+def parse_envelope_in_steps(body: bytes, envelope: Envelope, limits: Limits) -> Generator[None, None, None]:
     """The same into *envelope*, which is still empty, some documents at a time."""
     try:
         try:
@@ -78,13 +78,13 @@ def taken_apart_in_steps(body: bytes, envelope: Envelope, limits: Limits) -> Gen
                     yield
         except ODD:
             _read_plainest(body, envelope, limits)
-    except (DecodeError, RecursionError, *ODD) as wrong:
-        raise bad_request(wrong) from None
+    except (DecodeError, RecursionError, *ODD) as error:
+        raise bad_request(error) from None
 
 
-def bad_request(wrong: Exception) -> BadRequest:
-    """The error that says that something is no RequestProto, as *wrong* tells."""
-    return BadRequest(f"not a RequestProto: {wrong}")
+def bad_request(error: Exception) -> BadRequest:
+    """The error that says that something is no RequestProto, as *error* tells."""
+    return BadRequest(f"not a RequestProto: {error}")
 
 
 def _read_plainest(body: bytes, envelope: Envelope, limits: Limits) -> None:

@@ -60,9 +60,9 @@ def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id
         post = _decode(body)
     except msgspec.ValidationError:
         post = _decode_tolerantly(body)
-    except (ValueError, RecursionError) as wrong:
+    except (ValueError, RecursionError) as error:
         if not body.startswith(BOM_UTF8):
-            raise _not_json(wrong) from None
+            raise _not_json(error) from None
         post = _decode_tolerantly(body[len(BOM_UTF8) :])  # RFC 8259 section 8.1: a mark may be passed over
     if len(body) > LONGEST_NAME:  # else none can be too long
         check_names(post.request_id, post.exec_endpoint or "", post.target_peapod)
@@ -103,12 +103,12 @@ def _in_steps(body: bytes, endpoint: str | None, limits: Limits, request_id: str
     counter = Counter(limits)
     read: dict[str, list[Document]] = {}
     wrong: ValidationError | None = None
-    for place, spans in parts.slices.items():
-        documents = read[place] = []
+    for array, spans in parts.slices.items():
+        documents = read[array] = []
         for begin, end in spans:
             if wrong is None:  # else the rest says whose mistake it is
                 try:
-                    documents += _read_slice(body[begin:end], place, len(documents), limits, counter)
+                    documents += _read_slice(body[begin:end], array, len(documents), limits, counter)
                 except ValidationError as error:
                     wrong = error
             yield
@@ -130,8 +130,8 @@ def _request_id(body: bytes) -> str:
         return ""
 
 
-def _read_slice(items: bytes, place: str, first: int, limits: Limits, counter: Counter) -> list[Document]:
-    """The documents that *items* are, which stand one after another at *place*, behind *first* others."""
+def _read_slice(items: bytes, array: str, first: int, limits: Limits, counter: Counter) -> list[Document]:
+    """The documents that *items* are, which stand one after another at *array*, behind *first* others."""
     body = b"[%b]" % items
     try:
         documents = _decode_documents(body)
@@ -139,12 +139,12 @@ def _read_slice(items: bytes, place: str, first: int, limits: Limits, counter: C
         raw = _decode_raw(body)
         try:
             documents = msgspec.convert(canonical_list(raw), list[Document])
-        except msgspec.ValidationError as wrong:
-            error = spelling.located(wrong, raw)
+        except msgspec.ValidationError as raised:
+            error = spelling.located(raised, raw)
             _, position, *path = error.errors[0].pointer.split("/")
-            pointer = "/".join([place, str(first + int(position)), *path])
+            pointer = "/".join([array, str(first + int(position)), *path])
             raise ValidationError.at(pointer, error.errors[0].detail) from None
-    complete(documents, place, limits.max_depth, counter=counter, first=first)
+    complete(documents, array, limits.max_depth, counter=counter, first=first)
     return documents
 
 
@@ -177,30 +177,30 @@ def _request(post: PostBody, endpoint: str | None, limits: Limits, counter: Coun
     )
 
 
-def _not_json(wrong: Exception) -> BadRequest:
-    """What a client is told whose body the decoder refused with *wrong*: a DecodeError, or UnicodeDecodeError."""
-    if isinstance(wrong, RecursionError):
+def _not_json(error: Exception) -> BadRequest:
+    """What a client is told whose body the decoder refused with *error*: a DecodeError, or UnicodeDecodeError."""
+    if isinstance(error, RecursionError):
         return BadRequest("the JSON is nested too deep")
-    return BadRequest(f"not JSON: {wrong}")
+    return BadRequest(f"not JSON: {error}")
 
 
 def _decode_raw(body: bytes) -> Any:
     try:
         return _decode_anything(body)
-    except (ValueError, RecursionError) as wrong:
-        raise _not_json(wrong) from None
+    except (ValueError, RecursionError) as error:
+        raise _not_json(error) from None
 
 
 def _decode_tolerantly(body: bytes) -> PostBody:
     raw = _decode_raw(body)
     try:
         return msgspec.convert(canonical_request(raw), PostBody)
-    except msgspec.ValidationError as wrong:
-        error = spelling.located(wrong, raw)
+    except msgspec.ValidationError as raised:
+        error = spelling.located(raised, raw)
         error.request_id = id_in(raw)
         raise error from None
-    except RecursionError as wrong:
-        raise _not_json(wrong) from None
+    except RecursionError as raised:
+        raise _not_json(raised) from None
 
 
 def encode_response(response: Response, limits: Limits) -> bytes:
@@ -260,8 +260,8 @@ def decode_response(body: bytes) -> Response:
         received(groundtruths, "/data/groundtruths")
         if told.parameters:
             settle(told.parameters, "/parameters", MAX_DEPTH)
-    except ValidationError as wrong:
-        raise BadRequest(f"not an answer: {wrong}") from None
+    except ValidationError as error:
+        raise BadRequest(f"not an answer: {error}") from None
     request = Request(
         request_id=told.request_id,
         header=told.header,
@@ -278,5 +278,5 @@ def _decode_answer_tolerantly(body: bytes) -> ToldAnswer:
         if isinstance(raw, dict) and isinstance(raw.get("data"), dict):
             raw["data"] = {name: canonical_list(items or []) for name, items in raw["data"].items()}
         return msgspec.convert(raw, ToldAnswer)
-    except (ValueError, RecursionError) as wrong:
-        raise BadRequest(f"not an answer: {wrong}") from None
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"not an answer: {error}") from None

@@ -22,7 +22,7 @@ from ..errors import FlowError, ValidationError
 from ..interfaces import ICodec
 from ..limits import LONGEST_NAME, SHORTEST_TIMEOUT, Limits
 from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request, check_names
-from .envelope import Envelope, RequestProto, bad_request, taken_apart, taken_apart_in_steps
+from .envelope import Envelope, RequestProto, bad_request, parse_envelope, parse_envelope_in_steps
 from .unsendable import telling_the_place
 
 __all__ = [
@@ -48,7 +48,7 @@ _ControlRequestProto = message("jina.RequestProto.ControlRequestProto")
 
 def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id: str = "") -> Request:
     """See `ICodec`."""
-    envelope = taken_apart(body, limits)
+    envelope = parse_envelope(body, limits)
     if request_id and not envelope.request_id:
         envelope.request_id = request_id
     try:
@@ -56,8 +56,8 @@ def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id
         return _read_request(envelope, endpoint, limits, counter, named=len(body) > LONGEST_NAME)
     except FlowError as error:
         raise _identified(error, envelope)
-    except DecodeError as wrong:
-        raise bad_request(wrong) from None
+    except DecodeError as raised:
+        raise bad_request(raised) from None
 
 
 def decode_in_steps(
@@ -71,7 +71,7 @@ def _in_steps(body: bytes, endpoint: str | None, limits: Limits, request_id: str
     envelope = Envelope(DocumentArray(), DocumentArray(), [])
     counter, done, truths = Counter(limits), 0, 0
     try:
-        for _ in taken_apart_in_steps(body, envelope, limits):
+        for _ in parse_envelope_in_steps(body, envelope, limits):
             docs, groundtruths = envelope.docs[done:], envelope.groundtruths[truths:]
             complete(docs, "/data/docs", limits.max_depth, counter=counter, first=done)
             complete(groundtruths, "/data/groundtruths", limits.max_depth, counter=counter, first=truths)
@@ -81,8 +81,8 @@ def _in_steps(body: bytes, endpoint: str | None, limits: Limits, request_id: str
         return _read_request(envelope, endpoint, limits, Counter(limits), checked=not envelope.anew)
     except FlowError as error:
         raise _identified(error, envelope)
-    except DecodeError as wrong:
-        raise bad_request(wrong) from None
+    except DecodeError as raised:
+        raise bad_request(raised) from None
 
 
 def _identified(error: FlowError, envelope: Envelope) -> FlowError:
@@ -155,13 +155,13 @@ _short_header = lru_cache(maxsize=256)(_header)
 
 def decode_response(body: bytes) -> Response:
     """See `ICodec`."""
-    envelope = taken_apart(body, _UNLIMITED)
+    envelope = parse_envelope(body, _UNLIMITED)
     try:
         header = _read_header(envelope.header)
         routes = [_read_route(_RouteProto.FromString(route)) for route in envelope.routes]
         status = _read_status(_StatusProto.FromString(envelope.status or b""))
-    except DecodeError as wrong:
-        raise bad_request(wrong) from None
+    except DecodeError as error:
+        raise bad_request(error) from None
     docs, groundtruths = envelope.docs, envelope.groundtruths
     request = Request(
         request_id=envelope.request_id,

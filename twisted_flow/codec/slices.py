@@ -76,14 +76,14 @@ def _structure(body: bytes) -> Iterator[tuple[Any, Any, Any, Any]]:
         inside = int(texts[-1]) & 1
         kinds = _kinds[block]
         kinds[(texts & 1).astype(bool)] = 0
-        places = np.flatnonzero(kinds)
-        kinds = kinds[places]
+        offsets = np.flatnonzero(kinds)
+        kinds = kinds[offsets]
         steps = np.where(kinds == 2, 0, kinds)
         after = np.cumsum(steps, dtype=np.int64) + depth
         opens = np.cumsum(kinds == 1, dtype=np.int64) + opened
-        if places.size:
+        if offsets.size:
             depth, opened = int(after[-1]), int(opens[-1])
-        yield places + begin, kinds, after + (kinds == -1), opens
+        yield offsets + begin, kinds, after + (kinds == -1), opens
 
 
 def _drop_escaped(block: Any, quotes: Any, backslashes: Any, escaped: bool) -> bool:
@@ -116,7 +116,7 @@ def cut(body: bytes, limits: Limits) -> Generator[None, None, Cut | None]:
     budget, found = _Budget(limits), _Found(body)
     documents, before_values, before_opens, values = 0, 0, 0, 0
     strange = False
-    for places, kinds, depths, opens in _structure(body):
+    for offsets, kinds, depths, opens in _structure(body):
         shallow = np.flatnonzero(depths <= _DEPTH)
         for index in shallow.tolist():
             inside = found.array is not None
@@ -126,14 +126,14 @@ def cut(body: bytes, limits: Limits) -> Generator[None, None, Cut | None]:
             now = values + index
             budget.spend(int(opens[index]) - before_opens, now - before_values)
             before_opens, before_values = int(opens[index]), now
-            counted = found.take(int(places[index]), kind, depth)
+            counted = found.take(int(offsets[index]), kind, depth)
             if counted:
                 documents += counted
                 budget.renew()
                 if documents > limits.max_documents:
                     raise PayloadTooLarge(f"more than {limits.max_documents} documents")
-        values += len(places)
-        if places.size:  # what goes on into the next block is held to the bound as well
+        values += len(offsets)
+        if offsets.size:  # what goes on into the next block is held to the bound as well
             budget.spend(int(opens[-1]) - before_opens, values - before_values)
             before_opens, before_values = int(opens[-1]), values
         strange = strange or found.strange

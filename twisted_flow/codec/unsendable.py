@@ -20,7 +20,7 @@ def telling_the_place(request: Request) -> Iterator[None]:
     """
     try:
         yield
-    except (TypeError, ValueError, OverflowError) as wrong:
+    except (TypeError, ValueError, OverflowError) as error:
         found = wrong_message(request.docs, request.groundtruths, request.parameters)
-        kind = TypeError if isinstance(wrong, TypeError) else ValueError
-        raise kind(f"{found[0]}: {found[1]}" if found else str(wrong)) from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{found[0]}: {found[1]}" if found else str(error)) from None

@@ -43,48 +43,48 @@ class ConfigFile:
         self.name, self.folder = name, folder
         # Of the private use area: YAML takes it for a letter, where it would stumble over the braces.
         self._mark = next(letter for letter in map(chr, range(0xE000, 0xF8FF)) if letter not in text)
-        self._variables: dict[str, str] = {}  # by what stands in for them, as long as they are: places stay right
-        self._places: dict[Path, tuple[int, int]] = {}
+        self._variables: dict[str, str] = {}  # by what stands in for them, as long as they are: positions stay right
+        self._positions: dict[Path, tuple[int, int]] = {}
         self._left = _MOST_VALUES
         try:
             root = yaml.compose(_VARIABLE.sub(self._stand_in, text), Loader)
             self.value: Any = None if root is None else self._value(root, ())
-        except yaml.MarkedYAMLError as wrong:
-            mark = wrong.problem_mark or wrong.context_mark
-            raise self._error(None if mark is None else (mark.line, mark.column), str(wrong.problem)) from None
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise self._error(None if mark is None else (mark.line, mark.column), str(error.problem)) from None
         except RecursionError:
             raise self._error(None, "it contains itself, or is nested too deep") from None
-        except yaml.YAMLError as wrong:
-            raise self._error(None, " ".join(str(wrong).split())) from None
+        except yaml.YAMLError as error:
+            raise self._error(None, " ".join(str(error).split())) from None
 
     def error(self, path: Path, reason: str) -> ConfigurationError:
         """One line that says what is wrong at *path*: keys and positions, from the top."""
-        while path and path not in self._places:
+        while path and path not in self._positions:
             path = path[:-1]
-        return self._error(self._places.get(path), reason)
+        return self._error(self._positions.get(path), reason)
 
-    def place(self, path: Path) -> str:
+    def location(self, path: Path) -> str:
         """Where *path* stands: file, line and column."""
-        line, column = self._places[path]
+        line, column = self._positions[path]
         return f"{self.name}:{line + 1}:{column + 1}"
 
-    def _error(self, place: tuple[int, int] | None, reason: str) -> ConfigurationError:
-        where = self.name if place is None else f"{self.name}:{place[0] + 1}:{place[1] + 1}"
+    def _error(self, location: tuple[int, int] | None, reason: str) -> ConfigurationError:
+        where = self.name if location is None else f"{self.name}:{location[0] + 1}:{location[1] + 1}"
         return ConfigurationError(f"{where}: {reason}")
 
     def convert(self, kind: type[T], path: Path = ()) -> T:
         """What stands at *path*, as *kind* describes it.
 
-        :raises ConfigurationError: one line, with the place, and the nearest key where one is unknown.
+        :raises ConfigurationError: one line, with the position, and the nearest key where one is unknown.
         """
         value = self.value
         for step in path:
             value = value[step]
         try:
             return msgspec.convert({} if value is None else value, kind)
-        except msgspec.ValidationError as wrong:
-            found = _MESSAGE.fullmatch(str(wrong))
-            detail, steps = (found["detail"], found["path"] or "") if found else (str(wrong), "")
+        except msgspec.ValidationError as error:
+            found = _MESSAGE.fullmatch(str(error))
+            detail, steps = (found["detail"], found["path"] or "") if found else (str(error), "")
             here = (*path, *(name or int(position) for name, position in _STEP.findall(steps)))
             if unknown := _UNKNOWN.fullmatch(detail):
                 raise self.unknown((*here, unknown[1]), _names_at(kind, here[len(path) :])) from None
@@ -108,7 +108,7 @@ class ConfigFile:
         if not self._left:
             raise self._error(None, f"more than {_MOST_VALUES} values, those that aliases repeat among them")
         mark = node.start_mark
-        self._places.setdefault(path, (mark.line, mark.column))
+        self._positions.setdefault(path, (mark.line, mark.column))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -130,7 +130,7 @@ class ConfigFile:
                 said = "that is a list or a mapping" if key is ... else repr(key)
                 what = "is there twice" if isinstance(key, str) else "is no text: write it in quotes"
                 raise self._error((mark.line, mark.column), f"the key {said} {what}")
-            self._places[here] = (key_node.start_mark.line, key_node.start_mark.column)
+            self._positions[here] = (key_node.start_mark.line, key_node.start_mark.column)
             made[key] = self._value(value_node, here)
         return {**merged, **made}
 
@@ -190,8 +190,8 @@ def read(source: str | pathlib.Path) -> ConfigFile:
     path = pathlib.Path(source)
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as wrong:
-        reason = wrong.strerror if isinstance(wrong, OSError) else "is not UTF-8"
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
         raise ConfigurationError(f"{path}: {reason}") from None
     return ConfigFile(str(source), path.absolute().parent, text)
 
@@ -203,5 +203,5 @@ def dump(value: Any) -> str:
     """
     try:
         return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=False).replace("$", "$$")
-    except yaml.YAMLError as wrong:
-        raise ConfigurationError(f"this cannot be saved: {wrong}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"this cannot be saved: {error}") from None

@@ -70,9 +70,9 @@ def complete(
     for document in documents if different is None else different:
         try:
             complete_one(document, "", max_depth, level, counter)
-        except ValidationError as wrong:
+        except ValidationError as error:
             position = next(n for n, each in enumerate(documents) if each is document)
-            raise wrong.below(f"{pointer}/{first + position}") from None
+            raise error.below(f"{pointer}/{first + position}") from None
 
 
 def complete_one(
@@ -99,17 +99,17 @@ def received(documents: Sequence[Document], pointer: str, level: int = 1) -> Non
     :raises ValidationError: if it cannot.
     """
     for position, document in enumerate(documents):
-        place = f"{pointer}/{position}"
+        array = f"{pointer}/{position}"
         if level > _MOST_LEVELS:
-            raise ValidationError.at(place, "nested too deep")
+            raise ValidationError.at(array, "nested too deep")
         document._id = document._id or new_id()
-        _settle_one(document, place, _MOST_LEVELS)
+        _settle_one(document, array, _MOST_LEVELS)
         blob = document._blob
         if blob is not UNSET and not ndarray.fits(blob):
-            document._blob = _checked(blob, place, "/blob")
+            document._blob = _checked(blob, array, "/blob")
         if document._chunks or document._matches:
-            received(document._chunks, f"{place}/chunks", level + 1)
-            received(document._matches, f"{place}/matches", level + 1)
+            received(document._chunks, f"{array}/chunks", level + 1)
+            received(document._matches, f"{array}/matches", level + 1)
 
 
 def _settle_one(document: Document, pointer: str, max_depth: int) -> None:
@@ -138,8 +138,8 @@ def _checked(array: Any, pointer: str, name: str) -> ndarray.NdArray:
         if type(array) is list:
             return from_lists(array)
         ndarray.check(array)
-    except (ValueError, TypeError, OverflowError) as wrong:
-        raise ValidationError.at(pointer + name, str(wrong)) from None
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValidationError.at(pointer + name, str(error)) from None
     return array  # type: ignore[no-any-return]
 
 

@@ -200,8 +200,8 @@ def an_array(field: str, value: Any) -> NdArray:
     """
     try:
         return ndarray.to_wire(value)
-    except (ValueError, TypeError) as wrong:
-        raise type(wrong)(f"{field}: {wrong}") from None
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{field}: {error}") from None
 
 
 class Blob(Content[Any]):
@@ -230,8 +230,8 @@ class Relatives(_Field[DocumentArray]):
         fresh = self.kind.of(document, ())
         try:
             fresh.extend(value or ())
-        except TypeError as wrong:
-            raise TypeError(f"Document.{self.slot[1:]}: {wrong}") from None
+        except TypeError as error:
+            raise TypeError(f"Document.{self.slot[1:]}: {error}") from None
         setattr(document, self.slot, fresh)
 
 
@@ -249,6 +249,6 @@ class Scores(_Field[NamedScores]):
         fresh = NamedScores()
         try:
             fresh.update(value or ())
-        except (TypeError, ValueError) as wrong:
-            raise type(wrong)(f"Document.{self.slot[1:]}: {wrong}") from None
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Document.{self.slot[1:]}: {error}") from None
         setattr(document, self.slot, fresh)

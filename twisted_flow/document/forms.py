@@ -36,8 +36,8 @@ def to_json(document: Document) -> str:
 def _settle(document: Document) -> None:
     try:
         settled([document])
-    except Unsayable as wrong:
-        raise TypeError("{}: {}".format(*(wrong_place(document, "") or ("", str(wrong))))) from None
+    except Unsayable as error:
+        raise TypeError("{}: {}".format(*(wrong_place(document, "") or ("", str(error))))) from None
 
 
 def to_protobuf(document: Document) -> Any:
@@ -52,8 +52,8 @@ def from_dict(cls: type[Document], fields: dict[str, Any]) -> Document:
     """
     try:
         document = msgspec.convert(spelling.canonical_document(fields, cls.__struct_encode_fields__), cls)
-    except msgspec.ValidationError as wrong:
-        raise spelling.located(wrong, fields) from None
+    except msgspec.ValidationError as error:
+        raise spelling.located(error, fields) from None
     complete_one(document, "")
     return document
 

@@ -56,8 +56,8 @@ def wrong_place(value: Any, pointer: str, level: int = 0, documents: int = 0) ->
     if isinstance(value, Mapping):
         try:
             return _first_wrong([(key_text(key), item) for key, item in value.items()], pointer, level + 1, documents)
-        except Unsayable as wrong:
-            return pointer, wrong.detail
+        except Unsayable as raised:
+            return pointer, raised.detail
     if isinstance(value, list | tuple):
         items = [(str(position), item) for position, item in enumerate(value)]
         return _first_wrong(items, pointer, level + 1, documents)
@@ -69,8 +69,8 @@ def wrong_place(value: Any, pointer: str, level: int = 0, documents: int = 0) ->
             said.encode()
         elif isinstance(said, int):
             float(said)
-    except Unsayable as wrong:
-        return wrong.pointer, wrong.detail
+    except Unsayable as raised:
+        return raised.pointer, raised.detail
     except (ValueError, OverflowError) as error:
         return pointer, str(error)
     return None
@@ -88,8 +88,8 @@ def _first_unsayable(items: Iterable[tuple[str, Any]], pointer: str) -> tuple[st
     for name, item in items:
         try:
             plain_dict(item, f"{pointer}/{name}")
-        except Unsayable as wrong:
-            return wrong.pointer, wrong.detail
+        except Unsayable as error:
+            return error.pointer, error.detail
     return None
 
 

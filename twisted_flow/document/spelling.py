@@ -128,12 +128,12 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
-def located(wrong: msgspec.ValidationError, raw: Any) -> ValidationError:
+def located(error: msgspec.ValidationError, raw: Any) -> ValidationError:
     """What msgspec says of the one spelling, said of *raw*, which the caller wrote.
 
     The place is told down to a map, whose key msgspec does not tell.
     """
-    detail, path = cast("re.Match[str]", _MESSAGE.fullmatch(str(wrong))).group("detail", "path")
+    detail, path = cast("re.Match[str]", _MESSAGE.fullmatch(str(error))).group("detail", "path")
     pointer, here = "", raw
     steps = [name or index for name, index in _STEP.findall(path or "")]
     if unknown := _UNKNOWN.fullmatch(detail):

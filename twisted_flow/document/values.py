@@ -128,8 +128,8 @@ def _of_numpy(value: Any, pointer: str, level: int) -> Any:
     """Numpy's scalars and arrays: numbers and lists of them, dates as text."""
     try:
         said = _numbers_of(value, pointer, level)
-    except (TypeError, ValueError, OverflowError) as wrong:
-        if isinstance(wrong, Unsayable):
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, Unsayable):
             raise
         _cannot(value, pointer)  # months, which are no number of seconds, say
     if np.ndim(value) + level > MAX_DEPTH:

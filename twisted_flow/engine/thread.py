@@ -60,8 +60,8 @@ class _Call:
         self.began, self.running = time.monotonic(), True
         try:
             self.outcome = self.function()
-        except BaseException as wrong:  # SystemExit of a user's method is the user's mistake too
-            self.outcome = Failure(wrong)
+        except BaseException as error:  # SystemExit of a user's method is the user's mistake too
+            self.outcome = Failure(error)
         finally:
             del self.function  # which holds the request
 

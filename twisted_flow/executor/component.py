@@ -32,8 +32,8 @@ def component(spec: ExecutorSpec) -> IExecutor:
     """
     try:
         return _component(spec)
-    except ConfigurationError as wrong:
-        raise spec.at_fault(wrong) from wrong.__cause__
+    except ConfigurationError as error:
+        raise spec.at_fault(error) from error.__cause__
 
 
 def _component(spec: ExecutorSpec) -> IExecutor:
@@ -73,10 +73,10 @@ def _check_arguments(owner: type, arguments: Any, name: str) -> None:
             if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
         ]
         signature.bind(**arguments)
-    except TypeError as wrong:
+    except TypeError as error:
         unknown = next((each for each in arguments if each not in known), "")
         near = nearest(str(unknown), known)
-        raise ConfigurationError(f"uses_with of {name}: {wrong}{near}") from None
+        raise ConfigurationError(f"uses_with of {name}: {error}{near}") from None
 
 
 def _bound(executor: Any, owner: type, endpoints: dict[str, Endpoint]) -> Calls:

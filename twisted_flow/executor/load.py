@@ -84,8 +84,8 @@ def _from_module(name: str, uses: str) -> ModuleType:
         if missing.name and (name + ".").startswith(missing.name + "."):
             raise ConfigurationError(f"{uses}: there is no module {missing.name!r}") from None
         raise _failed(uses, missing) from missing
-    except BaseException as wrong:
-        raise _failed(uses, wrong) from wrong
+    except BaseException as error:
+        raise _failed(uses, error) from error
 
 
 def _from_file(path: pathlib.Path, uses: str) -> ModuleType:
@@ -103,9 +103,9 @@ def _from_file(path: pathlib.Path, uses: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickle look there
     try:
         spec.loader.exec_module(module)
-    except BaseException as wrong:
+    except BaseException as error:
         del sys.modules[name]
-        raise _failed(uses, wrong) from wrong
+        raise _failed(uses, error) from error
     return module
 
 
@@ -114,10 +114,10 @@ def _name_of(path: pathlib.Path) -> str:
     another module has that, one with its folder's before it.
     """
     folder = path.parent
-    for place, name in ((folder, path.stem), (folder.parent, f"{folder.name}.{path.stem}")):
-        if name.count(".") != (place is not folder) or name in sys.modules:
+    for location, name in ((folder, path.stem), (folder.parent, f"{folder.name}.{path.stem}")):
+        if name.count(".") != (location is not folder) or name in sys.modules:
             continue
-        _importable(str(place))
+        _importable(str(location))
         try:
             found = importlib.util.find_spec(name)
         except (ImportError, ValueError, AttributeError):
@@ -128,14 +128,14 @@ def _name_of(path: pathlib.Path) -> str:
     return f"twisted_flow_uses_{path.stem}"
 
 
-def _failed(uses: str, wrong: BaseException) -> BaseException:
+def _failed(uses: str, error: BaseException) -> BaseException:
     """The one line that says where in the user's code importing *uses* failed; Ctrl-C stays what it is."""
-    if isinstance(wrong, KeyboardInterrupt | ConfigurationError):
-        return wrong
-    place, trace = "", wrong.__traceback__
+    if isinstance(error, KeyboardInterrupt | ConfigurationError):
+        return error
+    location, trace = "", error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
         if not code.co_filename.startswith("<frozen") and code.co_filename != __file__:
-            place = f" ({code.co_filename}, line {trace.tb_lineno})"
+            location = f" ({code.co_filename}, line {trace.tb_lineno})"
         trace = trace.tb_next
-    return ConfigurationError(f"{uses} cannot be imported: {one_line(wrong)}{place}")
+    return ConfigurationError(f"{uses} cannot be imported: {one_line(error)}{location}")

@@ -83,8 +83,8 @@ def _by_msgspec(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
     def convert(parameters: Mapping[str, Any]) -> Any:
         try:
             return msgspec.convert(parameters, kind)
-        except msgspec.ValidationError as wrong:
-            raise located(wrong, parameters).below("/parameters") from None
+        except msgspec.ValidationError as error:
+            raise located(error, parameters).below("/parameters") from None
 
     return convert
 
@@ -93,8 +93,8 @@ def _by_pydantic(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
     def convert(parameters: Mapping[str, Any]) -> Any:
         try:
             return kind.model_validate(parameters)
-        except ValueError as wrong:  # pydantic's ValidationError is one
-            errors = getattr(wrong, "errors", None)
+        except ValueError as error:  # pydantic's ValidationError is one
+            errors = getattr(error, "errors", None)
             if errors is None:
                 raise
             first = errors()[0]

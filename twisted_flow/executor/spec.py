@@ -28,9 +28,9 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     uses_requests: dict[str, str] = {}
     """Endpoints to methods' names, in place of what the marks say."""
     workspace: str | None = None
-    place: str = ""
+    location: str = ""
     """Where a file says this: file, line and column."""
 
-    def at_fault(self, wrong: ConfigurationError) -> ConfigurationError:
-        """*wrong*, with the place in the file, if a file says this."""
-        return ConfigurationError(f"{self.place}: {wrong}") if self.place else wrong
+    def at_fault(self, error: ConfigurationError) -> ConfigurationError:
+        """*error*, with the position in the file, if a file says this."""
+        return ConfigurationError(f"{self.location}: {error}") if self.location else error

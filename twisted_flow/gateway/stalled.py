@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Unread"]
+__all__ = ["StallTimer"]
 
 
-class Unread:
+class StallTimer:
     """Watches one connection, once a second, for as long as its client reads more slowly than is written."""
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Unread:
 
         :param full: whether there is more for it than it reads now.
         """
-        left = getattr(transport, "unread", int)() if full else -1  # another reactor's transports cannot tell: 0
+        left = getattr(transport, "unsent", int)() if full else -1  # another reactor's transports cannot tell: 0
         if left != self._left or not full:
             self._left, self._since = left, second
         return second - self._since

@@ -58,7 +58,7 @@ class Plan(Struct, frozen=True):
     @property
     def chain(self) -> tuple[str, ...] | None:
         """The nodes one behind the other, where that is all there is to it."""
-        straight = all(stop.source == place for place, stop in enumerate(self.stops[1:]))
+        straight = all(stop.source == index for index, stop in enumerate(self.stops[1:]))
         return (
             tuple(stop.node or "" for stop in self.stops[1:]) if straight and self.end == len(self.stops) - 1 else None
         )
@@ -101,11 +101,11 @@ def _finished(stops: Sequence[Stop], end: int) -> Plan:
     takes: list[list[tuple[int, int]]] = [[] for _ in stops]
     bases: set[int] = set()
     awaited = {end}
-    for place in range(len(stops) - 1, 0, -1):
-        bases |= _bases(stops[place].source)
-        for position, taken in enumerate(stops[place].sources):
-            takes[taken].insert(0, (place, position))
-            if place in awaited:
+    for index in range(len(stops) - 1, 0, -1):
+        bases |= _bases(stops[index].source)
+        for position, taken in enumerate(stops[index].sources):
+            takes[taken].insert(0, (index, position))
+            if index in awaited:
                 awaited.add(taken)
     return Plan(tuple(stops), end, tuple(map(tuple, takes)), frozenset(bases), frozenset(awaited))
 
@@ -127,7 +127,7 @@ class _Way:
         free = list(enumerate(needed))
         order = []
         for leaf in _leaves(source):
-            position = next(position for position, place in free if place == leaf)
+            position = next(position for position, index in free if index == leaf)
             free.remove((position, leaf))
             order.append(position)
         return self._add(Stop(node, source, tuple(needed), branches, tuple(order)))
@@ -137,35 +137,35 @@ class _Way:
         self._above.append(stop.source if isinstance(stop.source, int) else stop.source.base)
         return len(self.stops) - 1
 
-    def _line(self, place: int) -> list[int]:
-        """*place* and its dominators, up to the request."""
-        line = [place]
+    def _line(self, index: int) -> list[int]:
+        """*index* and its dominators, up to the request."""
+        line = [index]
         while line[-1] != REQUEST:
             line.append(self._above[line[-1]])
         return line
 
-    def base(self, places: Sequence[int]) -> int:
-        """The last stop that all ways to all of *places* pass."""
-        common = set.intersection(*(set(self._line(place)) for place in places))
-        return max(common, key=lambda place: len(self._line(place)))
+    def base(self, indices: Sequence[int]) -> int:
+        """The last stop that all ways to all of *indices* pass."""
+        common = set.intersection(*(set(self._line(index)) for index in indices))
+        return max(common, key=lambda index: len(self._line(index)))
 
-    def joined(self, places: Sequence[int], each: bool = False) -> int | Join:
-        """What stands for *places* together: one of them, or a join.
+    def joined(self, indices: Sequence[int], each: bool = False) -> int | Join:
+        """What stands for *indices* together: one of them, or a join.
 
         Branches that part later are joined first, so that what they have in common is no change of either.
 
         :param each: whether each place counts, also one named twice, and one on whose branch nothing happens.
         """
-        places = list(places if each else dict.fromkeys(places))
-        if len(places) == 1:
-            return places[0]
-        base = self.base(places)
+        indices = list(indices if each else dict.fromkeys(indices))
+        if len(indices) == 1:
+            return indices[0]
+        base = self.base(indices)
         groups: dict[int, list[int]] = {}
-        for position, place in enumerate(places):
-            line = self._line(place)
-            if place != base:
-                groups.setdefault(line[line.index(base) - 1], []).append(place)
+        for position, index in enumerate(indices):
+            line = self._line(index)
+            if index != base:
+                groups.setdefault(line[line.index(base) - 1], []).append(index)
             elif each:
-                groups[-1 - position] = [place]
+                groups[-1 - position] = [index]
         branches = tuple(self.joined(group, each) for group in groups.values())
         return branches[0] if len(branches) == 1 else Join(base, branches)

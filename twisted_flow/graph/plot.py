@@ -46,7 +46,7 @@ def mermaid(nodes: Sequence[NodeConfig]) -> str:
     :raises ConfigurationError: if *nodes* make no graph.
     """
     nodes = ordered(nodes)
-    marks = {GATEWAY: "start", _ANSWER: "answer"} | {node.name: f"n{place}" for place, node in enumerate(nodes)}
+    marks = {GATEWAY: "start", _ANSWER: "answer"} | {node.name: f"n{rank}" for rank, node in enumerate(nodes)}
     lines = ["flowchart LR", "    start([gateway])"]
     for node in nodes:
         name = _mermaid_text(node.name)
@@ -70,13 +70,13 @@ def _layers(nodes: Sequence[NodeConfig]) -> tuple[list[list[str]], dict[tuple[st
         depth[node.name] = 1 + max(depth[name] for name in node.needs)
     depth[_ANSWER] = 1 + max((depth[name] for name in ends(nodes)), default=0)
     layers: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
-    for name, place in depth.items():
-        layers[place].append(name)
+    for name, rank in depth.items():
+        layers[rank].append(name)
     passing: dict[tuple[str, str], list[str]] = {}
     for one, other, _ in _edges(nodes):
-        for place in range(depth[one] + 1, depth[other]):
-            passing.setdefault((one, other), []).append(f"{one}\0{other}\0{place}")
-            layers[place].append(passing[one, other][-1])
+        for rank in range(depth[one] + 1, depth[other]):
+            passing.setdefault((one, other), []).append(f"{one}\0{other}\0{rank}")
+            layers[rank].append(passing[one, other][-1])
     return layers, passing
 
 

@@ -30,8 +30,8 @@ def named(target: str, names: Collection[str]) -> Iterable[str]:
         if ways > _MOST_WAYS:
             raise ValidationError.at("/targetPeapod", "repeats within repeats, or too many of them, are not tried")
         return list(filter(re.compile(target).match, names))
-    except (re.error, OverflowError, RecursionError) as wrong:
-        raise ValidationError.at("/targetPeapod", f"is no regular expression: {wrong}") from None
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValidationError.at("/targetPeapod", f"is no regular expression: {error}") from None
 
 
 def _widest(item: Any) -> int:

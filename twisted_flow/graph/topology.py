@@ -106,11 +106,11 @@ class Topology:
         taken = {node.name for node in self._nodes}
         return next(each for each in (name, *(f"{name}{n}" for n in range(1, len(taken) + 2))) if each not in taken)
 
-    def placed(self, place: str) -> None:
+    def located(self, location: str) -> None:
         """Say where a file tells of the executor that was added last."""
         node = self._nodes[-1]
         if node.spec is not None:
-            self._nodes[-1] = replace(node, spec=replace(node.spec, place=place))
+            self._nodes[-1] = replace(node, spec=replace(node.spec, location=location))
 
     def _append(self, node: NodeConfig) -> None:
         if any(each.name == node.name for each in self._nodes):

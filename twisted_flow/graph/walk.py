@@ -75,22 +75,22 @@ class _Walk:
         self.over = False
         """Whether it has failed."""
 
-    def go_on(self, step: Callable[..., None], place: int, *arguments: Any) -> None:
-        """Take *step* at *place*, unless all is over; what it raises (documents cannot be copied, say) fails it."""
+    def go_on(self, step: Callable[..., None], index: int, *arguments: Any) -> None:
+        """Take *step* at *index*, unless all is over; what it raises (documents cannot be copied, say) fails it."""
         if self.over:
             return
         try:
-            step(place, *arguments)
+            step(index, *arguments)
         except Exception:
-            self._failed(Failure(), place)
+            self._failed(Failure(), index)
 
-    def deliver(self, place: int, documents: Documents) -> None:
+    def deliver(self, index: int, documents: Documents) -> None:
         """Hand on what a stop has made; all copies are made before the first of them is changed."""
         plan = self.plan
-        takes, needed = plan.takes[place], place in plan.bases
+        takes, needed = plan.takes[index], index in plan.bases
         if needed:
-            self.bases[place] = documents
-        asked = len(takes) + (place == plan.end)
+            self.bases[index] = documents
+        asked = len(takes) + (index == plan.end)
         given = [_copied(documents) for _ in range(asked if needed else asked - 1)]
         if not needed:
             given.append(documents)
@@ -100,46 +100,46 @@ class _Walk:
             inbox[position] = its
             if len(inbox) == len(plan.stops[stop].sources):
                 full.append(stop)
-        if place == plan.end:
+        if index == plan.end:
             self._end(given[-1])
         for stop in full:
             self.go_on(self._arrive, stop)
 
-    def _arrive(self, place: int) -> None:
+    def _arrive(self, index: int) -> None:
         """All that a stop takes is there."""
-        stop = self.plan.stops[place]
+        stop = self.plan.stops[index]
         if stop.branches != "joined":
-            request = self._apart(stop, place)
+            request = self._apart(stop, index)
         else:
-            documents = self._joined(stop.source, self._inbox(place, stop.order), stop)
+            documents = self._joined(stop.source, self._inbox(index, stop.order), stop)
             if stop.node is None:
-                self.deliver(place, documents)
+                self.deliver(index, documents)
                 return
             request = self._request(documents)
         response = collected(self.visits[stop.node or ""](request))
         if type(response) is Response:
-            self._visited(place, response, request)
+            self._visited(index, response, request)
             return
-        self.under_way[place] = response
+        self.under_way[index] = response
         response.addCallbacks(
-            lambda response: self.go_on(self._visited, place, response, request), self._failed, errbackArgs=(place,)
+            lambda response: self.go_on(self._visited, index, response, request), self._failed, errbackArgs=(index,)
         )
 
-    def _inbox(self, place: int, order: Iterable[int]) -> Iterator[Documents]:
+    def _inbox(self, index: int, order: Iterable[int]) -> Iterator[Documents]:
         """What a stop takes, in *order*."""
-        inbox = self.inboxes[place]
+        inbox = self.inboxes[index]
         return (inbox[position] for position in order)
 
     def _request(self, documents: Documents) -> Request:
         parameters = copy.deepcopy(self.request.parameters) if self.request.parameters else {}
         return replace(self.request, docs=documents[0], groundtruths=documents[1], parameters=parameters)
 
-    def _apart(self, stop: Stop, place: int) -> Request:
+    def _apart(self, stop: Stop, index: int) -> Request:
         """A request with the branches one by one; and joined, from copies, where both are wanted."""
-        branches = list(self._inbox(place, range(len(stop.sources))))
+        branches = list(self._inbox(index, range(len(stop.sources))))
         documents: Documents = DocumentArray(), DocumentArray()
         if stop.branches == "both":
-            documents = self._joined(stop.source, map(_copied, self._inbox(place, stop.order)), stop)
+            documents = self._joined(stop.source, map(_copied, self._inbox(index, stop.order)), stop)
         return replace(
             self._request(documents),
             docs_matrix=[each for each, _ in branches],
@@ -167,25 +167,25 @@ class _Walk:
             )  # fmt: skip
         return joined, truths
 
-    def _visited(self, place: int, response: Response, request: Request) -> None:
-        self.under_way.pop(place, None)
-        self.visited[place] = response
-        stop = self.plan.stops[place]
+    def _visited(self, index: int, response: Response, request: Request) -> None:
+        self.under_way.pop(index, None)
+        self.visited[index] = response
+        stop = self.plan.stops[index]
         documents = (response.docs, response.groundtruths)
         if stop.branches == "apart" and response.docs is request.docs:  # it changed the branches in place
-            documents = self._joined(stop.source, self._inbox(place, stop.order), stop)
-        self.deliver(place, documents)
+            documents = self._joined(stop.source, self._inbox(index, stop.order), stop)
+        self.deliver(index, documents)
 
-    def _failed(self, failure: Failure, place: int) -> None:
-        self.under_way.pop(place, None)
-        if place in self.plan.awaited:
+    def _failed(self, failure: Failure, index: int) -> None:
+        self.under_way.pop(index, None)
+        if index in self.plan.awaited:
             if isinstance(failure.value, FlowError):
                 failure.value.routes = [*self._routes(), *failure.value.routes]
             self._fail(failure)
         elif not failure.check(CancelledError):
             log.error(
                 "request {id}: {node}, which nobody waits for: {error}",
-                id=printable(self.request.request_id), node=self.plan.stops[place].node,
+                id=printable(self.request.request_id), node=self.plan.stops[index].node,
                 error=printable(failure.getErrorMessage(), 1000),
             )  # fmt: skip
             forget_frames(failure.value)
@@ -205,7 +205,7 @@ class _Walk:
 
     def _routes(self) -> list[Route]:
         """Of the nodes that have answered."""
-        return [route for place in sorted(self.visited) for route in self.visited[place].routes]
+        return [route for index in sorted(self.visited) for route in self.visited[index].routes]
 
     def _end(self, documents: Documents) -> None:
         routes = self._routes()

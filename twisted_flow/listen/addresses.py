@@ -40,9 +40,9 @@ def port_address(host: str, port: int, *, listen: bool = True) -> IListenAddress
         bound.bind(address)
         if listen:
             bound.listen(BACKLOG)  # of two servers on one port the second is told now
-    except OSError as wrong:
+    except OSError as error:
         bound.close()
-        raise ConfigurationError(f"cannot listen on {joined(host, port)}: {wrong.strerror or wrong}") from None
+        raise ConfigurationError(f"cannot listen on {joined(host, port)}: {error.strerror or error}") from None
     bound.setblocking(False)
     return cast(IListenAddress, _Bound(bound))
 
@@ -54,8 +54,8 @@ def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     """
     try:
         found = socket.getaddrinfo(bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except (OSError, OverflowError, UnicodeError) as wrong:
-        raise ConfigurationError(f"cannot listen on {joined(host, port)}: {wrong}") from None
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ConfigurationError(f"cannot listen on {joined(host, port)}: {error}") from None
     return found[0], found[4]
 
 
@@ -76,11 +76,11 @@ def described_address(description: str) -> IListenAddress:
         return cast(IListenAddress, bound)
     try:
         endpoint = _endpoint(description)
-    except (IndexError, KeyError) as wrong:
-        why = "systemd has handed over no such socket" if description.startswith("systemd:") else repr(wrong)
+    except (IndexError, KeyError) as error:
+        why = "systemd has handed over no such socket" if description.startswith("systemd:") else repr(error)
         raise ConfigurationError(f"cannot listen on {description}: {why}") from None
-    except Exception as wrong:  # each kind of endpoint has its own
-        raise ConfigurationError(f"cannot listen on {description}: {wrong}") from None
+    except Exception as error:  # each kind of endpoint has its own
+        raise ConfigurationError(f"cannot listen on {description}: {error}") from None
     unix = _UNIX.match(description)
     if unix is not None and not os.access(folder := os.path.dirname(unix[1]) or ".", os.W_OK | os.X_OK):
         raise ConfigurationError(f"cannot listen on {description}: {folder} is no folder that can be written to")

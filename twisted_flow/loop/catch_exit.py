@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-__all__ = ["Ending", "contained"]
+__all__ = ["ExitRaised", "catch_exit"]
 
 
-class Ending:
+class ExitRaised:
     """One of the two, on its way out of a task."""
 
     def __init__(self, raised: BaseException) -> None:
         self.raised = raised
 
 
-async def contained(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What *coroutine* returns; an `Ending` where it raised one of the two."""
+async def catch_exit(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What *coroutine* returns; an `ExitRaised` where it raised one of the two."""
     try:
         return await coroutine
     except (SystemExit, KeyboardInterrupt) as raised:
-        return Ending(raised)
+        return ExitRaised(raised)

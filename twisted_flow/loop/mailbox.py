@@ -73,8 +73,8 @@ class Mailbox(Generic[T]):
                     await self._room.acquire()
         except (CancelledError, asyncio.CancelledError):
             return
-        except BaseException as wrong:
-            last = wrong
+        except BaseException as error:
+            last = error
         self._add(put(True, last))
 
     def _add(self, item: T) -> None:

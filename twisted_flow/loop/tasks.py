@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from .catch_exit import Ending, contained
+from .catch_exit import ExitRaised, catch_exit
 from .reactor import asyncio_loop, new_loop
 from .threads import from_thread
 
@@ -77,7 +77,7 @@ def spawn(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
 
     :return: fires with what it returns, fails with what it raises. Cancelling cancels the task, and fails at once.
     """
-    coroutine = contained(coroutine)
+    coroutine = catch_exit(coroutine)
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # another reactor
@@ -114,7 +114,7 @@ def _settle(deferred: Deferred[T], done: Any) -> None:
     if deferred.called:
         return  # cancelled by who held it: nobody waits for what came of it
     result: Any = done.result() if error is None else None
-    if type(result) is Ending:
+    if type(result) is ExitRaised:
         error = result.raised
     if error is None:
         deferred.callback(result)

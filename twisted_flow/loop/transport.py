@@ -84,7 +84,7 @@ class LoopTransport:
         if pending and not self.inner.is_closing():
             self.inner.write(pending[0] if len(pending) == 1 else b"".join(pending))
 
-    def unread(self) -> int:
+    def unsent(self) -> int:
         """How many bytes have been written that the peer has not taken yet, as far as the system can tell."""
         ours: int = self._size + self.inner.get_write_buffer_size()
         try:

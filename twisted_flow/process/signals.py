@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["exit_on_signals", "on_signals", "told_to_stop", "wait_for_stop"]
+__all__ = ["exit_on_next_interrupt", "exit_on_signals", "on_signals", "wait_for_stop"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 1.0  # seconds after which a further signal to stop means it
@@ -67,7 +67,7 @@ def _insisting(before: Callable[[int, Any], Any]) -> Callable[[int, Any], None]:
     return handle
 
 
-def told_to_stop() -> None:
+def exit_on_next_interrupt() -> None:
     """From now on Ctrl-C ends the process at once, and SIGTERM, which a supervisor may send twice, says nothing new."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _end_at_once)

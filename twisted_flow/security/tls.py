@@ -36,6 +36,6 @@ def read_tls(description: str) -> tuple[int, str, ssl.SSLContext]:
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(said.get("certKey", key), key)
-    except (OSError, ssl.SSLError) as wrong:
-        raise ConfigurationError(f"cannot listen on {description}: {key}: {wrong.strerror or wrong}") from None
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"cannot listen on {description}: {key}: {error.strerror or error}") from None
     return int(said["port"]), said.get("interface") or "0.0.0.0", context

@@ -67,16 +67,16 @@ class Repeats:
 
     def count(self, error: BaseException) -> tuple[str, int]:
         """The place at which *error* was raised, and how often that happened within this minute."""
-        trace, place = error.__traceback__, ("", 0)
+        trace, location = error.__traceback__, ("", 0)
         while trace is not None:
             if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
-                place = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+                location = trace.tb_frame.f_code.co_filename, trace.tb_lineno
             trace = trace.tb_next
         now = time.monotonic()
-        since, times = self._seen.get(place, (now, 0))
+        since, times = self._seen.get(location, (now, 0))
         if now - since > _WHILE:
             since, times = now, 0
         if len(self._seen) >= _PLACES:
             self._seen.clear()
-        self._seen[place] = since, times + 1
-        return f"{place[0]}, line {place[1]}", times + 1
+        self._seen[location] = since, times + 1
+        return f"{location[0]}, line {location[1]}", times + 1

@@ -87,8 +87,8 @@ class GRPCGateway(Service):
         address = self.listen_at.address
         try:
             server.add_insecure_port(address)
-        except RuntimeError as wrong:
-            raise ConfigurationError(f"cannot listen on {address}: {wrong}") from None
+        except RuntimeError as error:
+            raise ConfigurationError(f"cannot listen on {address}: {error}") from None
         await server.start()
         self.address = address
 

@@ -83,8 +83,8 @@ def read_head(raw: bytes, limits: Limits, hosts: tuple[str, ...] = ()) -> Head:
         pass
     except httptools.HttpParserInvalidMethodError:
         raise Refused(BadRequest("no method of that name is known here"), 501) from None
-    except httptools.HttpParserError as wrong:
-        raise Refused(BadRequest(f"not an HTTP request: {wrong}")) from None
+    except httptools.HttpParserError as error:
+        raise Refused(BadRequest(f"not an HTTP request: {error}")) from None
     head.method, head.version = parser.get_method(), parser.get_http_version()
     if not head.target or not _TARGET.fullmatch(head.target) or head.version not in ("1.0", "1.1"):
         raise Refused(BadRequest("not an HTTP request"))

@@ -19,7 +19,7 @@ from ...answer import Answer
 from ...errors import RequestTimeout
 from ..buffered import Account
 from ..connections import Connections, linger
-from ..stalled import Unread
+from ..stalled import StallTimer
 from .head import Refused, unfinished
 from .pipeline import Due, Pipeline, written
 from .plain_heads import PlainHeads
@@ -60,8 +60,8 @@ class Lane(Protocol):
         """The second in which what the connection now waits for began."""
         self.blank = False
         """Whether an empty line stood before the head that is to come; only one may."""
-        self.unread = Unread()
-        self.full = self.held = self.draining = self.ended = False
+        self.stall_timer = StallTimer()
+        self.full = self.paused = self.draining = self.ended = False
         self.whole = False
         """Whether no more can come in: the client has closed its half."""
         self.announced = 0
@@ -84,14 +84,14 @@ class Lane(Protocol):
             self.since = self.connections.second  # a head begins, or a body comes on
         self.buffer += data
         self.advance()
-        if self.due or self.held or self._next_turn is not None:
-            self.hold()
+        if self.due or self.paused or self._next_turn is not None:
+            self.pause_or_resume()
 
     def go_on(self) -> None:
         """In a later turn of the loop."""
         self._next_turn = None
         self.advance()
-        self.hold()
+        self.pause_or_resume()
 
     def advance(self) -> None:
         """Take as many whole requests as there are, while there is room for their answers."""
@@ -122,12 +122,12 @@ class Lane(Protocol):
             number > 0 and self.account.bytes >= self.limits.max_in_flight_size
         )
 
-    def hold(self) -> None:
+    def pause_or_resume(self) -> None:
         """Read on only while there is room: the client writes, we answer, and it reads."""
         crowded = self.crowded() or (bool(self.due) and len(self.buffer) > self.wanted)
         busy = not self.ended and (self.full or crowded or self._next_turn is not None)
-        if busy != self.held and not self.ended:
-            self.held = busy
+        if busy != self.paused and not self.ended:
+            self.paused = busy
             if busy:
                 self.transport.pauseProducing()  # type: ignore[union-attr]
             else:
@@ -200,7 +200,7 @@ class Lane(Protocol):
         self.since = self.connections.second
         if not self._advancing:
             self.advance()
-            self.hold()
+            self.pause_or_resume()
 
     def refuse(self, refused: Refused) -> bool:
         """Answer what must not be taken for a request, once the earlier answers are out, and end."""
@@ -223,8 +223,8 @@ class Lane(Protocol):
         self.forget()
         self.connections.remove(self)
         self.transport.unregisterProducer()  # type: ignore[union-attr]
-        if self.held:
-            self.held = False
+        if self.paused:
+            self.paused = False
             self.transport.resumeProducing()  # type: ignore[union-attr]
 
     def forget(self) -> None:
@@ -266,7 +266,7 @@ class Lane(Protocol):
     def sweep(self, second: int) -> None:
         """Once a second: end what has waited too long for its client."""
         waited = second - self.since
-        if self.unread.seconds(self.transport, second, self.full or self.ended) > self.limits.write_timeout:
+        if self.stall_timer.seconds(self.transport, second, self.full or self.ended) > self.limits.write_timeout:
             self.transport.abortConnection()  # type: ignore[union-attr]
         elif self.full or self.due or self.ended:
             return
@@ -281,14 +281,14 @@ class Lane(Protocol):
     def pauseProducing(self) -> None:
         """The client does not read: take no more requests, and read no more."""
         self.full = True
-        self.hold()
+        self.pause_or_resume()
 
     def resumeProducing(self) -> None:
         """It reads again."""
         self.full = False
         self.since = self.connections.second
         self.advance()
-        self.hold()
+        self.pause_or_resume()
 
     def stopProducing(self) -> None:
         """Part of `IPushProducer`; what there is to do is done in `connectionLost`."""

@@ -26,15 +26,15 @@ class FlowRequest(Request):
         """Called with the head; None where the body comes in chunks."""
         self.content = BytesIO()
         self.announced = length or 0
-        self.hold(self.announced)
+        self.check_size(self.announced)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Called with each part of the body."""
         self.channel.progressed()
-        self.hold(self.content.tell() + len(data))
+        self.check_size(self.content.tell() + len(data))
         super().handleContentChunk(data)
 
-    def hold(self, size: int) -> None:
+    def check_size(self, size: int) -> None:
         """Hold what the body is going to have against what it may."""
         most = self.channel.site.limits.max_body
         if size > most:

@@ -17,7 +17,7 @@ from ...errors import BadRequest, RequestTimeout
 from ...limits import Limits
 from ..buffered import Account
 from ..connections import Connections, linger
-from ..stalled import Unread
+from ..stalled import StallTimer
 from .head import Refused, read_head, unfinished
 from .refusal import Refusals
 from .request import FlowRequest
@@ -45,8 +45,8 @@ class FlowChannel(HTTPChannel):
         super().__init__()
         self._lines: list[bytes] = []
         self._since = 0
-        self._unread = Unread()
-        self._receiving = self._gone = self._held = self._whole = False
+        self._stall_timer = StallTimer()
+        self._receiving = self._gone = self._paused = self._whole = False
         self._successor: Any = None
         self._inbox = bytearray()  # what came and is not taken yet
         self._done = 0
@@ -86,7 +86,7 @@ class FlowChannel(HTTPChannel):
         while self._inbox and self._successor is None and not self._gone:
             if not steps:
                 self._next_turn = self.site.connections.clock.callLater(0, self._take)
-                self._held = True
+                self._paused = True
                 self.transport.pauseProducing()
                 return
             steps -= 1
@@ -97,9 +97,9 @@ class FlowChannel(HTTPChannel):
         if self._successor is not None and self._inbox:
             rest, self._inbox = bytes(self._inbox), bytearray()
             self._successor.dataReceived(rest)
-        elif self._held and not self._waitingForTransport and not self._gone:
+        elif self._paused and not self._waitingForTransport and not self._gone:
             self.transport.resumeProducing()
-        self._held = False
+        self._paused = False
         self._end_if_whole()
 
     def _receive(self, data: bytes) -> None:
@@ -114,7 +114,7 @@ class FlowChannel(HTTPChannel):
                 unfinished(b"\r\n".join([*self._lines, self._buffer]), self.site.limits)
             decoder: Any = self._transferDecoder
             if decoder is not None and getattr(decoder, "state", "") == "BODY":  # of chunks: as much is announced
-                self.requests[-1].hold(self.requests[-1].content.tell() + decoder.length)
+                self.requests[-1].check_size(self.requests[-1].content.tell() + decoder.length)
         except Refused as refused:
             self._refuse(refused)
         finally:
@@ -231,7 +231,7 @@ class FlowChannel(HTTPChannel):
     def sweep(self, second: int) -> None:
         """See `Connections`: the library times idle connections; the rest is here."""
         limits, waited = self.site.limits, second - self._since
-        if self._unread.seconds(self.transport, second, self._waitingForTransport) > limits.write_timeout:
+        if self._stall_timer.seconds(self.transport, second, self._waitingForTransport) > limits.write_timeout:
             self.transport.abortConnection()
         elif self.line_mode and (self._lines or self._buffer) and waited > limits.header_timeout:
             self._refuse(Refused(RequestTimeout(f"no whole head within {limits.header_timeout:g} s")))

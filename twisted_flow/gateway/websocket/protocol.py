@@ -12,7 +12,7 @@ from zope.interface import implementer
 from ...codec.codecs import CODECS
 from ...wire.websocket import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_frame
 from ..session import Session
-from ..stalled import Unread
+from ..stalled import StallTimer
 from .fragments import Fragments
 
 __all__ = ["SUBPROTOCOLS", "FlowProtocol"]
@@ -41,8 +41,8 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_wanted = 0  # how much of that has to be there before another look at it is worth while
         self.flow_passing = 0  # how much of a frame is still to come that is Autobahn's
         self.flow_due: Any = None  # the call that goes on with the rest, in another turn of the loop
-        self.flow_full = self.flow_held = self.flow_taking = self.flow_dead = False
-        self.flow_unread = Unread()
+        self.flow_full = self.flow_paused = self.flow_taking = self.flow_dead = False
+        self.flow_stall_timer = StallTimer()
         self.flow_last = False  # whether the client has said that it sends no more
         self.flow_whole = False  # whether no more can come in
         self.flow_fragments = Fragments(upgrade.limits.max_body, upgrade.connections.buffered)
@@ -81,7 +81,7 @@ class FlowProtocol(WebSocketServerProtocol):
         if self.flow_due is None:
             self.flow_take()
         else:
-            self.flow_hold()
+            self.flow_pause_or_resume()
 
     def flow_quiet(self) -> bool:
         """Whether Autobahn is between two messages, with nothing of its own to go on with."""
@@ -105,7 +105,7 @@ class FlowProtocol(WebSocketServerProtocol):
         elif type(self.flow_rest) is bytearray:
             del self.flow_rest[: self.flow_at]
             self.flow_at = 0
-        self.flow_hold()
+        self.flow_pause_or_resume()
         self.flow_idle()
 
     def flow_taken(self, data: bytes | bytearray, at: int, end: int) -> int:
@@ -169,14 +169,14 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_due = None
         self.flow_take()
 
-    def flow_hold(self) -> None:
+    def flow_pause_or_resume(self) -> None:
         """Read on only while there is room for answers; a little may be read ahead, so that pongs and ends are seen."""
         session, ahead = self.flow_session, len(self.flow_rest) - self.flow_at > _AHEAD
         crowded = session is not None and (session.in_flight >= session.room or self.flow_due)
-        hold = self.flow_full or bool(crowded and ahead)
-        if hold != self.flow_held and self.state != self.STATE_CLOSED:
-            self.flow_held = hold
-            (self.transport.pauseProducing if hold else self.transport.resumeProducing)()
+        pause = self.flow_full or bool(crowded and ahead)
+        if pause != self.flow_paused and self.state != self.STATE_CLOSED:
+            self.flow_paused = pause
+            (self.transport.pauseProducing if pause else self.transport.resumeProducing)()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message came Autobahn's way."""
@@ -238,14 +238,17 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_idle()
 
     def sweep(self, second: int) -> None:
-        """See `Connections`: a client that leaves its answers unread is dropped; pings find those that are gone."""
-        if self.flow_unread.seconds(self.transport, second, self.flow_full) > self.flow_upgrade.limits.write_timeout:
+        """See `Connections`: a client that does not read its answers is dropped; pings find those that are gone."""
+        if (
+            self.flow_stall_timer.seconds(self.transport, second, self.flow_full)
+            > self.flow_upgrade.limits.write_timeout
+        ):
             self.transport.abortConnection()
 
     def pauseProducing(self) -> None:
         """The client does not read."""
         self.flow_full = True
-        self.flow_hold()
+        self.flow_pause_or_resume()
 
     def resumeProducing(self) -> None:
         """It reads again."""
@@ -257,7 +260,7 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def onAutoPingTimeout(self) -> None:
         """No pong came. Who does not read is dropped in its own time (`sweep`), and whom we do not read cannot say."""
-        if self.flow_held:
+        if self.flow_paused:
             self.autoPingTimeoutCall = self.autoPingPending = None
             self.autoPingPendingCall = self.factory._batched_timer.call_later(self.autoPingInterval, self._sendAutoPing)
             return
