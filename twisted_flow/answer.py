@@ -73,7 +73,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
     limits: Limits
     debug: bool = False
     """Whether callers are told all that is known of a failure."""
-    ended: Callable[[], FlowError] = partial(Cancelled, "the caller went away")
+    ended: Callable[[], FlowError] = partial(Cancelled, "the caller closed the connection")
     """What a request that is cancelled from outside is answered."""
 
 
@@ -158,7 +158,7 @@ def _unreadable(raised: BaseException | None) -> FlowError:
         return raised
     error: FlowError = BadRequest("the body cannot be read")
     if isinstance(raised, MemoryError):
-        error = PayloadTooLarge("what the body says takes more memory than there is")
+        error = PayloadTooLarge("decoding the body takes more memory than is available")
     else:  # no decoder should raise it, but a caller is answered all the same
         log.failure("a body cannot be decoded", Failure(raised))
     forget_frames(raised)
@@ -174,7 +174,11 @@ def respond(
     """
     if request.cancels:
         return refuse(
-            ValidationError.at("/cancel", "close the connection to cancel what was asked on it"), entry, request
+            ValidationError.at(
+                "/cancel", "only WebSocket and gRPC streams take it: close the connection to cancel its request"
+            ),
+            entry,
+            request,
         )
     try:
         outcome: MaybeDeferred[Outcome] = dispatcher.dispatch(request)
@@ -240,7 +244,7 @@ def _failed(failure: Failure, request: Request, entry: Entry) -> Answer:
     if isinstance(error, CancelledError):
         error = entry.gateway.ended()
     elif not isinstance(error, FlowError):
-        log.failure("request {id}: not an error of ours", failure, id=printable(request.request_id))
+        log.failure("request {id}: an unexpected exception", failure, id=printable(request.request_id))
         forget_frames(error)
         error = ExecutorError("internal error")
     return refuse(error, entry, request)
@@ -262,7 +266,7 @@ def refuse(error: FlowError, entry: Entry, request: Request | None = None, reque
             error = ExecutorError(error.detail, executor=error.executor)
         return _refused(error, request_id, entry, request)
     except Exception:  # something in it, or of the request, cannot be written
-        log.failure("request {id}: its error cannot be written as it is", id=printable(request_id))
+        log.failure("request {id}: the error cannot be encoded", id=printable(request_id))
         return entry.write_error(ExecutorError("internal error"), request_id.encode("ascii", "replace").decode(), None)
     finally:
         forget_frames(error)

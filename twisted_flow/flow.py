@@ -79,7 +79,7 @@ class Flow(Topology):
         debug: bool = False,
     ) -> None:
         if None not in (port, port_expose) and port != port_expose:
-            raise ConfigurationError("port and port_expose are one setting: give one of them")
+            raise ConfigurationError("port and port_expose are the same setting: give one of them")
         port = port if port is not None else port_expose
         super().__init__(workspace)
         self.host, self.name, self.strict = host, name, strict
@@ -110,7 +110,7 @@ class Flow(Topology):
 
     def _must_not_run(self) -> None:
         if self._service is not None:
-            raise RuntimeError("the flow has started, and stays as it is: close it first")
+            raise RuntimeError("the flow is running and cannot be changed: close it first")
 
     def expose_endpoint(
         self,
@@ -170,7 +170,7 @@ class Flow(Topology):
             self._protocols, self._listeners = protocols, listeners(protocols, self._ports, self._listen)
             return
         if self._listen:
-            raise ConfigurationError("a flow that listens at an endpoint keeps its protocols while it runs")
+            raise ConfigurationError("the protocols of a flow that listens at an endpoint cannot change while it runs")
         service = self._service
         same = listeners(protocols, service.ports if len(service.ports) == len(protocols) else service.ports[:1])
         self._forget_client()
@@ -248,7 +248,7 @@ class Flow(Topology):
         :raises ConfigurationError: where the flow cannot be served; whatever an executor's constructor raises.
         """
         if self._service is not None:
-            raise RuntimeError("the flow is started already")
+            raise RuntimeError("the flow is already started")
         install_reactor()
         service = make_service(self.config)
         run_in_reactor(service.start)

@@ -27,47 +27,43 @@ Delay = Annotated[float, Meta(ge=0)]
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The bounds of one flow. Each field is an option of ``twistd flow`` too (``max_body`` is ``--max-body``)."""
 
-    max_body: Annotated[Bytes, "bytes of a request's body, of a message, of a frame"] = 64 * 2**20
+    max_body: Annotated[Bytes, "bytes of a request body, a message or a frame"] = 64 * 2**20
     max_request_line: Annotated[Bytes, "bytes of an HTTP request line"] = 16 * 2**10
     max_headers_size: Annotated[Bytes, "bytes of all HTTP header fields of a request"] = 64 * 2**10
     max_headers: Annotated[Count, "HTTP header fields of a request"] = 100
     max_connections: Annotated[Count, "open connections of a gateway"] = 10_000
-    max_pipeline: Annotated[Count, "HTTP requests in flight on a connection; then reading stops"] = 16
-    header_timeout: Annotated[Seconds, "seconds for the head of a request to come in whole"] = 10
-    body_timeout: Annotated[Seconds, "seconds in which some of a request's body must come"] = 30
-    idle_timeout: Annotated[Seconds, "seconds that a connection may stay open with nothing asked"] = 75
+    max_pipeline: Annotated[Count, "HTTP requests in flight on a connection; beyond that, reading pauses"] = 16
+    header_timeout: Annotated[Seconds, "seconds for the head of a request to arrive"] = 10
+    body_timeout: Annotated[Seconds, "seconds without a byte of a request's body before 408"] = 30
+    idle_timeout: Annotated[Seconds, "seconds that an idle connection stays open"] = 75
     half_close_grace: Annotated[
-        Seconds, "seconds for what was asked in whole, where the client has closed its half of the connection"
+        Seconds, "seconds to finish answering after the client has closed its half of the connection"
     ] = 2
     write_timeout: Annotated[Seconds, "seconds that a client may read nothing of its answer"] = 60
-    max_in_flight: Annotated[Count, "requests in flight on a WebSocket or a gRPC stream; then reading stops"] = 128
+    max_in_flight: Annotated[Count, "requests in flight on a WebSocket or gRPC stream; then reading pauses"] = 128
     max_in_flight_size: Annotated[
-        Bytes, "bytes that those, or their answers, may have: of large ones there are fewer"
+        Bytes, "bytes of those requests, or of their answers; large ones reduce their number"
     ] = 64 * 2**20
     max_buffered: Annotated[
-        Bytes, "bytes that have come in over all connections and are not answered yet; then QueueFull"
+        Bytes, "bytes received over all connections and not answered yet; beyond that, QueueFull"
     ] = 2**30
     max_steps: Annotated[Count, "heads, frames or chunks of one connection in one turn of the event loop"] = 64
-    health_interval: Annotated[Seconds, "seconds between two questions to the executors how they do"] = 10
-    health_timeout: Annotated[Seconds, "seconds for an executor to answer a question for its health"] = 5
-    stuck_after: Annotated[
-        Seconds | None, "seconds after which a call that still runs makes its executor unhealthy"
-    ] = None
+    health_interval: Annotated[Seconds, "seconds between health checks"] = 10
+    health_timeout: Annotated[Seconds, "seconds for an executor to answer a health check"] = 5
+    stuck_after: Annotated[Seconds | None, "seconds after which a running call makes its executor unhealthy"] = None
     ping_interval: Annotated[Pings, "seconds between pings on a WebSocket"] = 20
-    ping_timeout: Annotated[Pings, "seconds in which a ping has to be answered"] = 20
-    timeout: Annotated[Seconds | None, "seconds for every request that names no timeout of its own"] = None
-    max_queue: Annotated[Count, "requests that wait for one executor; then the answer is QueueFull"] = 1024
+    ping_timeout: Annotated[Pings, "seconds to answer a ping"] = 20
+    timeout: Annotated[Seconds | None, "seconds for a request that does not set its own timeout"] = None
+    max_queue: Annotated[Count, "requests queued for one executor; beyond that, QueueFull"] = 1024
     drain_delay: Annotated[Delay, "seconds between the signal to stop and the end of listening"] = 0
     drain_grace: Annotated[
-        Delay, "seconds for requests in flight to end when the server stops; and then for each executor to close"
+        Delay, "seconds for requests in flight to finish when the server stops, and then for each executor to close"
     ] = 30
-    max_documents: Annotated[Count, "documents in a request, nested ones too"] = 100_000
+    max_documents: Annotated[Count, "documents in a request, including nested ones"] = 100_000
     max_values: Annotated[
-        Count, "lists and objects in one document, and beside the documents; of values in JSON four times as many"
+        Count, "lists and objects in one document, and in the rest of a request; four times as many JSON values"
     ] = 262_144
-    max_expanded: Annotated[
-        Count, "numbers or lists that the arrays of an answer may be when they are spelt as lists"
-    ] = 16_777_216
+    max_expanded: Annotated[Count, "numbers and lists in an answer whose arrays are written as lists"] = 16_777_216
     max_depth: Annotated[Count, "levels of nested documents, and of nested tags"] = 32
 
 

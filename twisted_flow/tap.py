@@ -52,10 +52,10 @@ class Options(usage.Options):
 
     synopsis = "[--protocol=http]... [--port=12345]... [--uses=FILE.py:Class]... [options]"
     longdesc = (
-        "Serves executors: Python classes whose methods answer requests. Without one, documents come back as they are."
+        "Serves executors: Python classes whose methods answer requests. Without one, documents are returned unchanged."
     )
     optParameters = [
-        ["config", "c", None, "A YAML file that describes the flow; the other options win over what it says."],
+        ["config", "c", None, "A YAML file that describes the flow; options on the command line override it."],
         ["host", None, None, "The address to listen on [0.0.0.0]."],
         ["name", None, None, "The flow's name [flow]."],
         ["title", None, None, "The title of the docs pages."],
@@ -64,14 +64,14 @@ class Options(usage.Options):
         *_limit_options(),
     ]
     optFlags = [
-        ["cors", None, "Let pages of every origin ask. See --cors-origin."],
-        ["no-debug-endpoints", None, "Do without /status and /post."],
-        ["no-crud-endpoints", None, "Do without /index, /search, /update and /delete."],
-        ["no-docs", None, "Do without /docs, /redoc and /openapi.json."],
-        ["strict", None, "Answer NotFound for an endpoint that no executor has; else documents pass through."],
-        ["debug", None, "Tell callers all that is known of a failure."],
-        ["check", None, "See whether all this can be served, and end without serving it."],
-        ["list", None, "Tell which executors are installed, and end."],
+        ["cors", None, "Allow cross-origin requests from every origin. See --cors-origin."],
+        ["no-debug-endpoints", None, "Leave out /status and /post."],
+        ["no-crud-endpoints", None, "Leave out /index, /search, /update and /delete."],
+        ["no-docs", None, "Leave out /docs, /redoc and /openapi.json."],
+        ["strict", None, "Answer NotFound for an endpoint that no executor has (by default, documents pass through)."],
+        ["debug", None, "Send exceptions and tracebacks to callers."],
+        ["check", None, "Check the configuration and exit without serving."],
+        ["list", None, "List installed executors and exit."],
     ]
 
     def __init__(self) -> None:
@@ -85,13 +85,13 @@ class Options(usage.Options):
         self["expose"] = []
 
     def opt_protocol(self, protocol: str) -> None:
-        """grpc, http [the default] or websocket. May be given again, for several at once."""
+        """grpc, http [the default], websocket or a plugin's. May be given again, to serve several."""
         self["protocols"].append(protocol)
 
     def opt_port(self, port: str) -> None:
-        """The port; given again, one for each protocol in turn. One for all is shared by HTTP and WebSocket.
+        """The port to listen on; given again, one for each protocol in order. HTTP and WebSocket can share one.
 
-        0, or none: one that is free, told in the log.
+        0 or none: a free port, shown in the log.
         """
         try:
             self["ports"].append(int(port))
@@ -101,37 +101,39 @@ class Options(usage.Options):
     opt_p = opt_port
 
     def opt_listen(self, endpoint: str) -> None:
-        """Serve HTTP and WebSocket here in place of a port: one of Twisted's endpoint strings, such as
-        systemd:domain=INET:index=0 or unix:/run/flow.socket. May be given again. gRPC has --port.
+        """Serve HTTP and WebSocket at a Twisted endpoint instead of a port, such as systemd:domain=INET:index=0 or
+        unix:/run/flow.socket. May be given again. gRPC uses --port.
         """
         self["listen"].append(endpoint)
 
     def opt_version(self) -> None:
-        """Tell the version, and end."""
+        """Print the version and exit."""
         _say(f"twisted_flow {__version__} (Twisted {twisted.__version__}, Python {platform.python_version()})\n")
 
     def opt_uses(self, uses: str) -> None:
         """An executor: FILE.py:Class, package.module:Class, FILE.yml, or the name of an installed one (see --list).
-        Given again, it stands behind the first.
+        Given again, the executors form a chain.
         """
         self["uses"].append(uses)
 
     def opt_cors_origin(self, origin: str) -> None:
-        """Let pages of this origin (https://example.org) ask. May be given again."""
+        """Allow cross-origin requests from this origin (https://example.org). May be given again."""
         self["cors-origins"].append(origin)
 
     def opt_allowed_hosts(self, names: str) -> None:
-        """Answer HTTP and WebSocket under these names alone, with commas between [any]; others get a 421."""
+        """Serve HTTP and WebSocket only under these host names, separated by commas [any]; others get a 421."""
         self["allowed-hosts"].extend(name.strip() for name in names.split(","))
 
     def opt_expose_endpoint(self, endpoint: str) -> None:
-        """Give an endpoint of the executors an HTTP route of its own. May be given again."""
+        """Serve an endpoint at an HTTP route of its own. May be given again."""
         self["expose"].append(endpoint)
 
     def parseArgs(self, *unexpected: str) -> None:
         """There are no arguments beside the options."""
         if unexpected:
-            raise usage.UsageError(f"what is {unexpected[0]!r}? executors are given by --uses={unexpected[0]}")
+            raise usage.UsageError(
+                f"unexpected argument {unexpected[0]!r}; to serve an executor: --uses={unexpected[0]}"
+            )
 
     def parseOptions(self, options: Any = None) -> None:
         """Where something is wrong, one line says so; twistd itself would print pages, and status 0."""

@@ -219,7 +219,9 @@ def test_round_trip(flow: Flow) -> None:
         )
         assert (one.spec is None) == (other.spec is None)
         if one.spec is not None and other.spec is not None:
-            assert msgspec.structs.replace(one.spec, uses="") == msgspec.structs.replace(other.spec, uses="", location="")
+            assert msgspec.structs.replace(one.spec, uses="") == msgspec.structs.replace(
+                other.spec, uses="", location=""
+            )
 
 
 def test_saved(tmp_path: pathlib.Path) -> None:

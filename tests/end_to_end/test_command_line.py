@@ -254,7 +254,7 @@ class TestStopping:
                 client.sendall(post("/post", {"data": ["a"], "execEndpoint": "/"}))
                 server.wait_for_line("waiting")
                 assert server.stop() in (0, -signal.SIGTERM)
-                server.wait_for_line("executor executor0 did not close: TimeoutError: not done within 1 s")
+                server.wait_for_line("executor executor0 did not close: TimeoutError: not finished within 1 s")
 
 
 UNITS = pathlib.Path(__file__).parents[2] / "contrib" / "systemd"
@@ -345,7 +345,7 @@ class Fragile(Executor):
             assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
             (folder / "ill").unlink()
             assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-            server.wait_for_line("executor executor0 is well again")
+            server.wait_for_line("executor executor0 is healthy again")
             assert ask(server.port, "/status")["ready"] is True  # type: ignore[attr-defined]
 
 

@@ -348,7 +348,7 @@ class TestHooks:
         executor.ill = False
         with Log() as lines:
             wait_for(lambda: engine.check(5, None))
-        assert (engine.health, lines) == ("ready", ["info executor h is well again"])
+        assert (engine.health, lines) == ("ready", ["info executor h is healthy again"])
         wait_for(engine.stop)
         wait_for(lambda: engine.check(5, None))
         assert engine.health == "stopped"

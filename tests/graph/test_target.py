@@ -46,7 +46,7 @@ def test_named(target: str, expected: list[str]) -> None:
     ],
 )
 def test_refused(target: str, why: str) -> None:
-    """What is no regular expression, and what could keep the server busy; whatever is taken is quick."""
+    """What is not a regular expression, and what could keep the server busy; whatever is taken is quick."""
     if why:
         with pytest.raises(ValidationError, match=why) as wrong:
             named(target, NAMES)

@@ -235,7 +235,7 @@ class FlowService(Service):
 
         grace = max(self.config.limits.drain_grace, _LEAST_GRACE)
         return stopping.addTimeout(
-            grace, cast(Any, reactor), lambda _, seconds: Failure(TimeoutError(f"not done within {seconds:g} s"))
+            grace, cast(Any, reactor), lambda _, seconds: Failure(TimeoutError(f"not finished within {seconds:g} s"))
         )
 
     async def _stop_gateways(self) -> None:
@@ -246,7 +246,7 @@ class FlowService(Service):
                 await stopping
 
     def _cannot_reload(self) -> None:
-        log.warn("SIGHUP: this flow cannot be reloaded while it runs, and goes on as it is")
+        log.warn("SIGHUP: reloading is not supported; the flow keeps running unchanged")
 
     def _cannot_start(self, failure: Failure) -> None:
         if self._stopping:

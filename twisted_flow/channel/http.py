@@ -241,5 +241,5 @@ def _error(status: int, body: bytes) -> FlowError:
         rest = {"errors": told.errors, "stacks": told.stacks, "executor": told.executor}
         return error_named(told.title, told.detail, retryable=told.retryable, **rest)
     if status == 404:
-        return NotFound(f"the server answered {status}: its HTTP may be off")
+        return NotFound(f"the server answered {status}: it may not serve HTTP")
     return error_named("ExecutorError", f"the server answered {status}: {body[:200].decode('utf-8', 'replace')}")

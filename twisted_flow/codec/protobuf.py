@@ -136,7 +136,7 @@ def _read_request(
 
 def _controlling(envelope: Envelope, control: bytes) -> Request:
     if _ControlRequestProto.FromString(control).command != _ControlRequestProto.CANCEL:
-        raise ValidationError.at("/control/command", "of the commands only CANCEL is known here")
+        raise ValidationError.at("/control/command", "the only command supported is CANCEL")
     return bare_request(envelope.request_id, cancels=True)
 
 

@@ -158,7 +158,7 @@ class Lifecycle:
     def _well(self, _: object) -> None:
         if self.health == "unhealthy":
             self.enter("ready")
-            log.info("executor {name} is well again", name=self.name)
+            log.info("executor {name} is healthy again", name=self.name)
 
     def _unwell(self, error: BaseException | None) -> None:
         if self.health == "ready":

@@ -54,7 +54,7 @@ def at_once_in(function: Callable[[contextvars.Context], Any]) -> Any:
 def _run(stepper: _Stepper, coroutine: Any) -> Any:
     returned = stepper.step(coroutine)
     if coroutine.cr_frame is not None:
-        raise RuntimeError("waits, though its code has no await")
+        raise RuntimeError("suspended, though its code has no await")
     if stepper.context:
         stepper.refresh()
     _idle.append(stepper)  # but one whose coroutine raised, or waits: its generator is done for

@@ -22,7 +22,7 @@ class Buffered:
 
     def refusal(self) -> QueueFull:
         """Why no more can come in now."""
-        return QueueFull("as many bytes as may be have come in and are not answered yet", retry_after=1)
+        return QueueFull("too many bytes are received and not answered yet", retry_after=1)
 
 
 class Account:

@@ -22,6 +22,6 @@ class Ending:
     def error(self) -> FlowError:
         """What a request that is cancelled now is answered."""
         if not self.cutting:
-            return Cancelled("the caller went away")
+            return Cancelled("the caller closed the connection")
         self.cut += 1
-        return Unavailable("the server has stopped before this was answered")
+        return Unavailable("the server stopped before the request was answered")

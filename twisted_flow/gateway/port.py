@@ -76,7 +76,7 @@ class Port(Service):
         def drained(cut: int) -> None:
             if cut:
                 log.warn(
-                    "{cut} connections were cut; {requests} requests took longer than the grace, and were told so",
+                    "{cut} connections were closed, {requests} requests answered Unavailable, at the end of the drain grace",
                     cut=cut,
                     requests=self.ending.cut,
                 )

@@ -107,7 +107,7 @@ class Session:
             self.cancel(request.request_id)
             return _NOTHING
         if self.draining:
-            return refuse(Unavailable("the server stops"), entry, request)
+            return refuse(Unavailable("the server is stopping"), entry, request)
         total = self._account.total
         if not total.has_room():
             return refuse(total.refusal(), entry, request)

@@ -39,7 +39,7 @@ def ordered(nodes: Sequence[NodeConfig]) -> tuple[NodeConfig, ...]:
         if node.name in known:
             raise ConfigurationError(f"two executors are named {node.name!r}")
         if node.name == GATEWAY:
-            raise ConfigurationError(f"no executor can be named {GATEWAY!r}: that is where requests come in")
+            raise ConfigurationError(f"no executor can be named {GATEWAY!r}: that name is reserved")
         known[node.name] = node
     for node in nodes:
         _check(node, known)
@@ -51,7 +51,7 @@ def ordered(nodes: Sequence[NodeConfig]) -> tuple[NodeConfig, ...]:
 
 def _check(node: NodeConfig, known: Mapping[str, NodeConfig]) -> None:
     if not node.needs:
-        raise ConfigurationError(f"nothing leads to {node.name!r}: say what it needs")
+        raise ConfigurationError(f"nothing leads to {node.name!r}: name what it needs")
     for name in node.needs:
         if name != GATEWAY and name not in known:
             raise ConfigurationError(
@@ -64,7 +64,7 @@ def _visit(
 ) -> None:
     if node.name in behind:
         circle = " → ".join((*behind[behind.index(node.name) :], node.name))
-        raise ConfigurationError(f"the executors wait for each other in a circle: {circle}")
+        raise ConfigurationError(f"the executors depend on each other in a circle: {circle}")
     if node.name in done:
         return
     for name in node.needs:

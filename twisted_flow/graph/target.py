@@ -28,10 +28,10 @@ def named(target: str, names: Collection[str]) -> Iterable[str]:
     try:
         ways = _ways(_parser.parse(target), max(map(len, names), default=0))
         if ways > _MOST_WAYS:
-            raise ValidationError.at("/targetPeapod", "repeats within repeats, or too many of them, are not tried")
+            raise ValidationError.at("/targetPeapod", "nested repeats, or too many of them, are not supported")
         return list(filter(re.compile(target).match, names))
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValidationError.at("/targetPeapod", f"is no regular expression: {error}") from None
+        raise ValidationError.at("/targetPeapod", f"is not a regular expression: {error}") from None
 
 
 def _widest(item: Any) -> int:
@@ -61,7 +61,7 @@ def _ways(parsed: Any, length: int) -> float:
                 ways *= _ways(argument, length)
             case "IN":
                 if any(_widest(item) > _LATIN for item in argument):  # takes long to compile
-                    raise ValidationError.at("/targetPeapod", "a set of characters beyond Latin ones is not tried")
+                    raise ValidationError.at("/targetPeapod", "sets of characters beyond Latin-1 are not supported")
             case "GROUPREF_EXISTS":
                 ways *= sum(_ways(branch, length) for branch in argument[1:] if branch is not None)
     return ways

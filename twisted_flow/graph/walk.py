@@ -159,8 +159,8 @@ class _Walk:
         joined = merge(base[0], documents, conflicts)
         if conflicts:
             log.warn(
-                "request {id}: {field} of document {document} and {more} more were changed in two ways before {node}: "
-                "what the first of those has made that it needs stands",
+                "request {id}: {field} of document {document} and {more} more were changed by more than one branch before {node}: "
+                "keeping the branch listed first in `needs`",
                 id=printable(self.request.request_id), field=printable(conflicts[0][1]),
                 document=printable(conflicts[0][0]),
                 more=len(conflicts) - 1, node=stop.node or "the end",
@@ -184,7 +184,7 @@ class _Walk:
             self._fail(failure)
         elif not failure.check(CancelledError):
             log.error(
-                "request {id}: {node}, which nobody waits for: {error}",
+                "request {id}: {node}, whose answer is not awaited, failed: {error}",
                 id=printable(self.request.request_id), node=self.plan.stops[index].node,
                 error=printable(failure.getErrorMessage(), 1000),
             )  # fmt: skip

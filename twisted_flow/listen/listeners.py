@@ -85,12 +85,12 @@ def _described(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[
     described = tuple(protocol for protocol in protocols if not protocol_named(protocol).own_socket)
     rest = [protocol for protocol in protocols if protocol not in described]
     if not described:
-        raise ConfigurationError("gRPC listens on a port of its own: give it one, in place of an endpoint")
+        raise ConfigurationError("gRPC needs a port of its own, not an endpoint")
     if len(_together(described)) > 1:
         raise ConfigurationError(f"{' and '.join(described)} cannot share an endpoint")
     if len(ports) == len(protocols) > len(rest) > 0:  # paired by position: those of HTTP and WebSocket say nothing
         ports = [port for protocol, port in zip(protocols, ports, strict=True) if protocol in rest]
     if ports and not rest:
-        raise ConfigurationError("HTTP and WebSocket listen on a port or at an endpoint: give one of them")
+        raise ConfigurationError("HTTP and WebSocket listen on a port or at an endpoint: give only one of them")
     here = tuple(Listener(described, 0, endpoint) for endpoint in listen)
     return here + (listeners(rest, ports) if rest else ())

@@ -135,7 +135,7 @@ class LoopTransport:
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Pause and resume *producer* as the peer reads. It has to be a push producer."""
         if self.producer is not None:
-            raise RuntimeError("a producer is registered already")
+            raise RuntimeError("a producer is already registered")
         if not streaming:
             raise NotImplementedError("only push producers")
         self.producer = producer

@@ -102,4 +102,4 @@ class _Timer:
         return failure
 
     def _late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(f"not done within {self.seconds:g} s")
+        return DeadlineExceeded(f"not finished within {self.seconds:g} s")

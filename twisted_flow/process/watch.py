@@ -59,7 +59,7 @@ class LoopWatch:
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     self._told = now
-                    log.error("no file descriptor is left: connections wait until others end ({error})", error=error)
+                    log.error("out of file descriptors: new connections wait until others close ({error})", error=error)
 
     def _watch(self) -> None:
         """In the thread."""
@@ -70,7 +70,7 @@ class LoopWatch:
                 told_of = last
                 frame = sys._current_frames().get(self._loop_thread)
                 log.warn(
-                    "the event loop has stood still for more than {lag:g} s, and nobody is answered: {where}\n{stack}",
+                    "the event loop has been blocked for more than {lag:g} s: {where}\n{stack}",
                     lag=_LAG, where=_where(frame), stack="".join(traceback.format_stack(frame)[-_MOST_FRAMES:]),
                 )  # fmt: skip
 

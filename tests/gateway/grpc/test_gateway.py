@@ -246,7 +246,7 @@ class TestTools:
 
 
 def test_stop(tmp_path: pathlib.Path) -> None:
-    """When the server stops, what is in flight is answered, health says so, and open streams end."""
+    """When the server is stopping, what is in flight is answered, health says so, and open streams end."""
     (tmp_path / "slow.py").write_text(
         "import asyncio\nfrom twisted_flow import Executor, requests\nclass Slow(Executor):\n"
         "    @requests(on='/slow')\n    async def slow(self, docs):\n        print('begun', flush=True)\n        await asyncio.sleep(0.5)\n"
@@ -269,7 +269,7 @@ def test_stop(tmp_path: pathlib.Path) -> None:
 
 
 def test_what_is_cut_is_told_so(tmp_path: pathlib.Path) -> None:
-    """Whoever has waited longer than the grace is told that the server stops, and the log does not blame the callers."""
+    """Whoever has waited longer than the grace is told that the server is stopping, and the log does not blame the callers."""
     (tmp_path / "slow.py").write_text(
         "import asyncio\nfrom twisted_flow import Executor, requests\nclass Slow(Executor):\n"
         "    @requests(on='/slow')\n    async def slow(self, docs):\n        print('begun', docs[0].text, flush=True)\n        await asyncio.sleep(60)\n"

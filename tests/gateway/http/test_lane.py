@@ -543,7 +543,7 @@ class TestDrain:
 
     @pytest.mark.parametrize("extra", [(), (b"X-Own: 1",)], ids=["lane", "klein"])
     def test_what_is_cut_is_told_so(self, extra: tuple[bytes, ...]) -> None:
-        """Whoever has waited longer than the grace is answered that the server stops, in the order of the requests."""
+        """Whoever has waited longer than the grace is answered that the server is stopping, in the order of the requests."""
         held = Held()
         http = HTTP(held)
         wire, half = http.connect(), http.connect()

@@ -491,7 +491,7 @@ class TestBounds:
         assert frames(received.partition(b"\r\n\r\n")[2])[0][0] == PING
 
     def test_drain(self) -> None:
-        """When the server stops, what is in flight is answered, then the connection closes as going away."""
+        """When the server is stopping, what is in flight is answered, then the connection closes as going away."""
         held = Held()
         server = WebSocket(held)
         wire, idle = server.open(), server.open()
@@ -506,7 +506,7 @@ class TestBounds:
         assert struct.unpack("!H", close[1][:2])[0] == 1001
 
     def test_what_is_cut_is_told_so(self) -> None:
-        """Whoever has waited longer than the grace is answered that the server stops, under his own id."""
+        """Whoever has waited longer than the grace is answered that the server is stopping, under his own id."""
         held = Held()
         server = WebSocket(held)
         wire = server.open()
@@ -524,7 +524,7 @@ class TestBounds:
 
     @pytest.mark.parametrize("rest", [frame(HELLO)[:1], frame(HELLO)[:-2], frame(HELLO, fin=False)])
     def test_half_a_message_holds_no_drain(self, rest: bytes) -> None:
-        """What has not come in whole is not waited for when the server stops; what has is answered."""
+        """What has not come in whole is not waited for when the server is stopping; what has is answered."""
         held = Held()
         server = WebSocket(held)
         idle, busy = server.open(), server.open()

@@ -108,7 +108,7 @@ class GRPCGateway(Service):
         """Take a call, if its connection is one of those that may be: which."""
         peer: str = context.peer()
         if peer not in self._peers and len(self._peers) >= self.limits.max_connections:
-            error = QueueFull(f"{self.limits.max_connections} connections have calls under way", retry_after=1)
+            error = QueueFull(f"{self.limits.max_connections} connections have calls in progress", retry_after=1)
             await self._refuse(error, context)
         self._peers[peer] = self._peers.get(peer, 0) + 1
         self._idle.clear()
@@ -129,9 +129,9 @@ class GRPCGateway(Service):
         """
         body = await context.read()
         if body is aio.EOF:
-            await self._refuse(BadRequest("a call with one message is expected, and there is none"), context)
+            await self._refuse(BadRequest("the call has no message; one is required"), context)
         if self.health.stopping:
-            await self._refuse(Unavailable("the server stops"), context)
+            await self._refuse(Unavailable("the server is stopping"), context)
         account = Account(self.buffered)
         if not account.keep(len(body)):
             await self._refuse(self.buffered.refusal(), context)
@@ -194,7 +194,7 @@ class GRPCGateway(Service):
                 post.cancel()  # which answers it
             for stream in list(self.streams):
                 stream.session.cut()
-            log.warn("{cut} requests took longer than the grace, and were told so", cut=self.ending.cut)
+            log.warn("{cut} requests were answered Unavailable when the drain grace ended", cut=self.ending.cut)
             await wait_a_while(self._idle, LAST_WORDS)
         if not stopping.called:
             await server.stop(min(LAST_WORDS, grace))

@@ -126,7 +126,7 @@ class App:
 
     def _no_http(self, request: Any, failure: Failure) -> bytes:
         """There is no HTTP here: not yet, or not any more, as where a flow has just changed its protocol."""
-        return write(request, refuse(Unavailable("HTTP is not served here now"), self.entry))
+        return write(request, refuse(Unavailable("HTTP is not served here"), self.entry))
 
     def _refused(self, request: Any, failure: Failure) -> bytes:
         """Klein found no handler."""

@@ -74,7 +74,7 @@ def read_head(raw: bytes, limits: Limits, hosts: tuple[str, ...] = ()) -> Head:
     if len(parts) != 3:
         raise Refused(BadRequest("a request line is METHOD TARGET VERSION, with a space between"))
     if re.fullmatch(rb"HTTP/([02-9]\.[0-9]|1\.[2-9])", parts[2]):
-        raise Refused(BadRequest("HTTP/1.1 and HTTP/1.0 are spoken here"), 505)
+        raise Refused(BadRequest("only HTTP/1.1 and HTTP/1.0 are supported"), 505)
     head = Head()
     parser = httptools.HttpRequestParser(head)
     try:
@@ -82,7 +82,7 @@ def read_head(raw: bytes, limits: Limits, hosts: tuple[str, ...] = ()) -> Head:
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserInvalidMethodError:
-        raise Refused(BadRequest("no method of that name is known here"), 501) from None
+        raise Refused(BadRequest("unknown method"), 501) from None
     except httptools.HttpParserError as error:
         raise Refused(BadRequest(f"not an HTTP request: {error}")) from None
     head.method, head.version = parser.get_method(), parser.get_http_version()
@@ -118,10 +118,10 @@ def unfinished(raw: bytes | bytearray, limits: Limits, start: int = 0) -> None:
 def _check_target(head: Head) -> None:
     """RFC 9112 section 3.2."""
     if head.method == b"CONNECT":
-        raise Refused(BadRequest("this is no proxy"), 501)
+        raise Refused(BadRequest("this server is not a proxy"), 501)
     target = head.target
     if not (target.startswith(b"/") or _ABSOLUTE.match(target) or (target == b"*" and head.method == b"OPTIONS")):
-        raise Refused(BadRequest("the target is no path"))
+        raise Refused(BadRequest("the request target is not a path"))
 
 
 def _check_host(head: Head, allowed: tuple[str, ...]) -> None:
@@ -129,21 +129,21 @@ def _check_host(head: Head, allowed: tuple[str, ...]) -> None:
     if len(hosts) > 1 or (not hosts and head.version == "1.1"):
         raise Refused(BadRequest("exactly one Host field is needed"))
     if hosts and not _HOST.fullmatch(hosts[0]):
-        raise Refused(BadRequest("the Host field is no host"))
+        raise Refused(BadRequest("the Host field is not a host name"))
     absolute = _ABSOLUTE.match(head.target)
     for host in (*hosts, *((absolute[1],) if absolute else ())) if allowed else ():
         name = host.decode("latin-1").lower()
         if name not in allowed and _PORT.sub("", name) not in allowed:
-            raise Refused(BadRequest("this server is not asked by that name"), 421)
+            raise Refused(BadRequest("this host name is not served here"), 421)
 
 
 def _check_length(head: Head) -> None:
     lengths, codings = head.values(b"content-length"), head.values(b"transfer-encoding")
     if len(lengths) > 1 or (lengths and not _DIGITS.fullmatch(lengths[0])):
-        raise Refused(BadRequest("exactly one number is a Content-Length"))
+        raise Refused(BadRequest("Content-Length must be exactly one number"))
     if codings and (lengths or head.version == "1.0"):
-        raise Refused(BadRequest("Transfer-Encoding beside Content-Length, or in HTTP/1.0"))
+        raise Refused(BadRequest("Transfer-Encoding together with Content-Length, or in HTTP/1.0"))
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
-        raise Refused(BadRequest("of transfer codings only chunked is known here"), 501)
+        raise Refused(BadRequest("the only transfer coding supported is chunked"), 501)
     if any(value.lower() != b"100-continue" for value in head.values(b"expect")):
-        raise Refused(BadRequest("of expectations only 100-continue is known here"), 417)
+        raise Refused(BadRequest("the only expectation supported is 100-continue"), 417)

@@ -274,9 +274,9 @@ class Lane(Protocol):
             if waited > self.limits.idle_timeout:
                 self.end()
         elif self.scanned and waited > self.limits.header_timeout:
-            self.refuse(Refused(RequestTimeout(f"no whole head within {self.limits.header_timeout:g} s")))
+            self.refuse(Refused(RequestTimeout(f"no complete head within {self.limits.header_timeout:g} s")))
         elif waited > self.limits.body_timeout:
-            self.refuse(Refused(RequestTimeout(f"nothing of the body for {self.limits.body_timeout:g} s")))
+            self.refuse(Refused(RequestTimeout(f"no byte of the body for {self.limits.body_timeout:g} s")))
 
     def pauseProducing(self) -> None:
         """The client does not read: take no more requests, and read no more."""

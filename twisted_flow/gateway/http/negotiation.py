@@ -33,13 +33,13 @@ def check_media_types(request: Any) -> None:
     if given is not None:
         name, parameters = _media_type(given.decode("latin-1"))
         if name not in _READ or parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
-            raise UnsupportedMediaType(f"a body is application/json in UTF-8 here, not {name}")
+            raise UnsupportedMediaType(f"the request body must be application/json in UTF-8, not {name}")
     encodings = b",".join(request.requestHeaders.getRawHeaders(b"content-encoding", [])).lower().split(b",")
     if any(each.strip() not in (b"", b"identity") for each in encodings):
-        raise UnsupportedMediaType("a body comes without Content-Encoding here")
+        raise UnsupportedMediaType("a request body with Content-Encoding is not supported")
     accepted = b",".join(request.requestHeaders.getRawHeaders(b"accept", [])).decode("latin-1")
     if accepted.strip() and not any(_accepts(each) for each in accepted.split(",")):
-        raise NotAcceptable(f"answers are {_WRITTEN} here, which Accept leaves out")
+        raise NotAcceptable(f"answers are {_WRITTEN}, which Accept does not include")
 
 
 def _accepts(media_range: str) -> bool:

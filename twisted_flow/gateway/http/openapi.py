@@ -26,7 +26,7 @@ _ERRORS = {
     "415": "The body is not application/json",
     "422": "A field is wrong; `errors` names it",
     "500": "An executor failed",
-    "503": "Too many requests wait, or the server stops",
+    "503": "Too many requests wait, or the server is stopping",
     "504": "The request's time ran out",
 }
 

@@ -41,7 +41,7 @@ class Origins:
         :raises PermissionDenied: if it may not ask.
         """
         if not self.may_ask(request):
-            raise PermissionDenied("pages of that origin may not ask here")
+            raise PermissionDenied("this origin is not allowed")
 
     def answer_fields(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
         """The fields of an answer to a page of *origin*, which tell its browser whether it may see it."""

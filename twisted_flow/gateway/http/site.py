@@ -234,9 +234,9 @@ class FlowChannel(HTTPChannel):
         if self._stall_timer.seconds(self.transport, second, self._waitingForTransport) > limits.write_timeout:
             self.transport.abortConnection()
         elif self.line_mode and (self._lines or self._buffer) and waited > limits.header_timeout:
-            self._refuse(Refused(RequestTimeout(f"no whole head within {limits.header_timeout:g} s")))
+            self._refuse(Refused(RequestTimeout(f"no complete head within {limits.header_timeout:g} s")))
         elif self.requests and not self._handlingRequest and not self._lines and waited > limits.body_timeout:
-            self._refuse(Refused(RequestTimeout(f"nothing of the body for {limits.body_timeout:g} s")))
+            self._refuse(Refused(RequestTimeout(f"no byte of the body for {limits.body_timeout:g} s")))
 
     def connectionLost(self, reason: Any = None) -> None:
         self._forget()
