@@ -240,7 +240,7 @@ class TestStopping:
                 client.sendall(post("/sleep", {"data": ["a"]}))
                 server.wait_for_line("sleeping")
                 server.stop()
-                server.wait_for_line("1 connections were cut")
+                server.wait_for_line("1 connections were closed")
 
     def test_method_that_runs_on(self, folder: pathlib.Path) -> None:
         """A method that does not end does not keep the server from ending."""

@@ -67,7 +67,7 @@ def test_side_by_side() -> None:
     assert answer.result.docs[0].text == "left"  # type: ignore[union-attr]
     (line,) = lines
     assert line.startswith("warn request ")
-    assert ": content of document x and 0 more were changed in two ways before d: " in line
+    assert ": content of document x, and 0 more, were changed by more than one branch before d: " in line
 
 
 def test_several_ends() -> None:

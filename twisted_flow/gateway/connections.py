@@ -29,7 +29,7 @@ class Connection(Protocol):
         """End when the requests that have begun to come in are answered."""
 
     def cut(self) -> None:
-        """Answer at once that the server is stopping, whatever is not answered yet, and end."""
+        """Answer at once that the server stops, whatever is not answered yet, and end."""
 
 
 class Connections:

@@ -76,7 +76,8 @@ class Port(Service):
         def drained(cut: int) -> None:
             if cut:
                 log.warn(
-                    "{cut} connections were closed, {requests} requests answered Unavailable, at the end of the drain grace",
+                    "{cut} connections were closed at the end of the drain grace, "
+                    "{requests} requests answered Unavailable",
                     cut=cut,
                     requests=self.ending.cut,
                 )

@@ -159,8 +159,8 @@ class _Walk:
         joined = merge(base[0], documents, conflicts)
         if conflicts:
             log.warn(
-                "request {id}: {field} of document {document} and {more} more were changed by more than one branch before {node}: "
-                "keeping the branch listed first in `needs`",
+                "request {id}: {field} of document {document}, and {more} more, were changed by more than one branch "
+                "before {node}: keeping the branch listed first in `needs`",
                 id=printable(self.request.request_id), field=printable(conflicts[0][1]),
                 document=printable(conflicts[0][0]),
                 more=len(conflicts) - 1, node=stop.node or "the end",

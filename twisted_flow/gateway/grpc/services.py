@@ -73,7 +73,7 @@ class Health:
         return self._all(statuses={name: self._response(status=self.status(name)) for name in self.services})
 
     async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Tell now, and whenever it changes, until the server is stopping."""
+        """Tell now, and whenever it changes, until the server stops."""
         told = self.status(request.service)
         yield self._response(status=told)
         while not self.stopping:
