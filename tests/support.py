@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 from zope.interface import implementer
 
 from twisted_flow.answer import Entry, Gateway
@@ -314,3 +315,47 @@ def free_port() -> int:
 def connect(port: int) -> socket.socket:
     """A connection to a server on this machine."""
     return socket.create_connection(("127.0.0.1", port), TIMEOUT)
+
+
+class Log:
+    """The lines that are logged meanwhile."""
+
+    def __enter__(self) -> list[str]:
+        self.lines: list[str] = []
+        globalLogPublisher.addObserver(self.observe)
+        return self.lines
+
+    def observe(self, event: Any) -> None:
+        from twisted.logger import formatEvent
+
+        self.lines.append(f"{event['log_level'].name} {formatEvent(event)}")
+
+    def __exit__(self, *_: object) -> None:
+        globalLogPublisher.removeObserver(self.observe)
+
+
+def result_of(maybe: Any) -> Any:
+    """What *maybe* has come to."""
+    found: list[Any] = []
+    maybe.addBoth(found.append)
+    assert found, "it has not come"
+    return found[0]
+
+
+def steps_of(function: Callable[[], Any]) -> int:
+    """How many lines and calls of Python *function* takes."""
+    count = 0
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal count
+        count += 1
+        return trace
+
+    sys.settrace(trace)
+    try:
+        function()
+    except FlowError:
+        pass
+    finally:
+        sys.settrace(None)
+    return count

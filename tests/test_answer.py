@@ -10,10 +10,9 @@ from typing import Any
 import grpc
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
 from zope.interface.verify import verifyObject
 
-from tests.support import HELLO, Dispatcher, Held, entry
+from tests.support import HELLO, Dispatcher, Held, Log, entry
 from twisted_flow.answer import Answer, answer
 from twisted_flow.codec import json as codec
 from twisted_flow.codec import protobuf
@@ -30,23 +29,6 @@ BODY = json.dumps(HELLO | {"requestId": "r1"}).encode()
 def ask(dispatcher: Any, body: bytes = BODY, **origin: Any) -> Answer:
     asked = answer(body, codec, dispatcher, entry(**origin))  # type: ignore[arg-type]
     return asked.result if isinstance(asked, Deferred) else asked  # type: ignore[return-value]
-
-
-class Log:
-    """The lines that are logged meanwhile."""
-
-    def __enter__(self) -> list[str]:
-        self.lines: list[str] = []
-        globalLogPublisher.addObserver(self.observe)
-        return self.lines
-
-    def observe(self, event: Any) -> None:
-        from twisted.logger import formatEvent
-
-        self.lines.append(f"{event['log_level'].name} {formatEvent(event)}")
-
-    def __exit__(self, *_: object) -> None:
-        globalLogPublisher.removeObserver(self.observe)
 
 
 def test_success() -> None:

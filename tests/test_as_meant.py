@@ -380,7 +380,7 @@ def test_a_flow_without_debug_endpoints_is_its_own_client() -> None:
 
 def test_http_where_it_is_off() -> None:
     """A gateway that has no HTTP (any more) says that it may come back."""
-    from tests.gateway.websocket.test_gateway import WebSocket
+    from tests.websockets import WebSocket
     from twisted_flow.gateway.http.routes import HTTPSettings, without_routes
 
     settings = without_routes(HTTPSettings())

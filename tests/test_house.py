@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -92,8 +93,15 @@ def test_two_worlds_meet_in_one_room() -> None:
             assert not {"asyncio", "uvloop"} & modules, path
 
 
+def test_tests_import_no_tests() -> None:
+    """What several tests need stands in a module of its own."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        for line in path.read_text().splitlines():
+            assert not re.match(r"\s*from tests\.([a-z_]+\.)*test_", line), f"{path}: {line}"
+
+
 def test_sizes() -> None:
-    """No module is over 300 lines and no function over 50, their docstrings included."""
+    """No module is over 300 lines with its docstrings, and no function over 50 without its own."""
     for path in MODULES:
         text = path.read_text()
         assert text.count("\n") <= 300, path

@@ -10,20 +10,12 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from tests.streams import Streaming, texts
-from tests.support import request
+from tests.support import request, result_of
 from twisted_flow.document import Document, DocumentArray
 from twisted_flow.errors import NotFound
 from twisted_flow.message import Response
 from twisted_flow.outcome import collected, dispatch_whole, until_done
 from twisted_flow.parts import Parts
-
-
-def result_of(maybe: Any) -> Any:
-    """What *maybe* has come to."""
-    found: list[Any] = []
-    maybe.addBoth(found.append)
-    assert found, "it has not come"
-    return found[0]
 
 
 class TestParts:

@@ -14,7 +14,7 @@ from .assembly.flow_config import FlowConfig
 from .assembly.service import FlowService
 from .assembly.wiring import make_service
 from .client.client import Client
-from .client.verbs import verb
+from .client.verbs import Post, verb
 from .errors import ConfigurationError
 from .gateway.http.routes import HTTPSettings, Route, check_route, hosts, origins
 from .graph.graph import NodeConfig
@@ -272,12 +272,11 @@ class Flow(Topology):
 
     def block(self) -> None:
         """Wait for Ctrl-C or SIGTERM; in another thread than the main one, until the flow is closed."""
-        if threading.current_thread() is not threading.main_thread():
-            self._closed.wait()
-            return
-        wait_for_stop()
+        main = threading.current_thread() is threading.main_thread()
+        (wait_for_stop if main else self._closed.wait)()
 
-    def post(self, on: str, inputs: Any = None, *args: Any, **options: Any) -> Any:
+    @property
+    def post(self) -> Post:
         """Call the flow, which is started: see `Client.post`."""
         if self._service is None:
             raise RuntimeError("the flow is not started: use it in a `with`")
@@ -286,7 +285,7 @@ class Flow(Topology):
         if self._client is None:
             host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
             self._client = Client(protocol=self._protocols[0], host=host, port=self.port)
-        return self._client.post(on, inputs, *args, **options)
+        return self._client.post
 
     index = verb("/index")
     search = verb("/search")

@@ -73,12 +73,15 @@ class MemoryFlow:
     def __init__(self, flow: Flow, *, codec: str = "json", asyncio: bool = False) -> None:
         self.flow, self.codec, self.asyncio = flow, codec, asyncio
 
+    _client: Any
+
     def __enter__(self) -> Self:
         install_reactor()
         self._service = make_service(replace(self.flow.config, listeners=()))
         run_in_reactor(self._service.start)
         channel = _MemoryChannel(self._service.dispatcher, self._service.config.limits, self.codec)
-        self._client = Client(channel=cast(IChannel, channel), asyncio=self.asyncio)
+        reached = cast(IChannel, channel)
+        self._client = Client(channel=reached, asyncio=True) if self.asyncio else Client(channel=reached)
         return self
 
     def __exit__(self, *problem: object) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.graph.test_topology import Add, Rank
+from tests.graphs import Add, Rank
 from twisted_flow import ConfigurationError, Document, Executor, Flow, requests
 from twisted_flow.assembly.flow_file import Entry, Exposed, Settings
 from twisted_flow.limits import Limits

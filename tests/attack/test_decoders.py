@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from tests.documents import documents
-from tests.support import Dispatcher, Held, entry, request, wait_for
+from tests.support import Dispatcher, Held, entry, request, steps_of, wait_for
 from twisted_flow.answer import Answer, answer
 from twisted_flow.codec import json as by_json
 from twisted_flow.codec import protobuf, slices
@@ -369,25 +368,6 @@ class TestInSteps:
         answered = wait_for(ask)
         assert answered.error.name == "Cancelled"
         assert dispatcher.requests == []
-
-
-def steps_of(function: Callable[[], Any]) -> int:
-    """How many lines and calls of Python *function* takes."""
-    count = 0
-
-    def trace(frame: Any, event: str, argument: Any) -> Any:
-        nonlocal count
-        count += 1
-        return trace
-
-    sys.settrace(trace)
-    try:
-        function()
-    except FlowError:
-        pass
-    finally:
-        sys.settrace(None)
-    return count
 
 
 def nested(n: int) -> bytes:

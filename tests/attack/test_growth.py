@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from tests.attack.test_decoders import steps_of
-from tests.support import request, wait_for
+from tests.support import request, steps_of, wait_for
 from twisted_flow import Document, DocumentArray, Flow
 from twisted_flow.config.yaml import read
 from twisted_flow.document.copies import copied

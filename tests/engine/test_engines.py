@@ -14,8 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
-from tests.support import asking, request, wait_for
-from tests.test_answer import Log
+from tests.support import Log, asking, request, wait_for
 from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, Reject, requests
 from twisted_flow.engine.choose import ENGINES, make_engine
 from twisted_flow.errors import ExecutorError, NotFound, Unavailable

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.websocket.test_gateway import frame, frames
+from tests.websockets import frame, frames
 from twisted_flow import DocumentArray, Executor, Flow, Limits, requests
 
 BODY = json.dumps({"data": ["hello"], "execEndpoint": "/x"}).encode()

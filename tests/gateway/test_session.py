@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.gateway.grpc.test_gateway import UNLIMITED, call, proto
-from tests.gateway.websocket.test_gateway import WebSocket, frame, frames, lose
+from tests.grpc_calls import UNLIMITED, call, proto
 from tests.support import Held
+from tests.websockets import WebSocket, frame, frames, lose
 from twisted_flow import DocumentArray, Executor, Flow, Limits, requests
 
 LIMITS = Limits(max_in_flight=4, max_in_flight_size=4000)

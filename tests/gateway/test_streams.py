@@ -11,11 +11,11 @@ import grpc
 import pytest
 from twisted.internet import reactor
 
-from tests.gateway.grpc.test_gateway import call, proto
-from tests.gateway.websocket.test_gateway import WebSocket, frame, frames
+from tests.grpc_calls import call, proto
 from tests.streams import Streaming
 from tests.support import HTTP, replies, wait_for
 from tests.support import post as posted
+from tests.websockets import WebSocket, frame, frames
 from twisted_flow import Limits
 from twisted_flow.errors import NotFound
 from twisted_flow.gateway.buffered import Buffered

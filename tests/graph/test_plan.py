@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
+from tests.graphs import DIAMOND, graph, graphs
 from twisted_flow import ConfigurationError
 from twisted_flow.graph.graph import NodeConfig, ends, ordered
 from twisted_flow.graph.plan import Join, Plan, plan
-
-
-def graph(**needs: str) -> list[NodeConfig]:
-    """Nodes, each with the names of those that it needs."""
-    return [NodeConfig(name, None, needs=tuple(its.split())) for name, its in needs.items()]
 
 
 def drawn(nodes: list[NodeConfig], visited: str = "", **branches: Any) -> tuple[list[str], str]:
@@ -30,9 +25,6 @@ def said(found: Plan, source: int | Join) -> str:
     if isinstance(source, int):
         return found.stops[source].node or ("in" if source == 0 else f"#{source}")
     return f"{' '.join(said(found, branch) for branch in source.branches)} | {said(found, source.base)}"
-
-
-DIAMOND = graph(a="gateway", b="a", c="a", d="b c")
 
 
 @pytest.mark.parametrize(
@@ -98,19 +90,6 @@ def test_mistakes(nodes: list[NodeConfig], said: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(said)) as raised:
         ordered(nodes)
     assert "\n" not in str(raised.value)
-
-
-@st.composite
-def graphs(draw: Any) -> tuple[list[NodeConfig], set[str]]:
-    """Any graph, and which of its nodes are visited."""
-    count = draw(st.integers(0, 7))
-    nodes = []
-    for number in range(count):
-        earlier = ["gateway", *(f"n{n}" for n in range(number))]
-        needs = draw(st.lists(st.sampled_from(earlier), min_size=1, max_size=3, unique=True))
-        nodes.append(NodeConfig(f"n{number}", None, needs=tuple(needs)))
-    visited = draw(st.sets(st.sampled_from([node.name for node in nodes]))) if nodes else set()
-    return draw(st.permutations(nodes)), visited
 
 
 @given(graphs())

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 
-from tests.graph.test_plan import graphs
+from tests.graphs import graphs
 from tests.support import TIMEOUT, browser
 from twisted_flow import ConfigurationError, DocumentArray, Flow
 from twisted_flow.graph.plot import mermaid, svg

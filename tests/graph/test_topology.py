@@ -9,27 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.graphs import Add, Rank
 from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, Flow, requests
-
-
-class Add(Executor):
-    """Adds its mark."""
-
-    def __init__(self, mark: str) -> None:
-        self.mark = mark
-
-    @requests
-    async def add(self, docs: DocumentArray, **kwargs: Any) -> None:
-        for document in docs:
-            document.tags[self.mark] = sorted(document.tags)
-
-
-class Rank(Executor):
-    """Sees the branches apart."""
-
-    @requests
-    def rank(self, docs_matrix: list[DocumentArray], **kwargs: Any) -> Document:
-        return Document(tags={"seen": [sorted(docs[0].tags) for docs in docs_matrix]})
 
 
 def mark(flow: Flow, name: str, **options: Any) -> Flow:

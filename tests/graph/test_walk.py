@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
-from tests.graph.test_plan import DIAMOND, graph, graphs
-from tests.support import Dispatcher, Held, asking, request
-from tests.test_answer import Log
+from tests.graphs import DIAMOND, graph, graphs
+from tests.support import Dispatcher, Held, Log, asking, request
 from twisted_flow import Document, DocumentArray
 from twisted_flow.errors import NotFound
 from twisted_flow.executor.table import Endpoint

@@ -12,8 +12,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.streams import Streaming, texts
-from tests.support import Dispatcher, Held, request
-from tests.test_outcome import result_of
+from tests.support import Dispatcher, Held, request, result_of
 from twisted_flow.errors import DeadlineExceeded, NotFound, QueueFull
 from twisted_flow.executor.table import Endpoint
 from twisted_flow.generation import Generation

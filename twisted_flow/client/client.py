@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import queue
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any, Generic, Literal, Self, Unpack, cast, overload
 from weakref import finalize
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from ..errors import ConfigurationError, FlowError
 from ..interfaces import IChannel, IExchange
-from ..listen.hostport import joined, split
+from ..listen.hostport import joined
 from ..loop import Mailbox, from_thread, run_in_reactor
-from ..message import Header, Request, Response
-from ..protocols import protocol_named, protocol_of_scheme
-from .inputs import Asking, are_there, requests_of, requests_of_async
-from .meanwhile import Meanwhile
+from ..message import Header, Response
+from ..protocols import protocol_named
+from .faces import post_in_thread, post_on_loop
+from .inputs import Asking, are_there, requests_of
 from .progress import Progress
-from .sending import connected, send
+from .sending import connected
+from .server import server_named
 from .told import Callback, Told
-from .verbs import verb
+from .verbs import Asyncio, PostOptions, verb
 
 __all__ = ["Client"]
 
 _WINDOW = 64  # requests in flight
 
 
-class Client:
+class Client(Generic[Asyncio]):
     """Calls a flow: ``Client(port=12345).post('/search', Document(text='hello'), return_results=True)``.
 
     :param protocol: 'grpc', 'http' or 'websocket'.
@@ -45,6 +42,30 @@ class Client:
     :raises ConfigurationError: where that names no server.
     """
 
+    @overload
+    def __init__(
+        self: Client[Literal[False]],
+        *,
+        protocol: str = ...,
+        host: str = ...,
+        port: int | None = ...,
+        port_expose: int | None = ...,
+        asyncio: Literal[False] = False,
+        window: int = ...,
+        channel: IChannel | None = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Client[Literal[True]],
+        *,
+        protocol: str = ...,
+        host: str = ...,
+        port: int | None = ...,
+        port_expose: int | None = ...,
+        asyncio: Literal[True],
+        window: int = ...,
+        channel: IChannel | None = ...,
+    ) -> None: ...
     def __init__(
         self,
         *,
@@ -56,9 +77,12 @@ class Client:
         window: int = _WINDOW,
         channel: IChannel | None = None,
     ) -> None:
-        self.asyncio, self.window = asyncio, window
+        self.asyncio: Asyncio = cast(Asyncio, asyncio)
+        self.window = window
         if channel is None:
-            self.protocol, self.host, self.port = _server(protocol, host, port if port is not None else port_expose)
+            self.protocol, self.host, self.port = server_named(
+                protocol, host, port if port is not None else port_expose
+            )
             self.address = joined(self.host, self.port)
             self._channel = partial(protocol_named(self.protocol).make_channel, self.host, self.port)
         else:
@@ -67,10 +91,46 @@ class Client:
         self._kept: list[IChannel] = []  # one, once there is something to send
         finalize(self, _drop, self._kept).atexit = False
 
+    @overload
+    def post(
+        self: Client[Literal[True]],
+        on: str,
+        inputs: object = None,
+        on_done: Callback | None = None,
+        on_error: Callback | None = None,
+        on_always: Callback | None = None,
+        *,
+        return_results: bool = False,
+        **options: Unpack[PostOptions],
+    ) -> AsyncIterator[Response]: ...
+    @overload
+    def post(
+        self: Client[Literal[False]],
+        on: str,
+        inputs: object = None,
+        on_done: Callback | None = None,
+        on_error: Callback | None = None,
+        on_always: Callback | None = None,
+        *,
+        return_results: Literal[True],
+        **options: Unpack[PostOptions],
+    ) -> list[Response]: ...
+    @overload
+    def post(
+        self: Client[Literal[False]],
+        on: str,
+        inputs: object = None,
+        on_done: Callback | None = None,
+        on_error: Callback | None = None,
+        on_always: Callback | None = None,
+        *,
+        return_results: Literal[False] = False,
+        **options: Unpack[PostOptions],
+    ) -> None: ...
     def post(
         self,
         on: str,
-        inputs: Any = None,
+        inputs: object = None,
         on_done: Callback | None = None,
         on_error: Callback | None = None,
         on_always: Callback | None = None,
@@ -110,10 +170,11 @@ class Client:
                 raise TypeError(f"{name} is an async def, which nobody would await: callbacks are plain functions")
         asking = Asking(Header(on, target_peapod), parameters or {}, request_size, timeout)
         told = Told(on_done, on_error, on_always, continue_on_error, Progress() if show_progress else None)
+        connect = partial(self._connected, timeout)
         if self.asyncio:
-            return self._post_async(inputs, asking, told)
+            return post_on_loop(connect, self.window, inputs, asking, told)
         lazy = told.wanted and not are_there(inputs)
-        responses = self._post(requests_of(inputs, asking), told, timeout, lazy)
+        responses = post_in_thread(connect, self.window, requests_of(inputs, asking), told, lazy)
         if return_results:
             return list(responses)
         for _ in responses:
@@ -157,105 +218,15 @@ class Client:
             self._kept.append(self._channel())
 
         def tell(exchange: IExchange) -> IExchange:
-            if first:
+            if first and self.host:
                 print(f"connected to the gateway at {self.address}!", file=sys.stderr)
             return exchange
 
         return connected(self._kept[0], self.address, timeout).addCallback(tell)
 
-    def _post(self, requests: Iterator[Request], told: Told, timeout: float | None, lazy: bool) -> Iterator[Response]:
-        """Requests and callbacks in the caller's thread; the wire on the reactor's.
-
-        :param lazy: whether making a request may take long, or need the answers to earlier ones.
-        """
-        try:
-            exchange: IExchange = run_in_reactor(lambda: self._connected(timeout))
-        except FlowError:
-            yield from told.take(0, Failure())
-            return
-        call = from_thread()
-        outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        meanwhile = Meanwhile(outcomes, lambda outcome: told.take(*outcome))
-        in_flight = 0
-        try:
-            while (request := meanwhile.next_of(requests) if lazy else next(requests, None)) is not None:
-                in_flight -= len(meanwhile.told)
-                yield from _told_meanwhile(meanwhile)
-                call(send, exchange, request, outcomes.put)
-                in_flight += 1
-                while in_flight and (in_flight >= self.window or not outcomes.empty()):
-                    in_flight -= 1
-                    yield from told.take(*outcomes.get())
-        finally:
-            meanwhile.end()
-            call(exchange.end)
-        in_flight -= len(meanwhile.told)
-        yield from _told_meanwhile(meanwhile)
-        while in_flight:
-            in_flight -= 1
-            yield from told.take(*outcomes.get())
-        told.end()
-
-    async def _post_async(self, inputs: Any, asking: Asking, told: Told) -> AsyncIterator[Response]:
-        """The same on the caller's event loop."""
-        mail: Mailbox[tuple[str, Any]] = Mailbox()
-        call = mail.start()
-        call(lambda: self._connected(asking.timeout).addBoth(lambda exchange: mail.put(("connected", exchange))))
-        _, exchange = await mail.get()
-        if isinstance(exchange, Failure):
-            for response in told.take(0, exchange):
-                yield response
-            return
-        mail.feed(
-            requests_of_async(inputs, asking), self.window, lambda last, item: ("end" if last else "request", item)
-        )
-        in_flight, ended = 0, False
-        try:
-            while in_flight or not ended:
-                kind, item = await mail.get()
-                if kind == "request":
-                    call(send, exchange, item, lambda outcome: mail.put(("answer", outcome)))
-                    in_flight += 1
-                elif kind == "end":
-                    ended = True
-                    call(exchange.end)
-                    if item is not None:
-                        raise item
-                else:
-                    in_flight -= 1
-                    mail.more()
-                    for response in told.take(*item):
-                        yield response
-        finally:
-            mail.stop()
-            if not ended:
-                call(exchange.end)
-        told.end()
-
-
-def _told_meanwhile(meanwhile: Meanwhile) -> Iterator[Response]:
-    told, meanwhile.told = meanwhile.told, []
-    for each in told:
-        if isinstance(each, BaseException):
-            raise each
-        yield from each
-
 
 def _same(channel: IChannel) -> IChannel:
     return channel
-
-
-def _server(protocol: str, host: str, port: int | None) -> tuple[str, str, int]:
-    """The protocol, the host and the port of the server that these name; see `Client`."""
-    if "://" in host:
-        parts = urlsplit(host)
-        protocol, host = protocol_of_scheme(parts.scheme).name, parts.netloc or "localhost"
-    host, named = split(host)
-    port = named if named is not None else port
-    protocol_named(protocol)  # which says so if there is none
-    if type(port) is not int or not 0 < port <= 65535:
-        raise ConfigurationError(f"port={port!r}: the server's port is needed, a number from 1 to 65535")
-    return protocol, host, port
 
 
 def _drop(kept: list[Any]) -> None:

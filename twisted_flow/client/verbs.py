@@ -1,19 +1,123 @@
-"""The methods that are `post` to an endpoint of their own name; the client and the flow have the same."""
+"""The methods that are `post` to an endpoint of their own name: the client's and the flow's; and their types."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-__all__ = ["verb"]
+from ..message import Response
+from .told import Callback
+
+__all__ = ["Asyncio", "Post", "PostOptions", "verb"]
 
 
-def verb(on: str) -> Callable[..., Any]:
+class PostOptions(TypedDict, total=False):
+    """What `Client.post` takes by keyword, beside ``return_results``."""
+
+    parameters: dict[str, Any] | None
+    target_peapod: str
+    request_size: int
+    show_progress: bool
+    continue_on_error: bool
+    timeout: float | None
+
+
+if TYPE_CHECKING:
+    from typing import Protocol, Unpack
+
+    from typing_extensions import TypeVar  # type checkers know it; its defaults are Python 3.13's
+
+    Asyncio = TypeVar("Asyncio", bound=bool, default=Literal[False], covariant=True)
+
+    class _Asyncio(Protocol[Asyncio]):
+        @property
+        def asyncio(self) -> Asyncio: ...
+
+    class Post(Protocol):
+        """`Client.post` of a client that is not asynchronous."""
+
+        @overload
+        def __call__(
+            self,
+            on: str,
+            inputs: object = None,
+            on_done: Callback | None = None,
+            on_error: Callback | None = None,
+            on_always: Callback | None = None,
+            *,
+            return_results: Literal[True],
+            **options: Unpack[PostOptions],
+        ) -> list[Response]: ...
+        @overload
+        def __call__(
+            self,
+            on: str,
+            inputs: object = None,
+            on_done: Callback | None = None,
+            on_error: Callback | None = None,
+            on_always: Callback | None = None,
+            *,
+            return_results: Literal[False] = False,
+            **options: Unpack[PostOptions],
+        ) -> None: ...
+
+    class _Synchronous(Protocol):
+        @overload
+        def __call__(
+            self,
+            inputs: object = None,
+            on_done: Callback | None = None,
+            on_error: Callback | None = None,
+            on_always: Callback | None = None,
+            *,
+            return_results: Literal[True],
+            **options: Unpack[PostOptions],
+        ) -> list[Response]: ...
+        @overload
+        def __call__(
+            self,
+            inputs: object = None,
+            on_done: Callback | None = None,
+            on_error: Callback | None = None,
+            on_always: Callback | None = None,
+            *,
+            return_results: Literal[False] = False,
+            **options: Unpack[PostOptions],
+        ) -> None: ...
+
+    class _Asynchronous(Protocol):
+        def __call__(
+            self,
+            inputs: object = None,
+            on_done: Callback | None = None,
+            on_error: Callback | None = None,
+            on_always: Callback | None = None,
+            *,
+            return_results: bool = False,
+            **options: Unpack[PostOptions],
+        ) -> AsyncIterator[Response]: ...
+
+    class _Verb:
+        @overload
+        def __get__(self, caller: _Asyncio[Literal[True]], owner: type) -> _Asynchronous: ...
+        @overload
+        def __get__(self, caller: object, owner: type) -> _Synchronous: ...
+        def __get__(self, caller: object, owner: type) -> object: ...
+
+else:
+    from typing import TypeVar
+
+    Asyncio = TypeVar("Asyncio", bound=bool, covariant=True)
+    _Verb = Post = Callable
+
+
+def verb(on: str) -> _Verb:
     """The method that posts to the endpoint *on*."""
 
-    def call(self: Any, inputs: Any = None, *args: Any, **options: Any) -> Any:
+    def call(self: Any, inputs: object = None, *args: Any, **options: Any) -> Any:
         return self.post(on, inputs, *args, **options)
 
     call.__name__ = call.__qualname__ = on.strip("/")
     call.__doc__ = f"`post` to ``{on}``."
-    return call
+    made: Any = call
+    return made  # type: ignore[no-any-return]

@@ -26,20 +26,31 @@ __all__ = ["Document", "Graph"]
 class _DocumentMeta(msgspec.StructMeta):
     """Gives `Document` a constructor of its own: a Struct has none, and decoding does not come through here."""
 
-    def __call__(cls, source: Any = None, /, **fields: Any) -> Any:
-        document = super().__call__()
-        if isinstance(source, dict):
-            fields = {**source, **fields}
-        elif source is not None:
-            fields = {"content": source, **fields}
-        id = fields.pop("id", None)
-        document._id = new_id() if id is None or id == "" else assigned.name("Document.id", id)
-        for name, value in fields.items():
-            if name not in _SETTABLE:
-                raise TypeError(f"a Document has no field {name!r}{nearest(name, _SETTABLE)}")
-            if value is not None:
-                setattr(document, name, value)
-        return document
+    if not TYPE_CHECKING:  # what a checker has to know is `Document.__init__`
+
+        def __call__(cls, source=None, /, **fields):
+            document = super().__call__()
+            if isinstance(source, dict):
+                fields = {**source, **fields}
+            elif source is not None:
+                fields = {"content": source, **fields}
+            id = fields.pop("id", None)
+            document._id = new_id() if id is None or id == "" else assigned.name("Document.id", id)
+            for name, value in fields.items():
+                if name not in _SETTABLE:
+                    raise TypeError(f"a Document has no field {name!r}{nearest(name, _SETTABLE)}")
+                if value is not None:
+                    setattr(document, name, value)
+            return document
+
+        @property
+        def __signature__(cls):
+            """What ``inspect.signature`` and editors show."""
+            from inspect import Parameter, Signature
+
+            source = Parameter("source", Parameter.POSITIONAL_ONLY, default=None)
+            names = [*(name.lstrip("_") for name in cls.__struct_fields__), "content"]
+            return Signature([source, *(Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in names)])
 
 
 class Document(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.codec.test_envelope import by_hand, by_protobuf
-from tests.document.protobuf.test_quick import PLAIN
+from tests.document.protobuf.plain import PLAIN
+from tests.envelopes import by_hand, by_protobuf
 from tests.support import request
 from twisted_flow import Document
 from twisted_flow.codec.envelope import RequestProto

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,28 +10,14 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.documents import TAGS, TEXT, arrays, documents
+from tests.document.protobuf.plain import PLAIN, told
+from tests.documents import TAGS, documents
 from twisted_flow import Document
 from twisted_flow.document.copies import copied
 from twisted_flow.document.protobuf.quick import read_document, read_parameters
 from twisted_flow.document.protobuf.read import DocumentProto, read_messages
 from twisted_flow.document.protobuf.struct import write_struct
 from twisted_flow.document.protobuf.write import write_document
-
-PLAIN = st.recursive(
-    st.builds(
-        Document,
-        st.none() | TEXT | st.binary(max_size=3) | arrays(),
-        id=TEXT.filter(bool),
-        tags=st.just({}) | TAGS,
-        embedding=st.none() | arrays(),
-        granularity=st.sampled_from([0, 1, 300, 2**32 - 1]),
-        parent_id=st.just("") | TEXT,
-    ),
-    lambda inner: st.builds(Document, st.none() | TEXT, chunks=st.lists(inner, max_size=2)),
-    max_leaves=3,
-)
-"""Documents that are read by hand."""
 
 
 def by_protobuf(body: bytes) -> Document | None:
@@ -47,17 +32,6 @@ def by_hand(body: bytes) -> Document | None:
         return read_document(body, 0, len(body))
     except DecodeError:
         return None
-
-
-def told(document: Document | None) -> Any:
-    """All of *document*, also what is no rule of documents, such as an id that is missing."""
-    if document is None:
-        return None
-    array = document._embedding
-    return (
-        json.dumps(document.to_dict(), sort_keys=True, default=repr),
-        None if array is None else (repr(array.dense), repr(array.sparse)),  # type: ignore[union-attr]
-    )
 
 
 def alike(body: bytes) -> None:

@@ -16,12 +16,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.codec.test_protobuf import R1, R2, R3
+from tests.grpc_calls import UNLIMITED, call, proto
 from tests.support import TIMEOUT, serving
+from tests.wire_samples import R1, R2, R3
 from twisted_flow import Document, DocumentArray, Executor, Flow, Limits, Reject, requests
 from twisted_flow.codec.protobuf import RequestProto
-
-UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 class Many(Executor):
@@ -71,21 +70,6 @@ def flow() -> Iterator[Flow]:
 def channel(flow: Flow) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(f"127.0.0.1:{flow.port}", UNLIMITED) as channel:
         yield channel
-
-
-def proto(endpoint: str, *texts: str, request_id: str = "r", **fields: Any) -> Any:
-    made = RequestProto(request_id=request_id, **fields)
-    made.header.exec_endpoint = endpoint
-    made.data.SetInParent()
-    for text in texts:
-        made.data.docs.add(text=text)
-    return made
-
-
-def call(channel: grpc.Channel, messages: Any) -> Any:
-    """``/jina.JinaRPC/Call``, as a bare stub has it."""
-    stub = channel.stream_stream("/jina.JinaRPC/Call", RequestProto.SerializeToString, RequestProto.FromString)
-    return stub(iter(messages), timeout=TIMEOUT)
 
 
 def post(channel: grpc.Channel, message: Any, **options: Any) -> Any:

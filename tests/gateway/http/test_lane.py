@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import HELLO, HTTP, Dispatcher, Held, post, replies
-from tests.test_answer import Log
+from tests.support import HELLO, HTTP, Dispatcher, Held, Log, post, replies
 from twisted_flow.errors import ConfigurationError, ExecutorError, QueueFull
 from twisted_flow.gateway.http.plain_heads import IGNORED, PLAIN
 from twisted_flow.gateway.http.routes import HTTPSettings, Route, check_route

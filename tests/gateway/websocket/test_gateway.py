@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,102 +14,22 @@ import websockets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import HTTP, Dispatcher, Held, Wire, connect, serving
-from tests.test_answer import Log
+from tests.support import Dispatcher, Held, Log, connect, serving
+from tests.websockets import WebSocket, frame, frames, lose
 from twisted_flow.codec import protobuf
 from twisted_flow.errors import NotFound
 from twisted_flow.gateway.websocket import gateway as module
-from twisted_flow.gateway.websocket.gateway import Handshake
 from twisted_flow.limits import Limits
 from twisted_flow.wire.websocket import frame_head, masked, plain_frame
 
 HELLO = b'{"requestId": "r1", "data": [{"id": "a", "text": "hello"}], "execEndpoint": "/x"}'
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-MASK = b"\x11\x22\x33\x44"
 
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-
-
-def frame(
-    payload: bytes, opcode: int = TEXT, *, fin: bool = True, mask: bytes | None = MASK, rsv: int = 0, form: int = 0
-) -> bytes:
-    """A frame, as a client sends it; *form* forces a length form."""
-    first = (0x80 if fin else 0) | rsv << 4 | opcode
-    bit = 0x80 if mask is not None else 0
-    length = len(payload)
-    form = form or (7 if length < 126 else 16 if length < 65536 else 64)
-    head = {
-        7: bytes([first, bit | length if length < 126 else 0]),
-        16: bytes([first, bit | 126]) + struct.pack("!H", length & 0xFFFF),
-        64: bytes([first, bit | 127]) + struct.pack("!Q", length),
-    }[form]
-    return head + (b"" if mask is None else mask) + (payload if mask is None else masked(payload, mask))
-
-
-def frames(raw: bytes) -> list[tuple[int, bytes]]:
-    """What the server sent."""
-    found = []
-    while raw:
-        opcode, length, start = raw[0] & 15, raw[1], 2
-        if length == 126:
-            length, start = struct.unpack("!H", raw[2:4])[0], 4
-        elif length == 127:
-            length, start = struct.unpack("!Q", raw[2:10])[0], 10
-        found.append((opcode, raw[start : start + length]))
-        raw = raw[start + length :]
-    return found
-
-
-class WebSocket(HTTP):
-    """A WebSocket gateway in memory."""
-
-    def __init__(self, dispatcher: Any = None, *, lane: bool = True, debug: bool = False, **settings: Any) -> None:
-        super().__init__(dispatcher, debug=debug, **settings)
-        self.lane = lane
-        self.factory.site.resource.upgrade = Handshake(self.dispatcher, self.app.entry.gateway, self.connections)
-
-    def open(self, *fields: str, behind: bytes = b"") -> Wire:
-        """A connection whose handshake is done."""
-        wire = self.connect()
-        OPEN.append(wire)
-        lines = [
-            "GET / HTTP/1.1",
-            "Host: flow.invalid",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            "Sec-WebSocket-Version: 13",
-        ]
-        wire.receive(
-            "\r\n".join([*lines, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *fields, "", ""]).encode() + behind
-        )
-        if not behind:
-            assert wire.value().startswith(b"HTTP/1.1 101"), wire.value()
-            self.handshake = wire.value().decode()
-            wire.clear()
-        if not self.lane:
-            wire.protocol.flow_quiet = lambda: False
-        return wire
-
-
-OPEN: list[Wire] = []
-
-
-@pytest.fixture(autouse=True)
-def lost() -> Iterator[None]:
-    """Lose what a test left open: Autobahn's timers run on the reactor."""
-    yield
-    while OPEN:
-        lose(OPEN.pop())
-
-
-def lose(wire: Wire) -> None:
-    if not wire.disconnected:
-        wire.disconnected = True
-        wire.lose()
 
 
 def ask(server: WebSocket, *parts: bytes) -> list[tuple[int, Any]]:
@@ -281,7 +200,7 @@ class TestHandshake:
 class TestRequests:
     def test_binary(self) -> None:
         """Binary frames are protobuf, and so are their answers, errors included."""
-        from tests.codec.test_protobuf import R1, R3
+        from tests.wire_samples import R1, R3
 
         answers = ask(
             WebSocket(), frame(bytes.fromhex(R1), BINARY), frame(bytes.fromhex(R3), BINARY), frame(b"\xff", BINARY)

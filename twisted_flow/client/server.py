@@ -1,0 +1,27 @@
+"""The server that a user names."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError
+from ..listen.hostport import split
+from ..protocols import protocol_named, protocol_of_scheme
+
+__all__ = ["server_named"]
+
+
+def server_named(protocol: str, host: str, port: int | None) -> tuple[str, str, int]:
+    """The protocol, the host and the port that these name; see `Client`.
+
+    :raises ConfigurationError: if they name none.
+    """
+    if "://" in host:
+        parts = urlsplit(host)
+        protocol, host = protocol_of_scheme(parts.scheme).name, parts.netloc or "localhost"
+    host, named = split(host)
+    port = named if named is not None else port
+    protocol_named(protocol)  # which says so if there is none
+    if type(port) is not int or not 0 < port <= 65535:
+        raise ConfigurationError(f"port={port!r}: the server's port is needed, a number from 1 to 65535")
+    return protocol, host, port
