@@ -92,7 +92,7 @@ class FlowError(Exception):
         self.executor = executor
         self.request_id = ""
         """The request's, where one could be read though the request could not."""
-        self.response: Any = None
+        self.response: object = None
         """The `Response` that a server gave, where it was no success."""
         self.routes: list[Any] = []
         """The `Route` of each executor that the request came by, that of the one that failed last."""
@@ -119,7 +119,7 @@ def _encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _seconds(given: Any) -> float:
+def _seconds(given: object) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise TypeError(f"retry_after={given!r}: it is a number of seconds")
     if not 0 <= given <= _LONGEST_WAIT:  # nor is it a NaN

@@ -29,7 +29,7 @@ from .version import __version__
 __all__ = ["Options", "makeService"]
 
 
-def _limit_options() -> list[list[Any]]:
+def _limit_options() -> list[list[object]]:
     """An option for each of the limits, described as they are."""
     hints = typing.get_type_hints(Limits, include_extras=True)
     return [
@@ -135,7 +135,7 @@ class Options(usage.Options):
                 f"unexpected argument {unexpected[0]!r}; to serve an executor: --uses={unexpected[0]}"
             )
 
-    def parseOptions(self, options: Any = None) -> None:
+    def parseOptions(self, options: object = None) -> None:
         """Where something is wrong, one line says so; twistd itself would print pages, and status 0."""
         try:
             super().parseOptions(options)
@@ -184,7 +184,7 @@ class Options(usage.Options):
 
         return build(Flow, pathlib.Path(self["config"]), settings, {"protocol": "http"})
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, object]:
         """What was said of the flow; what was not said is none, empty or 0."""
         names = ("host", "name", "title", "description", "workspace")
         flags = ("no-debug-endpoints", "no-crud-endpoints", "strict", "debug")
@@ -198,7 +198,7 @@ class Options(usage.Options):
             **{flag.replace("-", "_"): bool(self[flag]) for flag in flags},
         }
 
-    def _limits(self) -> dict[str, Any]:
+    def _limits(self) -> dict[str, object]:
         given = {name: self[name.replace("_", "-")] for name in Limits.__struct_fields__}
         values = {name: value for name, value in given.items() if value is not None}
         for name, value in values.items():

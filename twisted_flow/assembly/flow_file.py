@@ -51,7 +51,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
     uses: str | None = None
     py_modules: str | list[str] = []
-    uses_with: dict[str, Any] = {}
+    uses_with: dict[str, object] = {}
     uses_metas: dict[str, Any] = {}
     uses_requests: dict[str, str] = {}
     engine: str | None = None
@@ -187,7 +187,7 @@ def written(config: FlowConfig, listening: dict[str, Any]) -> str:
     )
 
 
-def _settings(config: FlowConfig) -> dict[str, Any]:
+def _settings(config: FlowConfig) -> dict[str, object]:
     http = config.http
     return {
         "host": config.host,
@@ -206,13 +206,13 @@ def _settings(config: FlowConfig) -> dict[str, Any]:
     }
 
 
-def _unusual(values: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
+def _unusual(values: dict[str, object], kind: type[Struct]) -> dict[str, object]:
     """Those of *values* that are not the defaults of *kind*."""
     usual = {field.name: field.default for field in msgspec.structs.fields(kind)}
     return {name: value for name, value in values.items() if value != usual.get(name) and value not in ([], ())}
 
 
-def _entry(node: NodeConfig) -> dict[str, Any]:
+def _entry(node: NodeConfig) -> dict[str, object]:
     spec = node.spec or ExecutorSpec(uses=None)
     said = {
         "name": node.name,
@@ -228,7 +228,7 @@ def _entry(node: NodeConfig) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value or name == "needs"}
 
 
-def _named(uses: Any, name: str) -> str:
+def _named(uses: object, name: str) -> str:
     """What a file calls *uses*."""
     if isinstance(uses, str):
         return absolute(uses, pathlib.Path.cwd())

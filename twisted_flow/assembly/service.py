@@ -104,7 +104,7 @@ class FlowService(Service):
     def _begin(self) -> Deferred[None]:
         self._starting = starting = ensureDeferred(self._start())
 
-        def started(outcome: Any) -> Any:
+        def started(outcome: object) -> object:
             self._starting = None
             if self._stopping and isinstance(outcome, Failure) and outcome.check(CancelledError):
                 raise RuntimeError(_STOPPED)
@@ -204,7 +204,7 @@ class FlowService(Service):
         if self.gateways and self.config.limits.drain_delay:
             from twisted.internet import reactor
 
-            delay: Deferred[Any] = deferLater(reactor, self.config.limits.drain_delay)
+            delay: Deferred[object] = deferLater(reactor, self.config.limits.drain_delay)
         else:
             delay = succeed(None)
         self._stopping = True

@@ -79,7 +79,7 @@ class _Exchange:
         if answer is not None and not answer.called:
             answer.callback(response)
 
-    def _failed(self, why: Any) -> None:
+    def _failed(self, why: object) -> None:
         """Whatever is not answered will not be."""
         if isinstance(why, RpcError):
             why = (why.code(), why.details())

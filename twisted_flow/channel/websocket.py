@@ -29,7 +29,7 @@ _TOO_LARGE = 1009
 class _Quiet:
     """Takes Autobahn's log: whatever happens to a connection is told to who waits for an answer on it."""
 
-    def __getattr__(self, level: str) -> Any:
+    def __getattr__(self, level: str) -> object:
         return lambda *said, **more: None
 
 
@@ -44,7 +44,7 @@ class _Connection(WebSocketClientProtocol):
     def flow_begin(self, channel: WebSocketChannel) -> None:
         """Called before the connection is made."""
         self.flow_channel = channel
-        self.flow_opened: Deferred[Any] = Deferred(lambda _: self.transport.abortConnection())
+        self.flow_opened: Deferred[object] = Deferred(lambda _: self.transport.abortConnection())
         self.flow_requests: dict[str, Deferred[Response]] = {}
         self.flow_ours = False
 
@@ -116,7 +116,7 @@ class WebSocketChannel:
         self.host, self.port, self.address = host, port, joined(host, port)
         self.connection: Any = None
 
-    def exchange(self) -> Deferred[Any]:
+    def exchange(self) -> Deferred[object]:
         """See `IChannel`."""
         if self.connection is not None and self.connection.flow_usable():
             return succeed(self.connection)
@@ -131,7 +131,7 @@ class WebSocketChannel:
                 return failure
             raise Unavailable(f"cannot connect to {self.address}: {failure.getErrorMessage()}")
 
-        def opened(_: Any) -> Any:
+        def opened(_: object) -> object:
             self.connection = connection
             return connection
 

@@ -22,7 +22,7 @@ class Asking(Struct, frozen=True):
     """What is the same for all requests of one call."""
 
     header: Header
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
     size: int
     """Documents in a request."""
     timeout: float | None
@@ -46,7 +46,7 @@ class _Gathered:
         self.asking = asking
         self.pairs: list[tuple[Document, Document | None]] = []
 
-    def add(self, item: Any) -> Iterator[Request]:
+    def add(self, item: object) -> Iterator[Request]:
         """One more; the request, where it fills one."""
         self.pairs.append(_pair(item))
         if len(self.pairs) == self.asking.size:
@@ -59,21 +59,21 @@ class _Gathered:
             yield self.asking.request(pairs)
 
 
-def _called(inputs: Any) -> Any:
+def _called(inputs: Any) -> object:
     return inputs() if isinstance(inputs, Callable) and not isinstance(inputs, type) else inputs  # type: ignore[arg-type]
 
 
-def are_there(inputs: Any) -> bool:
+def are_there(inputs: object) -> bool:
     """Whether *inputs* are there already, so that to take the next one takes no time."""
     return inputs is None or isinstance(inputs, (*_SINGLE, list))
 
 
-def is_async(inputs: Any) -> bool:
+def is_async(inputs: object) -> bool:
     """Whether *inputs* come asynchronously."""
     return hasattr(inputs, "__aiter__")
 
 
-def requests_of(inputs: Any, asking: Asking) -> Iterator[Request]:
+def requests_of(inputs: object, asking: Asking) -> Iterator[Request]:
     """The requests that carry *inputs*, made one at a time: never all are in memory.
 
     :param inputs: None (one request without documents), a Document, dict, str, bytes, ndarray, or a tuple of a document
@@ -109,7 +109,7 @@ async def requests_of_async(inputs: Any, asking: Asking) -> AsyncIterator[Reques
         yield request
 
 
-def _pair(item: Any) -> tuple[Document, Document | None]:
+def _pair(item: object) -> tuple[Document, Document | None]:
     if isinstance(item, tuple):
         if len(item) != 2:
             raise TypeError("a tuple is a document and what it should become")
@@ -117,7 +117,7 @@ def _pair(item: Any) -> tuple[Document, Document | None]:
     return _document(item), None
 
 
-def _document(item: Any) -> Document:
+def _document(item: object) -> Document:
     if isinstance(item, Document):
         return item
     if isinstance(item, dict):

@@ -30,7 +30,7 @@ def connected(channel: IChannel, address: str, timeout: float | None) -> Deferre
     return _within(exchange, seconds, error, f"no connection to {address} within {seconds:g} s")
 
 
-def send(exchange: IExchange, request: Request, put: Callable[[Any], None]) -> None:
+def send(exchange: IExchange, request: Request, put: Callable[[object], None]) -> None:
     """Send *request*, and *put* how many documents it has, and what becomes of it: a `Response` or a Failure."""
     documents = len(request.docs)
 

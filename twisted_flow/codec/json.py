@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections.abc import Generator
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -184,7 +183,7 @@ def _not_json(error: Exception) -> BadRequest:
     return BadRequest(f"not JSON: {error}")
 
 
-def _decode_raw(body: bytes) -> Any:
+def _decode_raw(body: bytes) -> object:
     try:
         return _decode_anything(body)
     except (ValueError, RecursionError) as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..document import Document, spelling
 from ..limits import LONGEST_NAME
 from .bodies import PostBody
@@ -14,7 +12,7 @@ _OPTIONAL = {*PostBody.__struct_encode_fields__, "header", "targetExecutor"} - {
 _KNOWN = Document.__struct_encode_fields__
 
 
-def id_in(raw: Any) -> str:
+def id_in(raw: object) -> str:
     """The id of a request that is wrong otherwise, if it has one."""
     found = (raw.get("requestId") or raw.get("request_id")) if isinstance(raw, dict) else None
     return found if isinstance(found, str) and len(found) <= LONGEST_NAME else ""
@@ -25,7 +23,7 @@ def _may_be_null(key: str) -> bool:
     return spelling.camel(key) in _OPTIONAL
 
 
-def canonical_request(raw: Any) -> Any:
+def canonical_request(raw: object) -> object:
     """The request that *raw* describes, in the one spelling."""
     if not isinstance(raw, dict):
         return raw
@@ -44,6 +42,6 @@ def canonical_request(raw: Any) -> Any:
     return post
 
 
-def canonical_list(items: Any) -> Any:
+def canonical_list(items: object) -> object:
     """The documents that *items* are, or that are one, in the one spelling."""
     return [spelling.canonical_document(item, _KNOWN) for item in (items if isinstance(items, list) else [items])]

@@ -25,7 +25,7 @@ _TAG = "tag:yaml.org,2002:"
 class Loader(yaml.SafeLoader):
     """Reads the structure; what scalars mean is for `scalar`."""
 
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:  # called where there is no tag
+    def resolve(self, kind: object, value: object, implicit: Any) -> str:  # called where there is no tag
         base: Any = super()
         return PLAIN if kind is yaml.ScalarNode and implicit[0] else str(base.resolve(kind, value, (False, True)))
 
@@ -33,14 +33,14 @@ class Loader(yaml.SafeLoader):
 class Dumper(yaml.SafeDumper):
     """Writes what either version of YAML reads as what it is: a text that looks like something else is quoted."""
 
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:  # what a plain scalar would be taken for
+    def resolve(self, kind: object, value: Any, implicit: Any) -> str:  # what a plain scalar would be taken for
         base: Any = super()
         tag = str(base.resolve(kind, value, implicit))
         text = kind is yaml.ScalarNode and implicit[0] and tag == _TAG + "str"
         return PLAIN if text and not isinstance(_meant(value), str) else tag
 
 
-def scalar(text: str, tag: str) -> Any:
+def scalar(text: str, tag: str) -> object:
     """What *text* means, which is tagged so.
 
     :raises ValueError: if it is not what its tag says.

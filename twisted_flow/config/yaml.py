@@ -103,7 +103,7 @@ class ConfigFile:
         self._variables[stand_in] = name or ""
         return stand_in
 
-    def _value(self, node: yaml.Node, path: Path) -> Any:
+    def _value(self, node: yaml.Node, path: Path) -> object:
         self._left -= 1
         if not self._left:
             raise self._error(None, f"more than {_MOST_VALUES} values, those that aliases repeat among them")
@@ -116,9 +116,9 @@ class ConfigFile:
         assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, path)
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        merged: dict[str, Any] = {}
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
+        made: dict[str, object] = {}
+        merged: dict[str, object] = {}
         for key_node, value_node in node.value:
             if isinstance(key_node, yaml.ScalarNode) and key_node.value == "<<" and key_node.style is None:
                 merged = {**self._merged(value_node, path), **merged}
@@ -134,7 +134,7 @@ class ConfigFile:
             made[key] = self._value(value_node, here)
         return {**merged, **made}
 
-    def _merged(self, node: yaml.Node, path: Path) -> dict[str, Any]:
+    def _merged(self, node: yaml.Node, path: Path) -> dict[str, object]:
         """What a merge key (``<<``) brings along: a mapping, or a list of such, of which the first ones win."""
         value = self._value(node, path)
         mappings = value if isinstance(value, list) else [value]
@@ -142,7 +142,7 @@ class ConfigFile:
             raise self._error((node.start_mark.line, node.start_mark.column), "<< takes a mapping, or a list of them")
         return {key: item for mapping in reversed(mappings) for key, item in mapping.items()}
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> object:
         if self._mark in node.value:
             node.value, whole = self._expanded(node.value, path)
             if node.tag == PLAIN and not whole:
@@ -169,9 +169,9 @@ class ConfigFile:
         return text, whole
 
 
-def _names_at(kind: Any, path: Path) -> list[str]:
+def _names_at(kind: object, path: Path) -> list[str]:
     """The keys, or else the texts, that *kind*, a Struct, has at *path*."""
-    info: Any = msgspec.inspect.type_info(kind)
+    info: object = msgspec.inspect.type_info(kind)
     for step in path:
         if isinstance(info, msgspec.inspect.StructType):
             info = next((field.type for field in info.fields if field.encode_name == step), None)
@@ -196,7 +196,7 @@ def read(source: str | pathlib.Path) -> ConfigFile:
     return ConfigFile(str(source), path.absolute().parent, text)
 
 
-def dump(value: Any) -> str:
+def dump(value: object) -> str:
     """*value* as YAML, which `read` understands: dollars are doubled.
 
     :raises ConfigurationError: if there is something in it that cannot stand in a file.

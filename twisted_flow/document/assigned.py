@@ -18,7 +18,7 @@ MOST_COUNT = 2**32 - 1
 """What protobuf has 32 bits for."""
 
 _T = TypeVar("_T")
-Convert = Callable[[str, Any], Any]
+Convert = Callable[[str, object], object]
 """Makes a value of a field's type: from the field's name, for the error, and what was assigned.
 
 Raises TypeError or ValueError, in one line, on what is not meant as one."""
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
     class guarded(Generic[_T]):  # noqa: N801
         """See below, as mypy has to see it."""
 
-        def __init__(self, field: str, convert: Callable[[str, Any], _T], doc: str) -> None: ...
-        def __get__(self, document: Any, owner: Any = None) -> _T: ...
-        def __set__(self, document: Any, value: Any) -> None: ...
+        def __init__(self, field: str, convert: Callable[[str, object], _T], doc: str) -> None: ...
+        def __get__(self, document: object, owner: object = None) -> _T: ...
+        def __set__(self, document: object, value: object) -> None: ...
 
 else:
 
-    def guarded(field: str, convert: Convert, doc: str) -> Any:
+    def guarded(field: str, convert: Convert, doc: str) -> object:
         """A property over the slot *field* (``_id``), whose values go through *convert*."""
         called = f"Document.{field[1:]}"
 
-        def assign(document: Any, value: Any) -> None:
+        def assign(document: object, value: object) -> None:
             setattr(document, field, convert(called, value))
 
         return property(attrgetter(field), assign, doc=doc)
 
 
-def _wrong(field: str, wanted: str, value: Any) -> TypeError:
+def _wrong(field: str, wanted: str, value: object) -> TypeError:
     return TypeError(f"{field} takes {wanted}, not {type(value).__qualname__}")
 
 
-def text(field: str, value: Any) -> str:
+def text(field: str, value: object) -> str:
     """A str; None is the empty one."""
     if type(value) is str:
         return value
@@ -60,7 +60,7 @@ def text(field: str, value: Any) -> str:
     raise _wrong(field, "a str", value)
 
 
-def name(field: str, value: Any) -> str:
+def name(field: str, value: object) -> str:
     """A str, or what is often used as an identifier: whole numbers, UUIDs."""
     if type(value) is str:
         return value
@@ -71,7 +71,7 @@ def name(field: str, value: Any) -> str:
     return str(operator.index(value))
 
 
-def path(field: str, value: Any) -> str:
+def path(field: str, value: object) -> str:
     """A str, or a path."""
     return str(value) if isinstance(value, PurePath) else text(field, value)
 
@@ -106,7 +106,7 @@ def count(field: str, value: Any) -> int:
     return int(number)
 
 
-def counts(field: str, value: Any) -> list[int]:
+def counts(field: str, value: object) -> list[int]:
     """A list of such."""
     if value is None:
         return []

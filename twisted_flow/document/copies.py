@@ -46,7 +46,7 @@ def copied_one(document: Document) -> Document:
     return twin
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any) -> object:
     kind = type(value)
     if kind is str or kind is bytes or kind is int or kind is float or value is None or value is UNSET:
         return value
@@ -59,7 +59,7 @@ def _value(value: Any) -> Any:
     if kind is list:
         return list(map(_value, value)) if value else []
     if isinstance(value, Struct):
-        twin: Any = _shallow(value)
+        twin: object = _shallow(value)
         for name in value.__struct_fields__:
             setattr(twin, name, _value(getattr(value, name)))
         return twin

@@ -49,7 +49,7 @@ else:
 class _GuardedMeta(msgspec.StructMeta):
     """Holds what the constructor is given to the fields' types; what decoders make does not come through here."""
 
-    def __call__(cls, *args: Any, **fields: Any) -> Any:
+    def __call__(cls, *args: object, **fields: object) -> object:
         made = super().__call__(*args, **fields)
         for name in cls.guards:  # type: ignore[attr-defined]
             setattr(made, name, getattr(made, name))
@@ -59,9 +59,9 @@ class _GuardedMeta(msgspec.StructMeta):
 class _Guarded(Struct, metaclass=_GuardedMeta):
     """A Struct whose fields hold what is assigned to their types (see `assigned`)."""
 
-    guards: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
+    guards: ClassVar[Mapping[str, Callable[[str, object], object]]] = {}
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         convert = self.guards.get(name)
         super().__setattr__(name, value if convert is None else convert(f"{type(self).__name__}.{name}", value))
 
@@ -73,13 +73,13 @@ def _operands(field: str, value: Any) -> list[NamedScore]:
     return operands
 
 
-def _edges(field: str, value: Any) -> dict[str, Any]:
+def _edges(field: str, value: object) -> dict[str, object]:
     if not isinstance(value, Mapping):
         raise TypeError(f"{field} takes a dict, not {type(value).__qualname__}")
     return dict(plain_dict(value, field))
 
 
-def _adjacency(field: str, value: Any) -> SparseNdArray | None:
+def _adjacency(field: str, value: object) -> SparseNdArray | None:
     if value is None:
         return None
     sparse = value if isinstance(value, SparseNdArray) else ndarray.to_wire(value).sparse
@@ -118,14 +118,14 @@ class Graph(_Guarded, rename="camel", forbid_unknown_fields=True):
     }
 
     adjacency: SparseNdArray | None = None
-    edge_features: dict[str, Any] = {}
+    edge_features: dict[str, object] = {}
     undirected: bool = False
 
 
 _any_score: Any = msgspec.StructMeta.__call__
 
 
-def plain_score(value: float, *rest: Any) -> NamedScore:
+def plain_score(value: float, *rest: object) -> NamedScore:
     """The `NamedScore` of values that are of the fields' types, without another look at them."""
     made: NamedScore = _any_score(NamedScore, value, *rest)
     return made
@@ -136,7 +136,7 @@ class NamedScores(GuardedDict[NamedScore]):
 
     __slots__ = ()
 
-    def kept(self, key: Any, value: Any) -> NamedScore:
+    def kept(self, key: object, value: object) -> NamedScore:
         if isinstance(value, NamedScore):
             return value
         return plain_score(assigned.number(repr(key), value))
@@ -152,10 +152,10 @@ class _Field(Generic[T]):
         self.slot = f"_{name}"
 
     @overload
-    def __get__(self, document: None, owner: Any = None) -> _Field[T]: ...
+    def __get__(self, document: None, owner: object = None) -> _Field[T]: ...
     @overload
-    def __get__(self, document: Document, owner: Any = None) -> T: ...
-    def __get__(self, document: Document | None, owner: Any = None) -> _Field[T] | T:
+    def __get__(self, document: Document, owner: object = None) -> T: ...
+    def __get__(self, document: Document | None, owner: object = None) -> _Field[T] | T:
         return self if document is None else self.read(document)
 
     def read(self, document: Document) -> T:
@@ -170,7 +170,7 @@ class Content(_Field[T | None]):
     :param wire: makes of a value what is kept.
     """
 
-    def __init__(self, doc: str, wire: Callable[[str, Any], Any]) -> None:
+    def __init__(self, doc: str, wire: Callable[[str, object], object]) -> None:
         super().__init__(doc)
         self.wire = wire
 
@@ -186,14 +186,14 @@ class Content(_Field[T | None]):
         setattr(document, self.slot, kept)
 
 
-def a_graph(field: str, value: Any) -> Graph:
+def a_graph(field: str, value: object) -> Graph:
     """A `Graph`, as `Content` asks for one."""
     if not isinstance(value, Graph):
         raise TypeError(f"{field} takes a Graph, not {type(value).__qualname__}")
     return value
 
 
-def an_array(field: str, value: Any) -> NdArray:
+def an_array(field: str, value: object) -> NdArray:
     """An array in the form that travels.
 
     :raises ValueError: if it is none of plain numbers; it names *field*.
@@ -204,7 +204,7 @@ def an_array(field: str, value: Any) -> NdArray:
         raise type(error)(f"{field}: {error}") from None
 
 
-class Blob(Content[Any]):
+class Blob(Content[object]):
     """The content that is an array."""
 
     def read(self, document: Document) -> Any:
@@ -245,7 +245,7 @@ class Scores(_Field[NamedScores]):
             setattr(document, self.slot, value)
         return value
 
-    def __set__(self, document: Document, value: Any) -> None:
+    def __set__(self, document: Document, value: object) -> None:
         fresh = NamedScores()
         try:
             fresh.update(value or ())

@@ -44,13 +44,13 @@ def _with_list(document: Document) -> Document:
     return twin
 
 
-def _listed(array: Any) -> list[Any] | NdArray:
+def _listed(array: Any) -> list[object] | NdArray:
     """*array* as lists; one without any side, or of complex numbers, has no such form and stays as it travels."""
     array = array.toarray() if hasattr(array, "toarray") else array
     return handed_over(array) if not array.ndim or array.dtype.kind == "c" else cast("list[Any]", array.tolist())
 
 
-def _expanded(array: Any) -> int:
+def _expanded(array: object) -> int:
     """How many numbers and lists *array*, as it travels, would be if it were spelt as nested lists."""
     if type(array) is not NdArray:
         return 0
@@ -86,7 +86,7 @@ def from_lists(items: list[Any]) -> NdArray:
     return to_wire(items)
 
 
-def _flat(items: list[Any]) -> Any:
+def _flat(items: list[Any]) -> object:
     """An ndarray of *items*, if they plainly are numbers, in a third of the time that numpy takes; else None."""
     kind = type(items[0]) if items else None
     if kind is not float and kind is not int:

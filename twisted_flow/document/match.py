@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["METRICS", "match"]
 
 
-def _cosine(left: Any, right: Any) -> Any:
+def _cosine(left: Any, right: Any) -> object:
     norms = np.linalg.norm(left, axis=1, keepdims=True) * np.linalg.norm(right, axis=1)
     return np.maximum(1 - np.divide(left @ right.T, norms, out=np.zeros(norms.shape), where=norms > 0), 0)
 
@@ -26,11 +26,11 @@ def _sqeuclidean(left: Any, right: Any) -> Any:
     return np.maximum(squares, 0)
 
 
-def _euclidean(left: Any, right: Any) -> Any:
+def _euclidean(left: object, right: object) -> object:
     return np.sqrt(_sqeuclidean(left, right))
 
 
-METRICS: dict[str, Callable[[Any, Any], Any]] = {
+METRICS: dict[str, Callable[[object, object], Any]] = {
     "cosine": _cosine,
     "euclidean": _euclidean,
     "sqeuclidean": _sqeuclidean,
@@ -38,7 +38,7 @@ METRICS: dict[str, Callable[[Any, Any], Any]] = {
 """Distances by name: of arrays of shapes (n, d) and (m, d) to one of shape (n, m)."""
 
 
-def match(queries: DocumentArray, index: DocumentArray, limit: int, metric: str | Callable[[Any, Any], Any]) -> None:
+def match(queries: DocumentArray, index: DocumentArray, limit: int, metric: str | Callable[[Any, object], Any]) -> None:
     """See `DocumentArray.match`."""
     name = metric if isinstance(metric, str) else metric.__name__
     measure = METRICS.get(metric) if isinstance(metric, str) else metric

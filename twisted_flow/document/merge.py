@@ -56,8 +56,11 @@ def merge(before: Sequence[Document], branches: Sequence[Sequence[Document]], co
     return merged
 
 
-def _by_id(documents: Iterable[Document]) -> dict[Any, Document]:
-    found: dict[Any, Document] = {}
+_Key = str | tuple[str, int]  # an id; of further documents of one id with their number
+
+
+def _by_id(documents: Iterable[Document]) -> dict[_Key, Document]:
+    found: dict[_Key, Document] = {}
     times: dict[str, int] = {}
     for document in documents:
         id = document._id
@@ -69,7 +72,7 @@ def _by_id(documents: Iterable[Document]) -> dict[Any, Document]:
     return found
 
 
-def _order(base: Mapping[Any, Document], sides: Sequence[Mapping[Any, Document]]) -> list[Any]:
+def _order(base: Mapping[_Key, Document], sides: Sequence[Mapping[_Key, Document]]) -> list[_Key]:
     for side in sides:
         found = [key for key in side if key in base]
         if found != [key for key in base if key in side]:
@@ -116,8 +119,8 @@ def _merge_content(
 
 
 def _merged_by_key(
-    base: Mapping[str, Any], versions: Sequence[Mapping[str, Any]], id: str, name: str, conflicts: Conflicts
-) -> dict[str, Any]:
+    base: Mapping[str, object], versions: Sequence[Mapping[str, object]], id: str, name: str, conflicts: Conflicts
+) -> dict[str, object]:
     merged = {}
     for key in dict.fromkeys((*base, *(key for version in versions for key in version))):
         values = [version.get(key, _MISSING) for version in versions]
@@ -127,7 +130,7 @@ def _merged_by_key(
     return merged
 
 
-def _settled(base: Any, values: Sequence[Any], id: str, name: str, conflicts: Conflicts) -> Any:
+def _settled(base: object, values: Sequence[Any], id: str, name: str, conflicts: Conflicts) -> Any:
     """The value that stands: the first of those that differ from *base*, if any does."""
     changed = [value for value in values if not _equal(value, base)]
     if not changed:
@@ -137,7 +140,7 @@ def _settled(base: Any, values: Sequence[Any], id: str, name: str, conflicts: Co
     return changed[0]
 
 
-def _changed(columns: list[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+def _changed(columns: list[tuple[object, ...]]) -> dict[str, tuple[Any, ...]]:
     """The fields that differ, with their values in all versions; what is joined by key or id, wherever there is any."""
     count = len(columns[0])
     return {
@@ -147,7 +150,7 @@ def _changed(columns: list[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def _differ(name: str, column: tuple[Any, ...], count: int) -> bool:
+def _differ(name: str, column: tuple[object, ...], count: int) -> bool:
     if name == "_graph":  # whose features may be anything
         return not all(_equal(column[0], other) for other in column[1:])
     return column.count(column[0]) != count

@@ -148,7 +148,7 @@ def _check_dense(dense: DenseNdArray) -> None:
         raise ValueError(f"a quantized array of more than {_MOST_EXPANDED} numbers")
 
 
-def fits(array: Any) -> bool:
+def fits(array: object) -> bool:
     """Whether *array* is a plain dense one, and as it should be. What is not is for `check` to look at."""
     if type(array) is not NdArray or (dense := array.dense) is UNSET or array.sparse is not UNSET:
         return False
@@ -204,7 +204,7 @@ def _dense_to_numpy(dense: DenseNdArray) -> Any:
     return array.view()
 
 
-def from_wire(array: NdArray) -> Any:
+def from_wire(array: NdArray) -> object:
     """*array* as an ndarray, writable, on the same memory; a sparse one as scipy's ``coo_matrix`` or `SparseArray`."""
     dense = array.dense
     if dense is not UNSET:
@@ -224,7 +224,7 @@ def from_wire(array: NdArray) -> Any:
     return SparseArray(indices, values, tuple(sparse.shape))
 
 
-def _dense_to_wire(value: Any, ours: bool = False) -> DenseNdArray:
+def _dense_to_wire(value: object, ours: bool = False) -> DenseNdArray:
     """*value* as an array that nobody else can write to.
 
     :param ours: whether nobody will, so that it need not be copied.
@@ -242,7 +242,7 @@ def _dense_to_wire(value: Any, ours: bool = False) -> DenseNdArray:
     return dense
 
 
-def _is_fixed(array: Any) -> bool:
+def _is_fixed(array: object) -> bool:
     """Whether nobody can write to *array*, which is read-only down to its bytes."""
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
@@ -251,7 +251,7 @@ def _is_fixed(array: Any) -> bool:
     return type(array.obj if type(array) is memoryview else array) is bytes
 
 
-def to_wire(value: Any) -> NdArray:
+def to_wire(value: object) -> NdArray:
     """*value* in the form that travels; an ndarray is copied, if anybody could write to it.
 
     :param value: an ndarray, anything that numpy makes one of (numbers, nested lists of them, tensors), a scipy
@@ -271,6 +271,6 @@ def to_wire(value: Any) -> NdArray:
     return NdArray(dense=_dense_to_wire(value))
 
 
-def handed_over(array: Any) -> NdArray:
+def handed_over(array: object) -> NdArray:
     """The same for what nobody will write to any more: an ndarray in C order is not copied."""
     return NdArray(dense=_dense_to_wire(array, True)) if isinstance(array, np.ndarray) else to_wire(array)

@@ -47,7 +47,7 @@ def settle_score(score: Any, pointer: str, level: int = 0) -> None:
         settle_score(operand, f"{pointer}/operands/{position}", level + 1)
 
 
-def settle(container: dict[str, Any] | list[Any], pointer: str, max_depth: int) -> None:
+def settle(container: dict[str, object] | list[object], pointer: str, max_depth: int) -> None:
     """Make ints of the whole floats in *container*, in place, at every level.
 
     :param pointer: where *container* stands in the message (a JSON Pointer).
@@ -60,7 +60,7 @@ def settle(container: dict[str, Any] | list[Any], pointer: str, max_depth: int) 
         raise ValidationError.at(pointer + path, "nested too deep")
 
 
-def _settled(container: dict[str, Any] | list[Any], max_depth: int) -> list[Any] | None:
+def _settled(container: dict[str, object] | list[object], max_depth: int) -> list[Any] | None:
     """The same; the keys that lead to what is nested too deep, the last one first, if there is something."""
     if max_depth < 1:
         return []

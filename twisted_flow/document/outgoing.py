@@ -39,7 +39,7 @@ def settled(documents: Sequence[Document], level: int = 1) -> None:
             settled(document._matches, level + 1)
 
 
-def wrong_place(value: Any, pointer: str, level: int = 0, documents: int = 0) -> tuple[str, str] | None:
+def wrong_place(value: object, pointer: str, level: int = 0, documents: int = 0) -> tuple[str, str] | None:
     """The first place in *value*, which stands at *pointer*, of what no message can have, and what is wrong with that.
 
     Slow. None where there is no such thing.
@@ -76,7 +76,9 @@ def wrong_place(value: Any, pointer: str, level: int = 0, documents: int = 0) ->
     return None
 
 
-def _first_wrong(items: Iterable[tuple[str, Any]], pointer: str, level: int, documents: int) -> tuple[str, str] | None:
+def _first_wrong(
+    items: Iterable[tuple[str, object]], pointer: str, level: int, documents: int
+) -> tuple[str, str] | None:
     for name, item in items:
         wrong = wrong_place(name, pointer) or wrong_place(item, f"{pointer}/{escaped(name)}", level, documents)
         if wrong is not None:
@@ -93,7 +95,7 @@ def _first_unsayable(items: Iterable[tuple[str, Any]], pointer: str) -> tuple[st
     return None
 
 
-def wrong_message(docs: Any, groundtruths: Any, parameters: Any) -> tuple[str, str] | None:
+def wrong_message(docs: object, groundtruths: object, parameters: object) -> tuple[str, str] | None:
     """The same for what a message has of a user's."""
     found = wrong_place(docs, "/data/docs", -1) or wrong_place(groundtruths, "/data/groundtruths", -1)
     return found or _first_unsayable([("parameters", parameters)], "") or wrong_place(parameters, "/parameters")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from .values import plain_value
@@ -14,6 +12,6 @@ to_json = msgspec.json.Encoder(enc_hook=plain_value).encode
 to_bytes = msgspec.msgpack.Encoder(enc_hook=plain_value).encode
 
 
-def to_builtins(value: Any) -> Any:
+def to_builtins(value: object) -> object:
     """*value* in dicts, lists, strings and numbers; bytes in base64."""
     return msgspec.to_builtins(value, enc_hook=plain_value)

@@ -36,18 +36,18 @@ def on_the_wire(name: str) -> str:
     return camel(name.lstrip("_"))
 
 
-def canonical_keys(raw: dict[str, Any]) -> dict[str, Any]:
+def canonical_keys(raw: dict[str, object]) -> dict[str, Any]:
     """*raw* with its keys in camel case; what is null is as if it were not there."""
     return {camel(key): value for key, value in raw.items() if value is not None}
 
 
-def _canonical_array(raw: Any) -> Any:
+def _canonical_array(raw: object) -> object:
     if not isinstance(raw, dict):
         return raw
     return {form: _canonical_parts(parts) for form, parts in raw.items() if parts is not None}
 
 
-def _canonical_parts(raw: Any) -> Any:
+def _canonical_parts(raw: object) -> object:
     if not isinstance(raw, dict):
         return raw
     parts = canonical_keys(raw)
@@ -58,7 +58,7 @@ def _canonical_parts(raw: Any) -> Any:
     return parts
 
 
-def _canonical_graph(raw: Any) -> Any:
+def _canonical_graph(raw: object) -> object:
     if not isinstance(raw, dict):
         return raw
     graph = canonical_keys(raw)
@@ -67,7 +67,7 @@ def _canonical_graph(raw: Any) -> Any:
     return graph
 
 
-def _canonical_score(raw: Any) -> Any:
+def _canonical_score(raw: object) -> object:
     if not isinstance(raw, dict):
         return raw
     score = canonical_keys(raw)
@@ -76,11 +76,11 @@ def _canonical_score(raw: Any) -> Any:
     return score
 
 
-def _canonical_scores(raw: Any) -> Any:
+def _canonical_scores(raw: object) -> object:
     return {name: _canonical_score(score) for name, score in raw.items()} if isinstance(raw, dict) else raw
 
 
-def _canonical_count(raw: Any) -> Any:
+def _canonical_count(raw: object) -> object:
     """JSON makes no difference between 1 and 1.0."""
     return int(raw) if type(raw) is float and raw.is_integer() else raw
 
@@ -98,7 +98,7 @@ _PARTS = {
 }
 
 
-def canonical_document(raw: Any, known: tuple[str, ...]) -> Any:
+def canonical_document(raw: object, known: tuple[str, ...]) -> object:
     """The document that *raw* describes, in the one spelling; what describes none is left for the decoder to refuse.
 
     :param known: the JSON names of a document's fields; other keys become tags.
@@ -108,7 +108,7 @@ def canonical_document(raw: Any, known: tuple[str, ...]) -> Any:
     if not isinstance(raw, dict):
         return raw
     document: dict[str, Any] = {}
-    own: dict[str, Any] = {}
+    own: dict[str, object] = {}
     for key, value in raw.items():
         name = key if key in known else camel(key)
         if name not in known:
@@ -143,7 +143,7 @@ def located(error: msgspec.ValidationError, raw: Any) -> ValidationError:
             if step == "...":
                 break
             continue  # a bare item, which stands for a list of one
-        name: Any = int(step) if isinstance(here, list) else step
+        name: object = int(step) if isinstance(here, list) else step
         if isinstance(here, dict) and name not in here and snake(step) in here:
             name = snake(step)
         pointer += "/" + escaped(str(name))

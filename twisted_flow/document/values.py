@@ -57,7 +57,7 @@ def escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def plain_dict(values: Mapping[Any, Any], pointer: str = "", level: int = 1) -> dict[str, Any]:
+def plain_dict(values: Mapping[Any, object], pointer: str = "", level: int = 1) -> dict[str, object]:
     """*values* in what JSON can say; the very same object, if it is that already and has no list or dict in it.
 
     :param pointer: where they stand (a JSON Pointer).
@@ -79,7 +79,7 @@ def plain_dict(values: Mapping[Any, Any], pointer: str = "", level: int = 1) -> 
     return made
 
 
-def plain_value(value: Any, pointer: str = "", level: int = 0) -> Any:
+def plain_value(value: object, pointer: str = "", level: int = 0) -> Any:
     """The same for any value; lists and dicts are made anew."""
     kind = type(value)
     if kind in SCALARS:
@@ -101,7 +101,7 @@ def plain_value(value: Any, pointer: str = "", level: int = 0) -> Any:
     return _plain_scalar(value, pointer)
 
 
-def _plain_scalar(value: Any, pointer: str) -> Any:
+def _plain_scalar(value: object, pointer: str) -> object:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
@@ -124,7 +124,7 @@ def _plain_scalar(value: Any, pointer: str) -> Any:
     _cannot(value, pointer)
 
 
-def _of_numpy(value: Any, pointer: str, level: int) -> Any:
+def _of_numpy(value: Any, pointer: str, level: int) -> object:
     """Numpy's scalars and arrays: numbers and lists of them, dates as text."""
     try:
         said = _numbers_of(value, pointer, level)
@@ -137,9 +137,9 @@ def _of_numpy(value: Any, pointer: str, level: int) -> Any:
     return said
 
 
-def _numbers_of(value: Any, pointer: str, level: int) -> Any:
+def _numbers_of(value: Any, pointer: str, level: int) -> object:
     kind = value.dtype.kind
-    said: Any
+    said: object
     if kind == "M":
         where: Any = np.where
         said = where(np.isnat(value), None, np.datetime_as_string(value)).tolist()
@@ -157,11 +157,11 @@ def _numbers_of(value: Any, pointer: str, level: int) -> Any:
     return said
 
 
-def _cannot(value: Any, pointer: str) -> NoReturn:
+def _cannot(value: object, pointer: str) -> NoReturn:
     raise Unsayable(pointer, f"an object of the class {type(value).__qualname__} cannot be said in JSON")
 
 
-def key_text(key: Any, pointer: str = "") -> str:
+def key_text(key: object, pointer: str = "") -> str:
     """*key* of a dict as a text.
 
     :raises Unsayable: if it is neither a text, a number nor a truth value.
@@ -182,41 +182,41 @@ class GuardedDict(dict[str, _T]):
 
     __slots__ = ()
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: object) -> None:
         _set(self, key if type(key) is str else key_text(key), self.kept(key, value))
 
-    def kept(self, key: Any, value: Any) -> _T:
+    def kept(self, key: object, value: object) -> _T:
         """*value* as it is kept."""
         raise NotImplementedError
 
-    def update(self, *others: Any, **more: Any) -> None:
+    def update(self, *others: object, **more: object) -> None:
         for key, value in dict(*others, **more).items():
             self[key] = value
 
-    def setdefault(self, key: Any, default: Any = None) -> _T:
+    def setdefault(self, key: object, default: object = None) -> _T:
         if key not in self:
             self[key] = default
         return self[key if type(key) is str else key_text(key)]
 
-    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+    def __ior__(self, other: object) -> Any:  # type: ignore[misc]
         self.update(other)
         return self
 
 
-class Tags(GuardedDict[Any]):
+class Tags(GuardedDict[object]):
     """What a document says beside its fields. What is put in is kept as JSON says it, and as it is at that time; what
     JSON cannot say stays for the other executors of the flow, but cannot leave it.
     """
 
     __slots__ = ()
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: object) -> None:
         if type(key) is str and type(value) in SCALARS:
             _set(self, key, value)
         else:
             super().__setitem__(key, value)
 
-    def kept(self, key: Any, value: Any) -> Any:
+    def kept(self, key: object, value: object) -> object:
         try:
             return plain_value(value, "", 1)
         except Unsayable:

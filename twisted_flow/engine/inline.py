@@ -6,7 +6,6 @@ The default for an executor whose methods all are asynchronous. A plain ``def`` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -52,7 +51,7 @@ class InlineEngine:
         return run_on_loop(self.name, method, request, find(self.endpoints, name).suspends, self._life.under_way)
 
 
-def _call(function: Callable[[], Any]) -> Deferred[Any]:
+def _call(function: Callable[[], object]) -> Deferred[object]:
     return succeed(None).addCallback(lambda _: function())
 
 

@@ -62,7 +62,7 @@ class Lifecycle:
     def __init__(
         self,
         executor: IExecutor,
-        run: Callable[[Callable[[], Any]], Deferred[Any]],
+        run: Callable[[Callable[[], object]], Deferred[object]],
         end: Callable[[], object] = lambda: None,
     ) -> None:
         self.executor, self._run, self._end_run = executor, run, end
@@ -109,7 +109,7 @@ class Lifecycle:
         self.enter("stopping")
         return self._hook(self.executor.close).addBoth(self._stopped)
 
-    def _stopped(self, outcome: Any) -> Any:
+    def _stopped(self, outcome: object) -> object:
         self._methods = {}
         self._end_run()
         self.enter("stopped")
@@ -166,7 +166,7 @@ class Lifecycle:
             log.error("executor {name} is unhealthy: {error}", name=self.name, error=one_line(error))
 
 
-def _awaited(result: Any) -> Any:
+def _awaited(result: object) -> object:
     return spawn(result) if iscoroutine(result) else result
 
 

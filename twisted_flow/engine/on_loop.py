@@ -52,7 +52,7 @@ def run_on_loop(
     raise error
 
 
-def _returned(result: Any, request: Request, name: str) -> Response:
+def _returned(result: object, request: Request, name: str) -> Response:
     try:
         return response_to(request, list(result) if isgenerator(result) else result)
     except BaseException as raised:

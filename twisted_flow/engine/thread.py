@@ -40,13 +40,13 @@ class _Call:
 
     __slots__ = ("began", "context", "deferred", "function", "outcome", "running", "waiting")
 
-    def __init__(self, function: Callable[[], Any], context: Context | None, waiting: deque[_Call]) -> None:
+    def __init__(self, function: Callable[[], object], context: Context | None, waiting: deque[_Call]) -> None:
         self.function, self.context, self.waiting = function, context, waiting
-        self.deferred: Deferred[Any] = Deferred(self.cancel)
-        self.outcome: Any = None
+        self.deferred: Deferred[object] = Deferred(self.cancel)
+        self.outcome: object = None
         self.running = False
 
-    def cancel(self, _: Deferred[Any]) -> None:
+    def cancel(self, _: Deferred[object]) -> None:
         """The caller is told at once; a method that runs on may ask its context."""
         if self.context is not None:
             self.context.cancelled = True

@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["at_once", "at_once_in"]
 
-_Step = Callable[[Any], Any]
+_Step = Callable[[object], object]
 
 
 class _Stepper:
@@ -30,14 +30,14 @@ class _Stepper:
     def refresh(self) -> None:
         """From now on in another context."""
         self.context = contextvars.Context()
-        run: Callable[..., Any] = self.context.run
+        run: Callable[..., object] = self.context.run
         self.step: _Step = partial(run, self.send)
 
 
 _idle: list[_Stepper] = []
 
 
-def at_once(coroutine: Any) -> Any:
+def at_once(coroutine: object) -> object:
     """What *coroutine*, which never waits, returns.
 
     :raises RuntimeError: if it waits after all.
@@ -45,13 +45,13 @@ def at_once(coroutine: Any) -> Any:
     return _run(_idle.pop() if _idle else _Stepper(), coroutine)  # it may lead to another before it is done
 
 
-def at_once_in(function: Callable[[contextvars.Context], Any]) -> Any:
+def at_once_in(function: Callable[[contextvars.Context], object]) -> Any:
     """What the coroutine returns that *function* makes, told the context that it will run in. See `at_once`."""
     stepper = _idle.pop() if _idle else _Stepper()
     return _run(stepper, function(stepper.context))
 
 
-def _run(stepper: _Stepper, coroutine: Any) -> Any:
+def _run(stepper: _Stepper, coroutine: Any) -> object:
     returned = stepper.step(coroutine)
     if coroutine.cr_frame is not None:
         raise RuntimeError("suspended, though its code has no await")
@@ -62,7 +62,7 @@ def _run(stepper: _Stepper, coroutine: Any) -> Any:
 
 
 @types.coroutine
-def _steps() -> Generator[Any, Any, Any]:
+def _steps() -> Generator[Any, Any, object]:
     coroutine = yield
     while True:
         coroutine = yield (yield from coroutine)

@@ -47,7 +47,7 @@ Call = Callable[[Request, Context | None], Any]
 """How an endpoint is called. The context is None only on the direct way (`IDirect`), where no method asks for it."""
 
 
-def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
+def caller(method: Callable[..., object], endpoint: Endpoint) -> Call:
     """A function that calls *method* with what it wants of a request."""
     wants = endpoint.wants
     if wants == ("docs",):
@@ -57,7 +57,7 @@ def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
         return lambda request, context: method(docs=request.docs, parameters=request.parameters)
     if wants == ALWAYS and plain:
 
-        def call(request: Request, context: Context | None) -> Any:
+        def call(request: Request, context: Context | None) -> object:
             docs, groundtruths = request.docs, request.groundtruths
             return method(
                 docs=docs,
@@ -76,19 +76,19 @@ def caller(method: Callable[..., Any], endpoint: Endpoint) -> Call:
     return lambda request, context: method(context=context, **{name: get(request) for name, get in getters})
 
 
-def _typed(kind: Any) -> Callable[[Request], Any]:
+def _typed(kind: object) -> Callable[[Request], object]:
     """How a method gets parameters of the type *kind*; what they are not is the caller's mistake."""
     convert = converter(kind)
     return lambda request: convert(request.parameters)
 
 
-def response_to(request: Request, result: Any) -> Response:
+def response_to(request: Request, result: object) -> Response:
     """The response to *request*, made of what the method returned. See `documents_of`."""
     docs = documents_of(request, result)
     return Response(request, docs, request.groundtruths, [], in_place=docs is request.docs)
 
 
-def documents_of(request: Request, result: Any) -> DocumentArray:
+def documents_of(request: Request, result: object) -> DocumentArray:
     """The documents that *result*, which a method returned for *request*, stands for; a generator is run to its end.
 
     :raises ExecutorError: if that is neither None nor documents.
@@ -122,7 +122,7 @@ def _documents(items: Iterable[Any]) -> DocumentArray:
     return documents
 
 
-async def awaited(result: Any) -> Any:
+async def awaited(result: Any) -> object:
     """What *result*, a coroutine or an asynchronous generator, comes to."""
     if isasyncgen(result):
         return [item async for item in result]

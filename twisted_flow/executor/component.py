@@ -58,7 +58,7 @@ def _component(spec: ExecutorSpec) -> IExecutor:
     )
 
 
-def _hook(executor: Any, name: str) -> Any:
+def _hook(executor: object, name: str) -> object:
     """Call what the user's class may have, or not."""
     return getattr(executor, name, lambda: None)()
 
@@ -79,7 +79,7 @@ def _check_arguments(owner: type, arguments: Any, name: str) -> None:
         raise ConfigurationError(f"uses_with of {name}: {error}{near}") from None
 
 
-def _bound(executor: Any, owner: type, endpoints: dict[str, Endpoint]) -> Calls:
+def _bound(executor: object, owner: type, endpoints: dict[str, Endpoint]) -> Calls:
     calls = {}
     for name, endpoint in endpoints.items():
         method = getattr(executor, endpoint.method)
@@ -89,7 +89,7 @@ def _bound(executor: Any, owner: type, endpoints: dict[str, Endpoint]) -> Calls:
     return calls
 
 
-def _function(method: Any) -> Any:
+def _function(method: object) -> object:
     return getattr(method, "__func__", method)
 
 
@@ -97,7 +97,7 @@ def _function(method: Any) -> Any:
 class _ObjectExecutor:
     """An object that is there already. It is closed like any other."""
 
-    def __init__(self, executor: Any, spec: ExecutorSpec) -> None:
+    def __init__(self, executor: object, spec: ExecutorSpec) -> None:
         self.executor = executor
         owner = executor if inspect.isclass(executor) else type(executor)
         self.name, self.owner = spec.name or owner.__name__, owner
@@ -107,15 +107,15 @@ class _ObjectExecutor:
         """See `IExecutor`."""
         return _bound(self.executor, self.owner, self.endpoints)
 
-    def warm_up(self) -> Any:
+    def warm_up(self) -> object:
         """See `IExecutor`."""
         return _hook(self.executor, "warm_up")
 
-    def check_health(self) -> Any:
+    def check_health(self) -> object:
         """See `IExecutor`."""
         return _hook(self.executor, "check_health")
 
-    def close(self) -> Any:
+    def close(self) -> object:
         """See `IExecutor`."""
         return _hook(self.executor, "close")
 
@@ -143,15 +143,15 @@ class _ClassExecutor:
         executor.__init__(**self.spec.uses_with)
         return _bound(executor, owner, self.endpoints)
 
-    def warm_up(self) -> Any:
+    def warm_up(self) -> object:
         """See `IExecutor`."""
         return _hook(self.executor, "warm_up")
 
-    def check_health(self) -> Any:
+    def check_health(self) -> object:
         """See `IExecutor`."""
         return _hook(self.executor, "check_health")
 
-    def close(self) -> Any:
+    def close(self) -> object:
         """See `IExecutor`."""
         executor, self.executor = self.executor, None
         return _hook(executor, "close")
@@ -161,7 +161,7 @@ class _ClassExecutor:
 class _FunctionExecutor:
     """A function, which answers every endpoint."""
 
-    def __init__(self, function: Callable[..., Any], spec: ExecutorSpec) -> None:
+    def __init__(self, function: Callable[..., object], spec: ExecutorSpec) -> None:
         self.function = function
         self.name = spec.name or getattr(function, "__name__", "function")
         self.endpoints = function_endpoints(function)

@@ -21,7 +21,7 @@ from ..telemetry.printable import one_line
 __all__ = ["absolute", "load", "plugins"]
 
 
-def load(uses: str, py_modules: Sequence[str] = ()) -> Any:
+def load(uses: str, py_modules: Sequence[str] = ()) -> object:
     """What *uses* names: ``file.py:Class``, ``package.module:Class``, a class of *py_modules*, or an installed plugin.
 
     A function will do in place of a class. Modules beside a file can be imported by it; modules in the working
@@ -35,7 +35,7 @@ def load(uses: str, py_modules: Sequence[str] = ()) -> Any:
         return _by_name(uses, modules)
     if not where or not name:
         raise ConfigurationError(f"{uses!r} is neither FILE.py:Class nor package.module:Class")
-    found: Any = _module(where, uses)
+    found: object = _module(where, uses)
     for part in name.split("."):
         if not hasattr(found, part):
             raise ConfigurationError(f"{where} has no {name!r}{nearest(part, vars(found))}")
@@ -43,7 +43,7 @@ def load(uses: str, py_modules: Sequence[str] = ()) -> Any:
     return found
 
 
-def _by_name(name: str, modules: Mapping[str, ModuleType]) -> Any:
+def _by_name(name: str, modules: Mapping[str, ModuleType]) -> object:
     for module in modules.values():
         if name in vars(module):
             return getattr(module, name)

@@ -22,7 +22,7 @@ from ..errors import ConfigurationError, ValidationError
 __all__ = ["converter", "is_model", "type_of_parameters"]
 
 
-def type_of_parameters(method: Callable[..., Any], title: str) -> Any:
+def type_of_parameters(method: Callable[..., object], title: str) -> object:
     """The type with fields that *method*, called *title*, annotates ``parameters`` with; None: they are any dict.
 
     :raises ConfigurationError: if that is neither a type with fields nor a mapping.
@@ -47,7 +47,7 @@ def type_of_parameters(method: Callable[..., Any], title: str) -> Any:
     )
 
 
-def _has_fields(kind: Any) -> bool:
+def _has_fields(kind: object) -> bool:
     if not isinstance(kind, type):
         return False
     return (
@@ -59,19 +59,19 @@ def _has_fields(kind: Any) -> bool:
     )
 
 
-def _is_mapping(kind: Any) -> bool:
-    if kind in (None, type(None)) or kind is Any or kind is object or isinstance(kind, typing.TypeVar):
+def _is_mapping(kind: object) -> bool:
+    if kind in (None, type(None)) or kind is object or kind is object or isinstance(kind, typing.TypeVar):
         return True
     origin = typing.get_origin(kind) or kind
     return isinstance(origin, type) and (issubclass(origin, dict) or issubclass(dict, origin))
 
 
-def is_model(kind: Any) -> bool:
+def is_model(kind: object) -> bool:
     """Whether *kind* is a pydantic model."""
     return callable(getattr(kind, "model_validate", None)) and callable(getattr(kind, "model_json_schema", None))
 
 
-def converter(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
+def converter(kind: object) -> Callable[[Mapping[str, object]], object]:
     """What makes an object of *kind* of parameters.
 
     It raises `ValidationError`, which names the first wrong place.
@@ -79,8 +79,8 @@ def converter(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
     return _by_pydantic(kind) if is_model(kind) else _by_msgspec(kind)
 
 
-def _by_msgspec(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
-    def convert(parameters: Mapping[str, Any]) -> Any:
+def _by_msgspec(kind: object) -> Callable[[Mapping[str, object]], object]:
+    def convert(parameters: Mapping[str, object]) -> object:
         try:
             return msgspec.convert(parameters, kind)
         except msgspec.ValidationError as error:
@@ -89,8 +89,8 @@ def _by_msgspec(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
     return convert
 
 
-def _by_pydantic(kind: Any) -> Callable[[Mapping[str, Any]], Any]:
-    def convert(parameters: Mapping[str, Any]) -> Any:
+def _by_pydantic(kind: Any) -> Callable[[Mapping[str, object]], object]:
+    def convert(parameters: Mapping[str, object]) -> object:
         try:
             return kind.model_validate(parameters)
         except ValueError as error:  # pydantic's ValidationError is one

@@ -38,7 +38,7 @@ class Endpoint(Struct, frozen=True):
     """False for an ``async def`` without a single ``await``, which is done when its first step is."""
     branches: Literal["joined", "apart", "both"] = "joined"
     """How it takes the branches that meet before it: joined, as ``docs``; apart, as ``docs_matrix``; or both."""
-    parameters: Any = None
+    parameters: object = None
     """The type that ``parameters`` have to be of (see `parameters`). None: any dict."""
     summary: str = ""
     """The first line of the method's docstring."""
@@ -80,17 +80,17 @@ def _takes_self(owner: type, attribute: str) -> bool:
     return not isinstance(inspect.getattr_static(owner, attribute, None), staticmethod | classmethod)
 
 
-def function_endpoints(function: Callable[..., Any]) -> dict[str, Endpoint]:
+def function_endpoints(function: Callable[..., object]) -> dict[str, Endpoint]:
     """The one endpoint of an executor that is a plain function."""
     return {DEFAULT: _described("__call__", function, getattr(function, "__name__", "function"), skip=0)}
 
 
-def find(endpoints: Mapping[str, Any], name: str) -> Any:
+def find(endpoints: Mapping[str, object], name: str) -> Any:
     """What *endpoints* has for *name*: that one, or the default, or None."""
     return endpoints.get(name) or endpoints.get(DEFAULT)
 
 
-def _described(attribute: str, method: Callable[..., Any], title: str, skip: int) -> Endpoint:
+def _described(attribute: str, method: Callable[..., object], title: str, skip: int) -> Endpoint:
     """The endpoint that *method* makes, under the default's name; its first *skip* arguments are bound."""
     parameters = list(inspect.signature(method).parameters.values())[skip:]
     greedy = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
@@ -125,7 +125,7 @@ def _described(attribute: str, method: Callable[..., Any], title: str, skip: int
     )
 
 
-def _suspends(coroutine_function: Any) -> bool:
+def _suspends(coroutine_function: object) -> bool:
     code = getattr(coroutine_function, "__code__", None)
     if code is None or not code.co_flags & inspect.CO_COROUTINE:  # only marked as one: who knows what it returns
         return True

@@ -95,7 +95,7 @@ class Connections:
         self._drained = Deferred()
         alarm = self.clock.callLater(grace, self._cut, drained)
 
-        def done(_: Any) -> None:
+        def done(_: object) -> None:
             if self._sweeping.running:
                 self._sweeping.stop()
             if alarm.active():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 __all__ = ["StallTimer"]
 
 
@@ -13,7 +11,7 @@ class StallTimer:
     def __init__(self) -> None:
         self._left, self._since = -1, 0
 
-    def seconds(self, transport: Any, second: int, full: bool) -> int:
+    def seconds(self, transport: object, second: int, full: bool) -> int:
         """For how many seconds, up to *second*, the client has taken nothing.
 
         :param full: whether there is more for it than it reads now.

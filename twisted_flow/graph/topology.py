@@ -33,13 +33,13 @@ class Topology:
 
     def add(
         self,
-        uses: Any = None,
+        uses: object = None,
         *,
         name: str | None = None,
         needs: str | Sequence[str] | None = None,
         py_modules: str | Sequence[str] = (),
-        uses_with: dict[str, Any] | None = None,
-        uses_metas: dict[str, Any] | None = None,
+        uses_with: dict[str, object] | None = None,
+        uses_metas: dict[str, object] | None = None,
         uses_requests: dict[str, str] | None = None,
         engine: str | None = None,
     ) -> Self:
@@ -84,7 +84,7 @@ class Topology:
         """Join the documents of all executors whose documents no other takes yet."""
         return self.needs(ends(self._nodes), name=name)
 
-    def inspect(self, uses: Any, *, name: str | None = None, **options: Any) -> Self:
+    def inspect(self, uses: object, *, name: str | None = None, **options: Any) -> Self:
         """Add an executor at the side: it sees copies of what the last one made, and nothing waits for it.
 
         What it makes of them is dropped, unless `gather` is called. See `add`.

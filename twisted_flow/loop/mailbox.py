@@ -52,7 +52,7 @@ class Mailbox(Generic[T]):
         item: T = await self._items.get()
         return item
 
-    def feed(self, items: AsyncIterator[Any], most: int, put: Callable[[bool, Any], T]) -> None:
+    def feed(self, items: AsyncIterator[object], most: int, put: Callable[[bool, object], T]) -> None:
         """Have *items* put in as they come, while the caller waits for whatever is next.
 
         :param most: how many may be put in before `more` is called for them.
@@ -63,7 +63,7 @@ class Mailbox(Generic[T]):
         feeding = self._feed(items, put)
         self._feeding = ensureDeferred(feeding) if self._loop is None else self._loop.create_task(feeding)
 
-    async def _feed(self, items: AsyncIterator[Any], put: Callable[[bool, Any], T]) -> None:
+    async def _feed(self, items: AsyncIterator[object], put: Callable[[bool, object], T]) -> None:
         last: BaseException | None = None
         try:
             async with contextlib.aclosing(items) as closing:  # type: ignore[type-var]

@@ -46,14 +46,14 @@ def asyncio_loop() -> asyncio.AbstractEventLoop | None:
     return cast("asyncio.AbstractEventLoop | None", getattr(reactor, "_asyncioEventloop", None))
 
 
-def when_running(function: Callable[[], Any]) -> Deferred[Any]:
+def when_running(function: Callable[[], object]) -> Deferred[Any]:
     """Call *function* once the reactor's loop really runs; what it returns, or its Deferred, is what this fires with.
 
     Services start before it does (``startService`` under twistd), and nothing of asyncio can be made by then.
     """
     from twisted.internet import reactor  # chosen by now
 
-    result: Deferred[Any] = Deferred()
+    result: Deferred[object] = Deferred()
     loop = asyncio_loop()
 
     def begin() -> None:

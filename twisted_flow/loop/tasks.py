@@ -68,11 +68,11 @@ def crossing() -> tuple[Crossing, Crossing]:
     return _SideLoop.get().call_soon_threadsafe, from_thread()
 
 
-def _here(function: Callable[..., object], *arguments: Any) -> object:
+def _here(function: Callable[..., object], *arguments: object) -> object:
     return function(*arguments)
 
 
-def spawn(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+def spawn(coroutine: Coroutine[object, object, T]) -> Deferred[T]:
     """Run *coroutine* as one asyncio task, with a fresh Context: nothing of another request shows through.
 
     :return: fires with what it returns, fails with what it raises. Cancelling cancels the task, and fails at once.
@@ -91,13 +91,13 @@ def spawn(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
     return deferred
 
 
-def _begin(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+def _begin(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[object, object, T]) -> asyncio.Task[T]:
     if sys.version_info >= (3, 12):  # what need not wait after all costs no turn of the loop
         return asyncio.Task(coroutine, loop=loop, context=Context(), eager_start=True)
     return loop.create_task(coroutine, context=Context())
 
 
-def _spawn_aside(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+def _spawn_aside(coroutine: Coroutine[object, object, T]) -> Deferred[T]:
     future = asyncio.run_coroutine_threadsafe(coroutine, _SideLoop.get())
     deferred: Deferred[T] = Deferred(partial(_cancel, future))
     call = from_thread()
@@ -105,7 +105,7 @@ def _spawn_aside(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
     return deferred
 
 
-def _cancel(work: Any, _: Any) -> None:
+def _cancel(work: Any, _: object) -> None:
     work.cancel()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from twisted.logger import Logger
 
@@ -20,10 +19,10 @@ class _Errands:
 
     def __init__(self, wake: Callable[..., object]) -> None:
         self._wake = wake
-        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._calls: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
         self._woken = False
 
-    def __call__(self, function: Callable[..., object], *arguments: Any) -> None:
+    def __call__(self, function: Callable[..., object], *arguments: object) -> None:
         self._calls.append((function, arguments))
         if not self._woken:
             self._woken = True

@@ -95,7 +95,7 @@ class LoopTransport:
         except (ImportError, OSError, ValueError):  # the system does not say, or it is closed
             return ours
 
-    def loseConnection(self, reason: Any = None) -> None:
+    def loseConnection(self, reason: object = None) -> None:
         """Close when all is written: at once, unless a producer that was paused has more to say."""
         self.disconnecting = True
         if self.producer is None or not self.full:
@@ -260,20 +260,20 @@ def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
     if loop is None:
         from twisted.internet import reactor
 
-        return cast("Deferred[Any]", connectProtocol(HostnameEndpoint(cast(Any, reactor), host, port), protocol))
+        return cast("Deferred[Any]", connectProtocol(HostnameEndpoint(cast(object, reactor), host, port), protocol))
     factory = cast(IProtocolFactory, _One(protocol))
     connecting = loop.create_connection(lambda: _Connection(factory, loop), host, port)
-    made: Deferred[Any] = Deferred.fromFuture(loop.create_task(connecting))
+    made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
     return made.addCallback(lambda _: protocol)
 
 
 class _One:
     """A factory of one protocol, which is there already."""
 
-    def __init__(self, protocol: Any) -> None:
+    def __init__(self, protocol: object) -> None:
         self.protocol = protocol
 
-    def buildProtocol(self, address: Any) -> Any:
+    def buildProtocol(self, address: object) -> object:
         """The protocol."""
         return self.protocol
 

@@ -32,8 +32,8 @@ def _terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _handler(function: Callable[[], None], before: Any) -> Callable[[int, Any], None]:
-    def handle(number: int, frame: Any) -> None:
+def _handler(function: Callable[[], None], before: object) -> Callable[[int, object], None]:
+    def handle(number: int, frame: object) -> None:
         if callable(before) and before is not signal.default_int_handler:
             before(number, frame)
         function()
@@ -51,10 +51,10 @@ def exit_on_signals() -> None:
             signal.signal(number, _insisting(before))
 
 
-def _insisting(before: Callable[[int, Any], Any]) -> Callable[[int, Any], None]:
+def _insisting(before: Callable[[int, Any], object]) -> Callable[[int, object], None]:
     told = 0.0
 
-    def handle(number: int, frame: Any) -> None:
+    def handle(number: int, frame: object) -> None:
         nonlocal told
         now = time.monotonic()
         if not told:
@@ -76,7 +76,7 @@ def exit_on_next_interrupt() -> None:
             signal.signal(getattr(signal, name), lambda *_: None)
 
 
-def _end_at_once(number: int, _: Any) -> None:
+def _end_at_once(number: int, _: object) -> None:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)  # the first process of a container is not ended by signals

@@ -6,7 +6,6 @@ What is here is what `Document` and `DocumentArray` themselves offer of it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ..document import Document
 from .descriptor import message
@@ -20,12 +19,12 @@ _DocumentArrayProto = message("jina.DocumentArrayProto")
 _DOCS = tags_of("jina.DocumentArrayProto")["docs"]
 
 
-def to_message(document: Document) -> Any:
+def to_message(document: Document) -> object:
     """*document* as a ``jina.DocumentProto``. See `write.write_document`."""
     return DocumentProto.FromString(write_document(document))
 
 
-def from_message(proto: Any) -> Document:
+def from_message(proto: object) -> Document:
     """The document that *proto*, a ``jina.DocumentProto``, describes; not yet held to the rules."""
     return read_messages([proto])[0]
 

@@ -6,7 +6,6 @@ Whatever is rare or wrong in a document is left to that reader (`read`), which k
 from __future__ import annotations
 
 from struct import Struct, error
-from typing import Any
 
 from ..document import Document
 from ..ndarray import DenseNdArray, NdArray
@@ -153,7 +152,7 @@ def _frame(body: bytes, begin: int, end: int) -> _Frame:
 # -- tags and parameters
 
 
-def read_parameters(body: bytes, at: int, end: int) -> dict[str, Any]:
+def read_parameters(body: bytes, at: int, end: int) -> dict[str, object]:
     """The ``google.protobuf.Struct`` in *body*, from *at* to *end*; whole numbers within ±2^53 as ints.
 
     :raises DecodeError: if that is none.
@@ -164,7 +163,7 @@ def read_parameters(body: bytes, at: int, end: int) -> dict[str, Any]:
         return read_struct(_Struct.FromString(body[at:end]))
 
 
-def _struct(body: bytes, at: int, end: int, level: int) -> dict[str, Any]:
+def _struct(body: bytes, at: int, end: int, level: int) -> dict[str, object]:
     values = {}
     while at < end:
         begin, stop = _entry(body, at, end, _FIRST)
@@ -187,7 +186,7 @@ def _entry(body: bytes, at: int, end: int, key: int) -> tuple[int, int]:
     return at, at + size
 
 
-def _value(body: bytes, at: int, end: int, level: int) -> Any:
+def _value(body: bytes, at: int, end: int, level: int) -> object:
     key = body[at]
     if key == _NUMBER:
         if end - at != 9:
@@ -209,7 +208,7 @@ def _value(body: bytes, at: int, end: int, level: int) -> Any:
     raise Unusual
 
 
-def _list(body: bytes, at: int, end: int, level: int) -> list[Any]:
+def _list(body: bytes, at: int, end: int, level: int) -> list[object]:
     values = []
     while at < end:
         begin, stop = _entry(body, at, end, _FIRST)

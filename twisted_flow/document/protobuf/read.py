@@ -23,7 +23,7 @@ blank = partial(msgspec.StructMeta.__call__, Document)
 _MOST = 2.0**53
 
 
-def read_messages(protos: Iterable[Any]) -> list[Document]:
+def read_messages(protos: Iterable[object]) -> list[Document]:
     """The documents that *protos* describe; not yet held to the rules (see `check.complete`)."""
     return [_read(proto) for proto in protos]
 
@@ -36,7 +36,7 @@ def _read(proto: Any) -> Document:
     return document
 
 
-def read_struct(proto: Any) -> dict[str, Any]:
+def read_struct(proto: Any) -> dict[str, object]:
     """What a protobuf Struct says; whole numbers within ±2^53 as ints."""
     return {name: _read_value(value) for name, value in proto.fields.items()}
 
@@ -46,7 +46,7 @@ def whole(number: float) -> int | float:
     return int(number) if number.is_integer() and -_MOST <= number <= _MOST else number
 
 
-def _read_value(proto: Any) -> Any:
+def _read_value(proto: Any) -> object:
     kind = proto.WhichOneof("kind")
     if kind == "number_value":
         return whole(proto.number_value)
@@ -81,7 +81,7 @@ def _read_array(proto: Any) -> NdArray | None:
     return NdArray(sparse=_read_sparse(proto.sparse)) if form == "sparse" else None
 
 
-def _read_blob(proto: Any) -> Any:
+def _read_blob(proto: object) -> object:
     array = _read_array(proto)
     return UNSET if array is None else array
 
@@ -100,7 +100,7 @@ def _read_scores(protos: Any) -> dict[str, NamedScore]:
     return {name: _read_score(protos[name]) for name in protos}
 
 
-_CONVERTED: dict[str, Callable[[Any], Any]] = {
+_CONVERTED: dict[str, Callable[[Any], object]] = {
     "blob": _read_blob,
     "chunks": read_messages,
     "embedding": _read_array,
@@ -112,6 +112,6 @@ _CONVERTED: dict[str, Callable[[Any], Any]] = {
     "tags": read_struct,
 }
 _SLOTS = {slot.lstrip("_"): slot for slot in Document.__struct_fields__}
-_READERS: dict[int, tuple[str, Callable[[Any], Any] | None]] = {
+_READERS: dict[int, tuple[str, Callable[[object], object] | None]] = {
     field.number: (_SLOTS[field.name], _CONVERTED.get(field.name)) for field in DocumentProto.DESCRIPTOR.fields
 }

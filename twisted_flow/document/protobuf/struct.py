@@ -16,7 +16,7 @@ _ENTRIES, _KEY, _VALUE_OF_ENTRY = (varint(number << 3 | 2) for number in (1, 1, 
 _SHORT = 64  # characters of a name: what is kept is bounded
 
 
-def tags_field(tags: dict[str, Any]) -> bytes:
+def tags_field(tags: dict[str, object]) -> bytes:
     """*tags* as a field; a number alone, such as a score, in one go."""
     if len(tags) == 1:
         ((name, value),) = tags.items()
@@ -25,7 +25,7 @@ def tags_field(tags: dict[str, Any]) -> bytes:
     return field(_TAGS, write_struct(tags))
 
 
-def write_struct(values: dict[str, Any]) -> bytes:
+def write_struct(values: dict[str, object]) -> bytes:
     """The ``google.protobuf.Struct`` that says *values*.
 
     :raises TypeError: if there is something among them that JSON cannot say.
@@ -34,7 +34,7 @@ def write_struct(values: dict[str, Any]) -> bytes:
     return _entries(plain_dict(values))
 
 
-def _entries(values: dict[str, Any]) -> bytes:
+def _entries(values: dict[str, object]) -> bytes:
     out = []
     for name, value in values.items():
         if (type(value) is float or type(value) is int) and value - value == 0 and len(name) < _SHORT:

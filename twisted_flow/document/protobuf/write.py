@@ -45,7 +45,7 @@ def write_documents(tag: bytes, documents: Iterable[Document], level: int = 1) -
     """
     if level > MAX_DEPTH:
         raise too_deep()
-    out: list[Any] = []
+    out: list[object] = []
     total = 0
     for document in documents:
         parts, size = _parts(document, level)
@@ -168,7 +168,7 @@ def _frame(tag: bytes, size: int, dtype: str, shape: tuple[int, ...]) -> tuple[b
     return before, behind, len(before) + size + len(behind)
 
 
-def _array(tag: bytes, array: Any) -> tuple[tuple[Any, ...], int]:
+def _array(tag: bytes, array: Any) -> tuple[tuple[object, ...], int]:
     """*array* as a field: its parts, the numbers uncopied, and their size."""
     dense = array.dense
     if dense is UNSET or dense.quantization or dense.original_dtype:

@@ -59,7 +59,7 @@ class GRPCGateway(Service):
         self._peers: dict[str, int] = {}  # connections with calls under way, and how many
         self._idle = Signal()
         self._idle.set()
-        self._server: Any = None
+        self._server: object = None
 
     def startService(self) -> Deferred[None]:
         """Listen."""
@@ -92,7 +92,7 @@ class GRPCGateway(Service):
         await server.start()
         self.address = address
 
-    async def call(self, requests: Any, context: Any) -> None:
+    async def call(self, requests: object, context: object) -> None:
         """``/jina.JinaRPC/Call``."""
         peer = await self._admitted(context)
         entry = _identified(self.entry, context)
@@ -122,7 +122,7 @@ class GRPCGateway(Service):
         if not self._peers:
             self._idle.set()
 
-    async def post(self, requests: Any, context: Any) -> bytes:
+    async def post(self, requests: object, context: Any) -> bytes:
         """``/twisted_flow.Flow/Post``: a failure is a gRPC status.
 
         It takes a stream, as one message of many or of none does: so a call without a message gets an answer.

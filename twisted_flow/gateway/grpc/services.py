@@ -16,7 +16,7 @@ _LOOK = 1.0  # seconds between two looks of who watches
 _SERVING, _NOT_SERVING, _UNKNOWN = 1, 2, 3
 
 
-def handler(service: str, **methods: Any) -> Any:
+def handler(service: str, **methods: object) -> object:
     """The generic handler of *service* with *methods*."""
     return grpc.method_handlers_generic_handler(service, methods)
 
@@ -61,18 +61,18 @@ class Health:
             return _UNKNOWN
         return _SERVING if self.ready() and not self.stopping else _NOT_SERVING
 
-    async def check(self, request: Any, context: Any) -> Any:
+    async def check(self, request: Any, context: Any) -> object:
         """Tell once."""
         status = self.status(request.service)
         if status == _UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service!r}")
         return self._response(status=status)
 
-    async def list(self, request: Any, context: Any) -> Any:
+    async def list(self, request: object, context: Any) -> Any:
         """Tell of all."""
         return self._all(statuses={name: self._response(status=self.status(name)) for name in self.services})
 
-    async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+    async def watch(self, request: Any, context: object) -> AsyncIterator[object]:
         """Tell now, and whenever it changes, until the server stops."""
         told = self.status(request.service)
         yield self._response(status=told)
@@ -98,7 +98,7 @@ class Reflection:
         self._request = message(f"{self.package}.ServerReflectionRequest")
         self._response = message(f"{self.package}.ServerReflectionResponse")
 
-    def handler(self) -> Any:
+    def handler(self) -> object:
         """For the server."""
         decode, encode = self._request.FromString, self._response.SerializeToString
         return handler(
@@ -106,12 +106,12 @@ class Reflection:
             ServerReflectionInfo=grpc.stream_stream_rpc_method_handler(self.info, decode, encode),
         )
 
-    async def info(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+    async def info(self, requests: AsyncIterator[object], context: object) -> AsyncIterator[Any]:
         """Answer each question."""
         async for request in requests:
             yield self.answer(request)
 
-    def answer(self, request: Any) -> Any:
+    def answer(self, request: Any) -> object:
         """The answer to *request*."""
         response = self._response(valid_host=request.host, original_request=request)
         kind = request.WhichOneof("message_request")

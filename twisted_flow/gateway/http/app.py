@@ -27,6 +27,7 @@ from .negotiation import arrays_of, check_media_types, timeout_of
 from .origin import Origins
 from .plain_heads import PlainHead
 from .problem import write_problem
+from .request import FlowRequest
 from .routes import HTTPSettings, Route
 
 __all__ = ["App", "write"]
@@ -99,7 +100,7 @@ class App:
             here = replace(entry, request_id=head.request_id) if head.request_id else entry
             return answer(body, codec, dispatcher, here)
 
-        def handler(request: Any) -> MaybeDeferred[bytes]:
+        def handler(request: FlowRequest) -> MaybeDeferred[bytes]:
             request_id = request_id_in(request.getHeader(b"x-request-id"))
             try:
                 self.origins.check(request)
@@ -119,7 +120,7 @@ class App:
         def run(body: bytes, head: PlainHead) -> Answer:
             return Answer(status(), _JSON)
 
-        def handler(request: Any) -> bytes:
+        def handler(request: FlowRequest) -> bytes:
             return write(request, Answer(status(), _JSON))
 
         self._route("/status", ("GET",), handler, Action(run))
@@ -147,7 +148,7 @@ class App:
         return write(request, refuse(ExecutorError("internal error"), self.entry, request_id=request_id))
 
 
-def write(request: Any, done: Answer, status: int = 200) -> bytes:
+def write(request: FlowRequest, done: Answer, status: int = 200) -> bytes:
     """The body of *done*, whose head is set on *request*."""
     status = status if done.error is None else done.error.http_status
     request.setResponseCode(status, phrase(status))

@@ -11,7 +11,7 @@ _BY_TYPE: dict[str, Any] = {"string": "text", "integer": 1, "number": 0.5, "bool
 _DEEPEST = 8
 
 
-def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], level: int = 0) -> Any:
+def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], level: int = 0) -> object:
     """A value that *schema* describes: its own example or default, else one made of its fields.
 
     :param schemas: those that it may refer to, by their names.

@@ -43,7 +43,7 @@ class Lane(Protocol):
         heads: PlainHeads,
         connections: Connections,
         refusals: Refusals,
-        to_library: Callable[[Any, bytes, bool], None],
+        to_library: Callable[[object, bytes, bool], None],
     ) -> None:
         self.heads, self.connections, self.refusals = heads, connections, refusals
         self.limits, self.to_library = heads.limits, to_library
@@ -293,7 +293,7 @@ class Lane(Protocol):
     def stopProducing(self) -> None:
         """Part of `IPushProducer`; what there is to do is done in `connectionLost`."""
 
-    def connectionLost(self, reason: Any = None) -> None:
+    def connectionLost(self, reason: object = None) -> None:
         """Whatever the client asked for and did not wait for is dropped."""
         self.forget()
         self.connections.remove(self)

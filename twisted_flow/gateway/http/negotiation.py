@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import cast
+
+from twisted.web.http import Request
 
 from ...codec.codecs import CODECS
 from ...errors import BadRequest, NotAcceptable, UnsupportedMediaType, ValidationError
@@ -23,7 +25,7 @@ def _media_type(value: str) -> tuple[str, dict[str, str]]:
     return name.lower(), {key.strip().lower(): text.strip().strip('"') for key, text in parameters.items()}
 
 
-def check_media_types(request: Any) -> None:
+def check_media_types(request: Request) -> None:
     """Hold Content-Type and Accept of *request* against what is read and written here.
 
     :raises UnsupportedMediaType: if its body is not JSON in UTF-8 (curl's default type passes for it).
@@ -51,7 +53,7 @@ def _accepts(media_range: str) -> bool:
     return quality > 0 and name in ("*/*", "application/*", _WRITTEN)
 
 
-def timeout_of(request: Any) -> float | None:
+def timeout_of(request: Request) -> float | None:
     """The seconds that ``X-Request-Timeout`` gives.
 
     :raises BadRequest: if that is no such number, or fewer than can be kept.
@@ -68,7 +70,7 @@ def timeout_of(request: Any) -> float | None:
     return seconds
 
 
-def arrays_of(request: Any) -> Arrays | None:
+def arrays_of(request: Request) -> Arrays | None:
     """What ``?arrays=`` asks for.
 
     :raises ValidationError: if that is neither 'dense' nor 'list'.

@@ -31,10 +31,10 @@ _ERRORS = {
 }
 
 
-def openapi(settings: HTTPSettings, routes: tuple[Route, ...]) -> dict[str, Any]:
+def openapi(settings: HTTPSettings, routes: tuple[Route, ...]) -> dict[str, object]:
     """The OpenAPI 3.1 document of a gateway with *settings* and *routes*."""
     references, schemas = _schemas([route.parameters for route in routes if route.parameters is not None])
-    paths: dict[str, Any] = {}
+    paths: dict[str, object] = {}
     for route in routes:
         if route.include_in_schema:
             paths[route.path] = {
@@ -63,10 +63,12 @@ _STATUS = {
 }
 
 
-def _operation(route: Route, method: str, references: Mapping[Any, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+def _operation(
+    route: Route, method: str, references: Mapping[object, object], schemas: Mapping[str, object]
+) -> dict[str, object]:
     name = route.name or route.path.strip("/").replace("/", "_") or "root"
     first = method == route.methods[0]
-    operation: dict[str, Any] = {
+    operation: dict[str, object] = {
         "summary": route.summary or f"Post data to {route.endpoint or 'an endpoint'}",
         "description": "\n\n".join(filter(None, [route.description, _HEADERS])),
         "operationId": (route.operation_id or name) + ("" if first else f"_{method.lower()}"),
@@ -115,7 +117,7 @@ _PARAMETERS = [
 ]
 
 
-def _body_schema(route: Route, references: Mapping[Any, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+def _body_schema(route: Route, references: Mapping[object, Any], schemas: Mapping[str, Any]) -> dict[str, object]:
     """What a body is: that of all requests, but for what the route says of it. Merged, as the pages show no siblings of
     a reference.
     """
@@ -133,8 +135,8 @@ def _body_schema(route: Route, references: Mapping[Any, Any], schemas: Mapping[s
     return {**body, "properties": {**body["properties"], **fields}, "required": required}
 
 
-def _example(route: Route, references: Mapping[Any, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
-    example: dict[str, Any] = {"data": [{"text": "hello world"}]}
+def _example(route: Route, references: Mapping[Any, Any], schemas: Mapping[str, object]) -> dict[str, object]:
+    example: dict[str, object] = {"data": [{"text": "hello world"}]}
     if route.parameters in references:
         example["parameters"] = example_of(references[route.parameters], schemas)
     return example if route.endpoint is not None else {**example, "execEndpoint": "/index"}
@@ -144,7 +146,7 @@ def _required(reference: Mapping[str, Any], schemas: Mapping[str, Any]) -> bool:
     return bool(schemas[reference["$ref"].rpartition("/")[2]].get("required"))
 
 
-def _schemas(parameters: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
+def _schemas(parameters: Sequence[Any]) -> tuple[dict[object, object], dict[str, object]]:
     """How to refer to each of *parameters*' types, and the schemas of them and of all messages, by their names.
 
     A type with fields of which there is no schema is left out.
@@ -172,7 +174,7 @@ def _schemas(parameters: Sequence[Any]) -> tuple[dict[Any, Any], dict[str, Any]]
     return found, schemas
 
 
-def _describable(kind: Any) -> bool:
+def _describable(kind: object) -> bool:
     try:
         msgspec.json.schema(kind)
     except TypeError:

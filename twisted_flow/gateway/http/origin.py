@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from twisted.web.http import Request
 
 from ...errors import PermissionDenied
 
@@ -24,7 +24,7 @@ class Origins:
         """Whether CORS allows *origin*."""
         return self.cors is True or (isinstance(self.cors, tuple) and origin in self.cors)
 
-    def may_ask(self, request: Any) -> bool:
+    def may_ask(self, request: Request) -> bool:
         """Whether *request* comes from no page, from one of ours, or from one that may.
 
         A form of another page needs no preflight, and would be answered; its browser says where it comes from.
@@ -35,7 +35,7 @@ class Origins:
         named = origin.decode("latin-1")
         return self.allowed(named) or _is_own(named, (request.getHeader(b"host") or b"").decode("latin-1"))
 
-    def check(self, request: Any) -> None:
+    def check(self, request: Request) -> None:
         """Hold *request* to that.
 
         :raises PermissionDenied: if it may not ask.

@@ -30,7 +30,7 @@ class Page(Struct, frozen=True):
     """A path, and what is there."""
 
     path: str
-    render: Callable[[Any], bytes]
+    render: Callable[[object], bytes]
     """Klein's handler."""
 
 
@@ -58,7 +58,7 @@ def _offapi() -> pathlib.Path:
     return pathlib.Path(spec.origin).parent
 
 
-def _handler(media_type: str, content: Callable[[], bytes]) -> Callable[[Any], bytes]:
+def _handler(media_type: str, content: Callable[[], bytes]) -> Callable[[object], bytes]:
     """Klein's handler for a page of *media_type*; its content is read when it is asked for."""
 
     def render(request: Any) -> bytes:

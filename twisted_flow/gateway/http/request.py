@@ -19,7 +19,7 @@ class FlowRequest(Request):
     channel: Any
     content: Any
     announced = 0
-    answering: Any = None
+    answering: object = None
     """The Deferred that the answer waits for."""
 
     def gotLength(self, length: int | None) -> None:

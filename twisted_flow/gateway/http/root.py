@@ -14,10 +14,11 @@ from ...answer import refuse
 from ...errors import BadRequest, NotFound, PermissionDenied
 from .answer_bytes import SERVER
 from .app import App, write
+from .request import FlowRequest
 
 __all__ = ["RootResource", "Upgrade"]
 
-Upgrade = Callable[[Any, bytes], Any]
+Upgrade = Callable[[object, bytes], object]
 """Makes the protocol that takes over a connection, from its transport and the bytes of the request."""
 
 _MAX_AGE = b"600"  # seconds for which a browser may remember a preflight's answer
@@ -38,7 +39,7 @@ class RootResource(Resource):
         self.app, self.origins, self.upgrade = app, app.origins, upgrade
         self.inner: Any = app.klein.resource()
 
-    def render(self, request: Any) -> Any:
+    def render(self, request: FlowRequest) -> object:
         """Answer, or leave it to Klein."""
         request.setHeader(b"Server", SERVER)
         self._allow_origin(request)
@@ -52,11 +53,11 @@ class RootResource(Resource):
             return self._options(request, path)
         return self.inner.render(request)
 
-    def _allow_origin(self, request: Any) -> None:
+    def _allow_origin(self, request: FlowRequest) -> None:
         for name, value in self.origins.answer_fields(request.getHeader(b"origin")):
             request.setHeader(name, value)
 
-    def _websocket(self, request: Any) -> Any:
+    def _websocket(self, request: FlowRequest) -> bytes | int:
         asked = (request.getHeader(b"upgrade") or b"").lower() == b"websocket"
         if not asked or request.clientproto != b"HTTP/1.1":  # RFC 9110 section 7.8: in HTTP/1.0 it says nothing
             request.setHeader(b"Upgrade", b"websocket")
@@ -70,7 +71,7 @@ class RootResource(Resource):
         request.channel.upgrade(self.upgrade, request)
         return NOT_DONE_YET
 
-    def _options(self, request: Any, path: str) -> bytes:
+    def _options(self, request: FlowRequest, path: str) -> bytes:
         methods = self.app.methods(path)
         if not methods:
             return write(request, refuse(NotFound(f"there is no {path} here"), self.app.entry))

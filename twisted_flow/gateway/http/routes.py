@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -37,7 +36,7 @@ class Route(Struct, frozen=True, kw_only=True):
     operation_id: str | None = None
     include_in_schema: bool = True
     name: str | None = None
-    parameters: Any = None
+    parameters: object = None
     """The type of the parameters, where the executor's method says one."""
 
 
@@ -124,7 +123,7 @@ _CRUD = (
 _POST = Route(path="/post", endpoint=None, tags=("Debug",), summary="Post data to the endpoint that the body names")
 
 
-def flow_routes(settings: HTTPSettings, endpoints: Mapping[str, Any]) -> tuple[Route, ...]:
+def flow_routes(settings: HTTPSettings, endpoints: Mapping[str, object]) -> tuple[Route, ...]:
     """The routes that *settings* ask for; one that was exposed wins over a built-in of the same path.
 
     :param endpoints: of the executors, whose docstrings describe what nobody described.
@@ -137,7 +136,7 @@ def flow_routes(settings: HTTPSettings, endpoints: Mapping[str, Any]) -> tuple[R
     return tuple(_described(route, endpoints) for route in routes.values())
 
 
-def _described(route: Route, endpoints: Mapping[str, Any]) -> Route:
+def _described(route: Route, endpoints: Mapping[str, object]) -> Route:
     found = find(endpoints, route.endpoint) if route.endpoint is not None else None
     if not found:
         return route

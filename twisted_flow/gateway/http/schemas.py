@@ -20,7 +20,7 @@ def sharpen(schemas: dict[str, Any]) -> None:
     schemas["Document"]["not"] = {"anyOf": [{"required": list(pair)} for pair in combinations(_CONTENTS, 2)]}
     schemas["Document"]["description"] = "What executors work on. It has at most one of " + ", ".join(_CONTENTS)
     schemas["Document"]["properties"]["buffer"]["pattern"] = _BASE64
-    numbers: dict[str, Any] = {
+    numbers: dict[str, object] = {
         "type": "array",
         "items": {"type": ["number", "null"]},
         "description": "Numbers; null is NaN",
@@ -44,11 +44,11 @@ def sharpen(schemas: dict[str, Any]) -> None:
     schemas["PostBody"]["properties"] = {name: _nullable(schema) for name, schema in fields.items()}
 
 
-def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+def _nullable(schema: dict[str, Any]) -> dict[str, object]:
     """*schema*, or null, which is as if the field were not there."""
     if {"type": "null"} in schema.get("anyOf", ()):
         return schema
     outside = {key: schema[key] for key in ("default", "description") if key in schema}
     inside = {key: value for key, value in schema.items() if key not in outside}
-    nullable: dict[str, Any] = {"anyOf": [inside, {"type": "null"}]}
+    nullable: dict[str, object] = {"anyOf": [inside, {"type": "null"}]}
     return nullable | outside

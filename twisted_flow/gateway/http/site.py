@@ -120,7 +120,7 @@ class FlowChannel(HTTPChannel):
         finally:
             self._receiving = False
 
-    def requestDone(self, request: Any) -> None:
+    def requestDone(self, request: object) -> None:
         """The next request may be there already: after some others have their turn first."""
         self.keep(0)
         self._done += 1
@@ -131,7 +131,7 @@ class FlowChannel(HTTPChannel):
         self._done = 0
         self._done_later = self.site.connections.clock.callLater(0, self._really_done, request)
 
-    def _really_done(self, request: Any) -> None:
+    def _really_done(self, request: object) -> None:
         self._done_later = None
         receiving, self._receiving = self._receiving, True
         try:
@@ -158,7 +158,7 @@ class FlowChannel(HTTPChannel):
             self._lines = []
         super().lineReceived(line)
 
-    def upgrade(self, upgrade: Callable[[Any, bytes], Any], request: FlowRequest) -> None:
+    def upgrade(self, upgrade: Callable[[object, bytes], object], request: FlowRequest) -> None:
         """Give the connection to another protocol: *upgrade* makes it, from the transport and the request's bytes."""
         transport = self.transport
         self.setTimeout(None)
@@ -238,7 +238,7 @@ class FlowChannel(HTTPChannel):
         elif self.requests and not self._handlingRequest and not self._lines and waited > limits.body_timeout:
             self._refuse(Refused(RequestTimeout(f"no byte of the body for {limits.body_timeout:g} s")))
 
-    def connectionLost(self, reason: Any = None) -> None:
+    def connectionLost(self, reason: object = None) -> None:
         self._forget()
         super().connectionLost(reason)
 
@@ -280,7 +280,7 @@ class FlowSite(Site):
         self.connections = connections
         self.reactor: Any = connections.clock
 
-    def log(self, request: Any) -> None:
+    def log(self, request: object) -> None:
         """Not a line for each request: what fails is logged where it fails."""
 
     def take_over(self, transport: Any, received: bytes, whole: bool) -> None:

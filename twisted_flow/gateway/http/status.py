@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 import msgspec
 
@@ -47,7 +46,7 @@ def _used_memory() -> str:
 def status(engines: Iterable[IEngine]) -> bytes:
     """The facts, as JSON; the first three keys are those that existing clients know."""
     health = {engine.name: engine.health for engine in engines}
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "jina": _versions(),
         "envs": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         "used_memory": _used_memory(),

@@ -63,7 +63,7 @@ class Handshake:
     def __init__(self, dispatcher: IDispatcher, http: Gateway, connections: Connections) -> None:
         limits = http.limits
         self.dispatcher, self.limits, self.connections = dispatcher, limits, connections
-        self.clock: Any = connections.clock
+        self.clock: object = connections.clock
         self.factory = WebSocketServerFactory(protocols=list(SUBPROTOCOLS), server="twisted_flow", reactor=self.clock)
         self.factory.protocol = FlowProtocol
         self.factory.setProtocolOptions(
@@ -78,7 +78,7 @@ class Handshake:
         gateway = replace(http, id=new_id(), protocol="websocket")
         self.entry = Entry(gateway=gateway, write_error=write_problem)
 
-    def __call__(self, transport: Any, request: bytes) -> Any:
+    def __call__(self, transport: Any, request: bytes) -> object:
         """Have *transport*, over which the handshake *request* came.
 
         :return: the protocol, for whatever came behind it.
