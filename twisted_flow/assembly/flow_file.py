@@ -51,7 +51,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
     uses: str | None = None
     py_modules: str | list[str] = []
-    uses_with: dict[str, object] = {}
+    uses_with: dict[str, Any] = {}
     uses_metas: dict[str, Any] = {}
     uses_requests: dict[str, str] = {}
     engine: str | None = None

@@ -22,7 +22,7 @@ class Asking(Struct, frozen=True):
     """What is the same for all requests of one call."""
 
     header: Header
-    parameters: dict[str, object]
+    parameters: dict[str, Any]
     size: int
     """Documents in a request."""
     timeout: float | None

@@ -13,7 +13,7 @@ from .progress import Progress
 
 __all__ = ["Callback", "Told"]
 
-Callback = Callable[[object], object]
+Callback = Callable[[Any], Any]
 
 
 class Told:

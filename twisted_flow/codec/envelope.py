@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from struct import Struct as Layout
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from msgspec import Struct
@@ -40,7 +41,7 @@ class Envelope(Struct):
     """Of `docs`, those that are not laid out as the one before."""
     request_id: str = ""
     header: bytes | None = None
-    parameters: dict[str, object] = {}
+    parameters: dict[str, Any] = {}
     timeout: float = 0.0
     control: bytes | None = None
     routes: list[bytes] = []

@@ -118,7 +118,7 @@ class Graph(_Guarded, rename="camel", forbid_unknown_fields=True):
     }
 
     adjacency: SparseNdArray | None = None
-    edge_features: dict[str, object] = {}
+    edge_features: dict[str, Any] = {}
     undirected: bool = False
 
 
@@ -204,7 +204,7 @@ def an_array(field: str, value: object) -> NdArray:
         raise type(error)(f"{field}: {error}") from None
 
 
-class Blob(Content[object]):
+class Blob(Content[Any]):
     """The content that is an array."""
 
     def read(self, document: Document) -> Any:

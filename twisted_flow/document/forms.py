@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["from_dict", "from_json", "from_protobuf", "to_dict", "to_json", "to_protobuf"]
 
 
-def to_dict(document: Document) -> dict[str, object]:
+def to_dict(document: Document) -> dict[str, Any]:
     """All fields under their JSON names, in what JSON can say.
 
     :raises TypeError: naming the place of what it cannot.
     """
     _settle(document)
-    return cast(dict[str, object], plain.to_builtins(document))
+    return cast(dict[str, Any], plain.to_builtins(document))
 
 
 def to_json(document: Document) -> str:
@@ -40,7 +40,7 @@ def _settle(document: Document) -> None:
         raise TypeError("{}: {}".format(*(wrong_place(document, "") or ("", str(error))))) from None
 
 
-def to_protobuf(document: Document) -> object:
+def to_protobuf(document: Document) -> Any:
     """The document as a ``jina.DocumentProto``."""
     return protobuf().to_message(document)
 
@@ -63,7 +63,7 @@ def from_json(cls: type[Document], text: str | bytes) -> Document:
 
     :raises ValueError: if that is not JSON.
     """
-    return from_dict(cls, msgspec.json.decode(text, type=dict[str, object]))
+    return from_dict(cls, msgspec.json.decode(text, type=dict[str, Any]))
 
 
 def from_protobuf(cls: type[Document], proto: object) -> Document:

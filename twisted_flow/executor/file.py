@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -24,7 +26,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True, rename={"with_": "w
     """An executor's YAML file."""
 
     jtype: str
-    with_: dict[str, object] = {}
+    with_: dict[str, Any] = {}
     metas: _Metas = _Metas()
     requests: dict[str, str] = {}
 

@@ -60,7 +60,7 @@ def _has_fields(kind: object) -> bool:
 
 
 def _is_mapping(kind: object) -> bool:
-    if kind in (None, type(None)) or kind is object or kind is object or isinstance(kind, typing.TypeVar):
+    if kind in (None, type(None)) or kind is Any or kind is object or isinstance(kind, typing.TypeVar):
         return True
     origin = typing.get_origin(kind) or kind
     return isinstance(origin, type) and (issubclass(origin, dict) or issubclass(dict, origin))

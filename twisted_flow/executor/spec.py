@@ -21,9 +21,9 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     """Files or modules, in which a class that is named alone is looked for."""
     name: str | None = None
     """None: the class's own."""
-    uses_with: dict[str, object] = {}
+    uses_with: dict[str, Any] = {}
     """Arguments of the constructor."""
-    uses_metas: dict[str, object] = {}
+    uses_metas: dict[str, Any] = {}
     """For the executor's ``metas``."""
     uses_requests: dict[str, str] = {}
     """Endpoints to methods' names, in place of what the marks say."""

@@ -38,7 +38,7 @@ class Endpoint(Struct, frozen=True):
     """False for an ``async def`` without a single ``await``, which is done when its first step is."""
     branches: Literal["joined", "apart", "both"] = "joined"
     """How it takes the branches that meet before it: joined, as ``docs``; apart, as ``docs_matrix``; or both."""
-    parameters: object = None
+    parameters: Any = None
     """The type that ``parameters`` have to be of (see `parameters`). None: any dict."""
     summary: str = ""
     """The first line of the method's docstring."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -36,7 +37,7 @@ class Route(Struct, frozen=True, kw_only=True):
     operation_id: str | None = None
     include_in_schema: bool = True
     name: str | None = None
-    parameters: object = None
+    parameters: Any = None
     """The type of the parameters, where the executor's method says one."""
 
 
