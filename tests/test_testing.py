@@ -135,8 +135,7 @@ class TestMemoryGateway:
         head = connection.value().partition(b"\r\n\r\n")[0]
         assert head.startswith(b"HTTP/1.1 200 OK")
         assert b"Access-Control-Allow-Origin: *" in head
-        for _ in range(100):
-            gateway.clock.advance(1)
+        gateway.clock.pump([1] * 100)
         assert connection.closed
 
     def test_websocket(self) -> None:

@@ -33,15 +33,15 @@ def test_named(target: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("(", "no regular expression"),
-        ("a{99999999999}", "no regular expression"),
-        ("(?:(?:.?){9}){9}!", "not tried"),
-        ("(r+)+!", "not tried"),
-        (".*" * 10 + "!", "not tried"),
-        ("(|)" * 30 + "!", "not tried"),
-        ("(?=(r|r)*!)", "not tried"),
+        ("(", "not a regular expression"),
+        ("a{99999999999}", "not a regular expression"),
+        ("(?:(?:.?){9}){9}!", "not supported"),
+        ("(r+)+!", "not supported"),
+        (".*" * 10 + "!", "not supported"),
+        ("(|)" * 30 + "!", "not supported"),
+        ("(?=(r|r)*!)", "not supported"),
         ("(?:(?:(?:r{4000}){4000}){4000})?!", ""),
-        ("(?:r|rr){0,4000000000}!", "not tried"),
+        ("(?:r|rr){0,4000000000}!", "not supported"),
         ("r" * 501, "more than 500"),
     ],
 )

@@ -59,7 +59,7 @@ def test_running() -> None:
     """A flow that runs stays as it is, and says so."""
     with mark(flow(), "a") as built:
         for change in (lambda: mark(built, "b"), lambda: built.expose_endpoint("/foo")):
-            with pytest.raises(RuntimeError, match="stays as it is: close it first"):
+            with pytest.raises(RuntimeError, match="cannot be changed: close it first"):
                 change()
     mark(built, "b").expose_endpoint("/foo")
     assert tags(built) == {"a": [], "b": ["a"]}
@@ -78,7 +78,7 @@ with flow.add(one, name="a").inspect(aside, name="i", engine="inline").add(two, 
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
     assert "content of document" in done.stderr
-    assert "i, which nobody waits for: executor 'i' raised ValueError" in done.stderr
+    assert "i, whose answer is not awaited, failed: executor 'i' raised ValueError" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -206,7 +206,7 @@ class TestFailure:
         with Log() as lines:
             made = answered(flow(nodes, a=tagging("a"), b=Dispatcher(work), c=after, d=after), Document(id="x"))
         assert (made.docs["x"].tags, after.requests) == ({"a": []}, [])
-        assert "b, which nobody waits for" in lines[0]
+        assert "b, whose answer is not awaited" in lines[0]
 
     def test_floating(self) -> None:
         """Nobody waits for what stands at the side, and its failure is only told in the log."""
@@ -218,7 +218,7 @@ class TestFailure:
         assert (made.docs[0].tags, made.docs[0].text) == ({"a": []}, None)
         with Log() as lines:
             aside.fail(NotFound("no"))
-        assert lines[0].endswith(": b, which nobody waits for: no")
+        assert lines[0].endswith(": b, whose answer is not awaited, failed: no")
 
 
 def test_nothing_leaks() -> None:

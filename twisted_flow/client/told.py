@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.python.failure import Failure
 
-from ..errors import FlowError, error_named
+from ..errors import FieldError, FlowError, error_named
 from ..message import Response, StatusCode
 from .progress import Progress
 
@@ -76,4 +76,5 @@ def error_of(response: Response) -> FlowError:
     if told is None:
         return error_named("", status.description or "the request failed")
     detail = status.description.removeprefix(f"{told.name}: ")
-    return error_named(told.name, detail, stacks=tuple(told.stacks), executor=told.executor)
+    errors = [FieldError(*each.split(": ", 1)) for each in told.args[1:] if each.startswith("/") and ": " in each]
+    return error_named(told.name, detail, stacks=tuple(told.stacks), executor=told.executor, errors=tuple(errors))
