@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import pytest
 from zope.interface.verify import verifyObject
 
-from tests.support import ROOT
+from tests.support import ROOT, TIMEOUT
 from twisted_flow import Document, DocumentArray, Executor, Flow, Reject, requests
 from twisted_flow.errors import DeadlineExceeded, ExecutorError, NotFound, ValidationError
 from twisted_flow.interfaces import IDispatcher, IListenAddress
@@ -68,6 +68,8 @@ class TestCall:
         assert call(Shout, "/later", Document("x")).docs.texts == ["later"]
         assert call(Shout, "/shout", Document("a"), uses_with={"mark": "?"}, name="s").routes[-1].pod == "s"
         assert call(lambda docs: None, "/any", Document("x")).docs.texts == ["x"]
+        assert len(call(Shout, "/shout", [Document("x")] * 250).docs) == 250
+        assert call(Shout, "/shout").docs == []
 
     def test_errors_as_a_caller_sees_them(self) -> None:
         """Parameters are validated, documents are checked on their way, and tracebacks stay at home."""
@@ -86,11 +88,15 @@ class TestMemoryFlow:
     @pytest.mark.parametrize("codec", ["json", "bytes"])
     def test_flow(self, codec: str) -> None:
         """Forks, joins, and an executor's own thread; nothing listens, nothing is left."""
+        before = set(threading.enumerate())
         flow = Flow().add(uses=Shout, name="a").add(uses=Shout, name="b", needs="gateway").needs_all()
         with MemoryFlow(flow, codec=codec) as served:
             answers = served.post("/shout", ["x"] * 3, return_results=True, request_size=1)
             assert [each.docs.texts for each in answers] == [["X!"]] * 3
-        assert not [each for each in threading.enumerate() if each.name.startswith("executor")]
+        for thread in set(threading.enumerate()) - before:
+            if thread.name.startswith("executor"):
+                thread.join(TIMEOUT)
+                assert not thread.is_alive()
 
     def test_deadline(self) -> None:
         """A request whose time is over is told so."""

@@ -56,8 +56,9 @@ def call(
     :raises FlowError: as a client would see it; what the method raised has its traceback in the log.
     """
     with MemoryFlow(Flow(protocol="http").add(uses=uses, **executor)) as flow:
-        given = docs if isinstance(docs, Document) else list(docs)
-        return cast(Response, flow.post(on, given, parameters=parameters, return_results=True)[0])
+        given = [docs] if isinstance(docs, Document) else list(docs)
+        asked = {"parameters": parameters, "request_size": len(given) or 1, "return_results": True}
+        return cast(Response, flow.post(on, given or None, **asked)[0])
 
 
 class MemoryFlow:
