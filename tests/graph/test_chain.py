@@ -179,6 +179,17 @@ def test_failures(chain: Chain, endpoint: str, error: type[FlowError], message: 
     assert chain.ask("/change", "x").docs.texts == ["xabc"]
 
 
+@pytest.mark.parametrize(("endpoint", "stations"), [("/raise", "ab"), ("/odd", "ab"), ("/reject", "a")])
+def test_routes_of_failures(chain: Chain, endpoint: str, stations: str) -> None:
+    """An error carries the routes that the request came by; the last is that of the executor that failed."""
+    with pytest.raises(FlowError) as raised:
+        chain.ask(endpoint, "x")
+    routes = raised.value.routes
+    assert [route.pod for route in routes] == list(stations)
+    assert [route.status is not None for route in routes] == [*[False] * (len(stations) - 1), True]
+    assert routes[-1].status.exception.executor == stations[-1]
+
+
 def test_told(chain: Chain) -> None:
     """What a method is told of its request."""
     assert chain.ask("/context", "x", deadline=7.0, parameters={"x": 1}).docs.texts == ["r1 7.0 1"]

@@ -652,3 +652,32 @@ def test_random_bytes_never_raise() -> None:
         for _ in range(source.randrange(1, 20)):
             wire.receive(source.choice(pieces) if source.random() < 0.8 else source.randbytes(5))
         assert http.dispatcher.requests == []
+
+
+@pytest.mark.parametrize("lane", [True, False], ids=["lane", "klein"])
+@pytest.mark.parametrize(
+    ("raw", "status", "name"),
+    [
+        (b"GET / NONSENSE\r\n\r\n", 400, "BadRequest"),
+        (b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", 404, "NotFound"),
+        (b"DELETE /status HTTP/1.1\r\nHost: a\r\n\r\n", 405, "MethodNotAllowed"),
+        (b"POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 413, "PayloadTooLarge"),
+        (
+            b"POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Type: text/html\r\n\r\n{}",
+            415,
+            "Unsupported",
+        ),
+        (
+            b"POST /post HTTP/1.1\r\nHost: a\r\nOrigin: https://e.example\r\nContent-Length: 2\r\n\r\n{}",
+            403,
+            "Permission",
+        ),
+    ],
+)
+def test_a_line_for_each_refusal(lane: bool, raw: bytes, status: int, name: str) -> None:
+    """What never comes to be a request has one line in the log, under the id that its answer names."""
+    with Log() as lines:
+        (reply,) = HTTP(lane=lane).send(raw)
+    assert reply.status == status
+    (line,) = lines
+    assert f"request {reply.json['instance']}: {name}" in line

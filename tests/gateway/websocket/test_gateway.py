@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import struct
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from twisted_flow.codec import protobuf
 from twisted_flow.errors import NotFound
 from twisted_flow.gateway.websocket import gateway as module
 from twisted_flow.limits import Limits
+from twisted_flow.message import Route, status_of
 from twisted_flow.wire.websocket import frame_head, masked, plain_frame
 
 HELLO = b'{"requestId": "r1", "data": [{"id": "a", "text": "hello"}], "execEndpoint": "/x"}'
@@ -527,3 +529,24 @@ def test_module_names_do_not_clash() -> None:
     ours = {name for name in vars(module.FlowProtocol) if not name.startswith("__")}
     meant = {"onConnect", "onOpen", "onMessage", "onClose", "dataReceived", "dropConnection", "onAutoPingTimeout"}
     assert ours & set(dir(WebSocketServerProtocol)) <= meant | {"transport", "factory", "_abc_impl"}
+
+
+def test_routes_of_errors() -> None:
+    """An error names the executors that the request came by."""
+
+    def fail(_: object) -> None:
+        error = NotFound("x")
+        now = datetime.now(UTC)
+        error.routes = [Route("a", "1", now, now), Route("b", "2", now, now, status_of(error))]
+        raise error
+
+    wire = WebSocket(Dispatcher(fail)).open()
+    wire.receive(frame(HELLO))
+    ((_, payload),) = frames(wire.value())
+    told = json.loads(payload)["routes"]
+    assert [route["pod"] for route in told] == ["gateway", "a", "b"]
+    assert [route["status"] and route["status"]["exception"]["name"] for route in told] == [
+        "NotFound",
+        None,
+        "NotFound",
+    ]

@@ -104,7 +104,7 @@ class PlainHeads:
         if known is not None and raw.count(b"\r\n") == shared.count(b"\r\n") + len(own) <= self.limits.max_headers:
             return _with_own(known, own)
         head = self._judged(read_head(raw, self.limits, self.hosts))
-        if head is not None:
+        if head is not None and _with_own(head, own) == head:  # else something of its own is oddly written
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[shared] = _with_own(head, {})
