@@ -87,7 +87,7 @@ class TestServing:
         """Closing what is not started does nothing; starting what is started is a mistake."""
         flow = Flow(protocol="http", host="127.0.0.1")
         flow.close()
-        with flow, pytest.raises(RuntimeError, match="started already"):
+        with flow, pytest.raises(RuntimeError, match="already started"):
             flow.start()
         flow.close()
 

@@ -490,7 +490,7 @@ class TestListen:
             (["--listen=systemd:domain=INET:index=0"], "systemd has handed over no such socket"),
             (["--listen=systemd:domain=INET:name=flow"], "systemd has handed over no such socket"),
             (["--listen=carrier:pigeon"], "cannot listen on carrier:pigeon: Unknown endpoint type: 'carrier'"),
-            (["--listen=unix:x", "--protocol=grpc"], "gRPC listens on a port of its own"),
+            (["--listen=unix:x", "--protocol=grpc"], "gRPC needs a port of its own"),
             (["--listen=unix:x", "--port=12345"], "on a port or at an endpoint"),
             (["--listen=unix:/nowhere/x"], "/nowhere is no folder that can be written to"),
             (["--listen=unix:/nowhere/x:mode=600", "--check"], "/nowhere is no folder that can be written to"),
