@@ -160,3 +160,10 @@ def test_every_provider_says_what_it_provides() -> None:
         assert ours, provider
         for interface in ours:
             verifyClass(interface, provider, tentative=True)
+
+
+def test_types_are_said() -> None:
+    """``Any`` stands fewer than 15 times in 1,000 lines: where nothing is known, ``object`` says so and is checked."""
+    lines = [line for path in MODULES for line in path.read_text().splitlines()]
+    times = sum(len(re.findall(r"\bAny\b", line)) for line in lines if "import" not in line)
+    assert times * 1000 < 15 * len(lines), times

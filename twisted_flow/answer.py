@@ -15,7 +15,7 @@ from typing import Any, cast, final
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -189,8 +189,9 @@ def respond(
         return _write(outcome, codec, entry, started, routes[-1].end_time if routes else None)
     if type(outcome) is ResponseStream:
         return _write_stream(outcome, codec, entry, started)
-    later = cast("Deferred[Any]", outcome)
-    return later.addCallbacks(_write_later, _failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry))
+    return outcome.addCallbacks(
+        _write_later, _failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry)
+    )
 
 
 def _write_later(outcome: Outcome, codec: ICodec, entry: Entry, started: datetime) -> MaybeDeferred[Answer]:
@@ -207,8 +208,7 @@ def _write_stream(stream: ResponseStream, codec: ICodec, entry: Entry, started: 
         return _failed(Failure(), stream.request, entry)
     if type(whole) is Response:
         return _write(whole, codec, entry, started)
-    later = cast("Deferred[Any]", whole)
-    return later.addCallbacks(
+    return whole.addCallbacks(
         _write, _failed, callbackArgs=(codec, entry, started), errbackArgs=(stream.request, entry)
     )
 

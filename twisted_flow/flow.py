@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -209,7 +209,7 @@ class Flow(Topology):
         )
 
     @classmethod
-    def load_config(cls, source: str | pathlib.Path, **settings: Any) -> Self:
+    def load_config(cls, source: str | pathlib.Path, **settings: object) -> Self:
         """The flow that a YAML file describes (a text of several lines is taken for what a file says).
 
         :param settings: arguments of the constructor, in place of what the file says; of ``limits`` a dict will do.
@@ -232,7 +232,7 @@ class Flow(Topology):
             pathlib.Path(path).write_text(text, encoding="utf-8")
         return text
 
-    def __conform__(self, interface: Any) -> Any:
+    def __conform__(self, interface: object) -> object:
         """``IService(flow)``: the flow as a service, for a ``.tac`` file or another plugin."""
         from twisted.application.service import IService
 

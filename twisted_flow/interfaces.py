@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
@@ -66,7 +66,7 @@ class IDirect(IChanging):
     executor, and sees every request in `IDispatcher.dispatch`.
     """
 
-    def direct(endpoint: str) -> Callable[..., Any] | None:
+    def direct(endpoint: str) -> Callable[..., object] | None:
         """How *endpoint* is answered, if that never takes waiting, and nothing but the method has to see the request.
 
         :return: takes a Request, and None in place of a Context, which it makes itself where one is asked for; it
@@ -83,7 +83,7 @@ class IExecutor(Interface):
     name = Attribute("``str``: what `targetPeapod`, routes, logs and errors call it.")
     endpoints = Attribute("``Mapping[str, Endpoint]``: what each endpoint is; known before it is opened.")
 
-    def open() -> Mapping[str, Callable[..., Any]]:
+    def open() -> Mapping[str, Callable[..., object]]:
         """Make the user's object.
 
         To be called once, where the object's blocking methods will run.
@@ -93,19 +93,19 @@ class IExecutor(Interface):
         :raises Exception: whatever the user's constructor raises.
         """
 
-    def warm_up() -> Any:
+    def warm_up() -> object:
         """Have the user's object make itself ready, right after it was made, and in the same place.
 
         :return: None, or an awaitable that has to be awaited on the event loop.
         """
 
-    def check_health() -> Any:
+    def check_health() -> object:
         """Ask the user's object how it does: raises, or returns what fails, if it cannot do its work.
 
         :return: None, or an awaitable that has to be awaited on the event loop.
         """
 
-    def close() -> Any:
+    def close() -> object:
         """Close the user's object, if it was made.
 
         :return: None, or an awaitable that has to be awaited on the event loop.
@@ -241,7 +241,7 @@ class IListenAddress(Interface):
     port = Attribute("``int``: the port's number; 0 where there is none.")
     address = Attribute("``str``: 'host:port', or what else tells where it is.")
 
-    def listen(factory: IProtocolFactory) -> Deferred[Any]:
+    def listen(factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Listen, once.
 
         :return: fires with an `IListeningPort`; fails as that could not be.
@@ -266,7 +266,7 @@ class IGatewayMaker(IPlugin):
     shares = Attribute("``str``: protocols of the same word may share a port; '': it needs one of its own.")
     own_socket = Attribute("``bool``: whether the gateway binds its port itself, beside a socket that does not listen.")
 
-    def make(served: Any) -> IGateway:
+    def make(served: object) -> IGateway:
         """The gateway that serves what *served*, a `twisted_flow.gateway.served.Served`, says. It listens when it is
         started.
         """

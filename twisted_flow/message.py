@@ -16,6 +16,7 @@ from .parts import Parts
 __all__ = [
     "ExceptionInfo",
     "Header",
+    "Parameters",
     "Request",
     "Response",
     "ResponseStream",
@@ -26,6 +27,9 @@ __all__ = [
     "check_names",
     "status_of",
 ]
+
+Parameters = dict[str, Any]
+"""What JSON says of a request: who reads it knows what to expect there."""
 
 Arrays = Literal["dense", "list"]
 """How arrays are spelt in a JSON answer: as their bytes, or as nested lists of numbers."""
@@ -97,7 +101,7 @@ class Request(Struct, frozen=True, kw_only=True):
     header: Header
     docs: DocumentArray
     groundtruths: DocumentArray
-    parameters: dict[str, Any]
+    parameters: Parameters
     timeout: float | None = None
     """Seconds that the caller gives it, from when it was read."""
     deadline: float | None = None
@@ -157,7 +161,7 @@ class Response(Struct, frozen=True):
         return self.request.request_id
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> Parameters:
         """The request's, as they came back."""
         return self.request.parameters
 

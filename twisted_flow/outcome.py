@@ -50,7 +50,7 @@ def collected(outcome: MaybeDeferred[Outcome]) -> MaybeDeferred[Response]:
     if kind is Response:
         return cast(Response, outcome)
     if kind is not ResponseStream:
-        return cast("Deferred[Any]", outcome).addCallback(collected)
+        return cast("Deferred[Outcome]", outcome).addCallback(collected)
     stream = cast(ResponseStream, outcome)
     docs = _all(stream.parts, DocumentArray())
     if type(docs) is DocumentArray:
@@ -67,7 +67,7 @@ def dispatch_whole(request: Request, dispatch: Callable[[Request], MaybeDeferred
     whole = _whole_request(request)
     if type(whole) is Request:
         return dispatch(whole)
-    return cast("Deferred[Any]", whole).addCallback(dispatch)
+    return whole.addCallback(dispatch)
 
 
 def _whole_request(request: Request) -> MaybeDeferred[Request]:

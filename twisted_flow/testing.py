@@ -89,7 +89,7 @@ class MemoryFlow:
         self._client.close()
         run_in_reactor(self._service.stop)
 
-    def post(self, on: str, inputs: Any = None, **options: Any) -> Any:
+    def post(self, on: str, inputs: object = None, **options: Any) -> Any:
         """See `Client.post`."""
         return self._client.post(on, inputs, **options)
 
@@ -105,7 +105,7 @@ class _MemoryChannel:
         gateway = Gateway(id=new_id(), protocol="memory", limits=limits)
         self.entry = Entry(gateway=gateway, write_error=error_writer(self.codec, gateway.id))
 
-    def exchange(self) -> Deferred[Any]:
+    def exchange(self) -> Deferred[object]:
         """See `IChannel`."""
         return succeed(self)
 
@@ -131,7 +131,7 @@ class Answering:
         they are as they should be.
     """
 
-    def __init__(self, function: Callable[[Request], Any] = lambda request: None) -> None:
+    def __init__(self, function: Callable[[Request], object] = lambda request: None) -> None:
         self.function = function
         self.requests: list[Request] = []
         """All that came."""
@@ -194,7 +194,7 @@ class MemoryAddress:
         self.clock = clock
         self._factory: IProtocolFactory | None = None
 
-    def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """See `IListenAddress`."""
         self._factory = factory
         return succeed(_Listening(self))
@@ -227,9 +227,9 @@ class _Listening:
         """No more connections."""
         self._address.close()
 
-    def getHost(self) -> Any:
+    def getHost(self) -> IAddress:
         """Part of `IListeningPort`."""
-        return self._address
+        return cast(IAddress, self._address)
 
 
 @implementer(ITCPTransport)

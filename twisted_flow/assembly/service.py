@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, ensureDeferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -195,7 +196,7 @@ class FlowService(Service):
             except ConfigurationError:
                 if attempt == _ATTEMPTS - 1:
                     raise
-                await deferLater(cast(Any, reactor), 0.02)
+                await deferLater(cast(IReactorTime, reactor), 0.02)
         self.listeners = listeners
         await self._listen(listeners, self.addresses)
 
@@ -235,7 +236,9 @@ class FlowService(Service):
 
         grace = max(self.config.limits.drain_grace, _LEAST_GRACE)
         return stopping.addTimeout(
-            grace, cast(Any, reactor), lambda _, seconds: Failure(TimeoutError(f"not finished within {seconds:g} s"))
+            grace,
+            cast(IReactorTime, reactor),
+            lambda _, seconds: Failure(TimeoutError(f"not finished within {seconds:g} s")),
         )
 
     async def _stop_gateways(self) -> None:

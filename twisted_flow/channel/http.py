@@ -18,7 +18,7 @@ from ..document import DocumentArray
 from ..errors import FieldError, FlowError, NotFound, Unavailable, error_named
 from ..interfaces import IChannel, IExchange
 from ..listen.hostport import joined
-from ..loop.transport import connect
+from ..loop.connecting import connect
 from ..message import Request, Response, status_of
 
 __all__ = ["HTTPChannel"]

@@ -14,7 +14,7 @@ from ..codec import protobuf
 from ..errors import BadRequest, PayloadTooLarge, Unavailable
 from ..interfaces import IChannel, IExchange
 from ..listen.hostport import joined
-from ..loop.transport import connect
+from ..loop.connecting import connect
 from ..message import Request, Response
 from ..wire.websocket import BINARY, frame_head, masked
 

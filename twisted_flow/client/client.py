@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from ..interfaces import IChannel, IExchange
 from ..listen.hostport import joined
 from ..loop import Mailbox, from_thread, run_in_reactor
-from ..message import Header, Response
+from ..message import Header, Parameters, Response
 from ..protocols import protocol_named
 from .faces import post_in_thread, post_on_loop
 from .inputs import Asking, are_there, requests_of
@@ -135,7 +135,7 @@ class Client(Generic[Asyncio]):
         on_error: Callback | None = None,
         on_always: Callback | None = None,
         *,
-        parameters: dict[str, Any] | None = None,
+        parameters: Parameters | None = None,
         target_peapod: str = "",
         request_size: int = 100,
         show_progress: bool = False,
@@ -194,7 +194,7 @@ class Client(Generic[Asyncio]):
     async def aclose(self) -> None:
         """The same for an asyncio client."""
         if self._kept:
-            mailbox: Mailbox[Any] = Mailbox()
+            mailbox: Mailbox[object] = Mailbox()
             close = self._kept.pop().close
             mailbox.start()(lambda: close().addBoth(mailbox.put))
             await mailbox.get()

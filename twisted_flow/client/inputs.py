@@ -11,7 +11,7 @@ from msgspec import Struct
 from ..document import Document, DocumentArray
 from ..document.identity import new_id
 from ..limits import SHORTEST_TIMEOUT
-from ..message import Header, Request
+from ..message import Header, Parameters, Request
 
 __all__ = ["Asking", "are_there", "requests_of", "requests_of_async"]
 
@@ -22,7 +22,7 @@ class Asking(Struct, frozen=True):
     """What is the same for all requests of one call."""
 
     header: Header
-    parameters: dict[str, Any]
+    parameters: Parameters
     size: int
     """Documents in a request."""
     timeout: float | None

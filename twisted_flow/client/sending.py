@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ..errors import DeadlineExceeded, FlowError, Unavailable
@@ -34,7 +35,7 @@ def send(exchange: IExchange, request: Request, put: Callable[[object], None]) -
     """Send *request*, and *put* how many documents it has, and what becomes of it: a `Response` or a Failure."""
     documents = len(request.docs)
 
-    def answered(outcome: Any) -> None:
+    def answered(outcome: object) -> None:
         put((documents, outcome))
 
     try:
@@ -51,4 +52,4 @@ def send(exchange: IExchange, request: Request, put: Callable[[object], None]) -
 def _within(waiting: Deferred[Any], seconds: float, error: type[FlowError], detail: str) -> Deferred[Any]:
     from twisted.internet import reactor  # chosen by now
 
-    return waiting.addTimeout(seconds, cast(Any, reactor), lambda _, __: Failure(error(detail)))
+    return waiting.addTimeout(seconds, cast(IReactorTime, reactor), lambda _, __: Failure(error(detail)))

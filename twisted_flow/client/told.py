@@ -13,7 +13,7 @@ from .progress import Progress
 
 __all__ = ["Callback", "Told"]
 
-Callback = Callable[[Any], Any]
+Callback = Callable[[object], object]
 
 
 class Told:

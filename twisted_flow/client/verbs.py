@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-from ..message import Response
+from ..message import Parameters, Response
 from .told import Callback
 
 __all__ = ["Asyncio", "Post", "PostOptions", "verb"]
@@ -14,7 +14,7 @@ __all__ = ["Asyncio", "Post", "PostOptions", "verb"]
 class PostOptions(TypedDict, total=False):
     """What `Client.post` takes by keyword, beside ``return_results``."""
 
-    parameters: dict[str, Any] | None
+    parameters: Parameters | None
     target_peapod: str
     request_size: int
     show_progress: bool
@@ -114,7 +114,7 @@ else:
 def verb(on: str) -> _Verb:
     """The method that posts to the endpoint *on*."""
 
-    def call(self: Any, inputs: object = None, *args: Any, **options: Any) -> Any:
+    def call(self: Any, inputs: object = None, *args: object, **options: object) -> object:
         return self.post(on, inputs, *args, **options)
 
     call.__name__ = call.__qualname__ = on.strip("/")

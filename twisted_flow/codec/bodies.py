@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..document import Document
 from ..limits import SHORTEST_TIMEOUT
-from ..message import Arrays, Header, Route, Status
+from ..message import Arrays, Header, Parameters, Route, Status
 
 __all__ = ["Data", "Named", "PostAnswer", "PostBody", "ToldAnswer"]
 
@@ -26,7 +26,7 @@ class PostBody(Struct, rename="camel", forbid_unknown_fields=True):
 
     data: list[Document] | Data | None = None
     exec_endpoint: str | UnsetType = UNSET
-    parameters: dict[str, Any] | None = None
+    parameters: Parameters | None = None
     target_peapod: str = ""
     request_id: str = ""
     timeout: Annotated[float, Meta(ge=SHORTEST_TIMEOUT)] | UnsetType | None = UNSET
@@ -47,7 +47,7 @@ class PostAnswer(Struct, rename="camel"):
     request_id: str
     data: Data
     header: Header
-    parameters: dict[str, Any]
+    parameters: Parameters
     routes: list[Route]
     status: Status
 
@@ -58,6 +58,6 @@ class ToldAnswer(Struct, rename="camel"):
     data: Data = msgspec.field(default_factory=Data)
     request_id: str = ""
     header: Header = Header("")
-    parameters: dict[str, Any] | None = None
+    parameters: Parameters | None = None
     routes: list[Route] | None = None
     status: Status | None = None

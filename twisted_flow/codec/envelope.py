@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from struct import Struct as Layout
-from typing import Any
 
 from google.protobuf.message import DecodeError
 from msgspec import Struct
@@ -17,6 +16,7 @@ from ..document.protobuf.quick import ODD, read_document, read_parameters
 from ..document.protobuf.wire import Unusual, key_of, long_size, tags_of
 from ..errors import BadRequest, PayloadTooLarge
 from ..limits import Limits
+from ..message import Parameters
 
 __all__ = ["Envelope", "RequestProto", "bad_request", "parse_envelope", "parse_envelope_in_steps"]
 
@@ -41,7 +41,7 @@ class Envelope(Struct):
     """Of `docs`, those that are not laid out as the one before."""
     request_id: str = ""
     header: bytes | None = None
-    parameters: dict[str, Any] = {}
+    parameters: Parameters = {}
     timeout: float = 0.0
     control: bytes | None = None
     routes: list[bytes] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 from google.protobuf.message import DecodeError
 from zope.interface import moduleProvides
@@ -14,7 +13,7 @@ from ..document import DocumentArray
 from ..document.check import Counter, complete
 from ..document.identity import new_id
 from ..document.numbers import settle
-from ..document.protobuf.descriptor import message
+from ..document.protobuf.descriptor import Message, message
 from ..document.protobuf.struct import write_struct
 from ..document.protobuf.wire import double, field, number_field, size_of, tags_of, text_field, varint
 from ..document.protobuf.write import write_documents
@@ -173,16 +172,16 @@ def decode_response(body: bytes) -> Response:
     return Response(request, docs, groundtruths, routes, status)
 
 
-def _read_route(proto: Any) -> Route:
+def _read_route(proto: Message) -> Route:
     status = _read_status(proto.status) if proto.HasField("status") else None
     return Route(proto.pod, proto.pod_id, _read_time(proto.start_time), _read_time(proto.end_time), status)
 
 
-def _read_time(proto: Any) -> datetime:
+def _read_time(proto: Message) -> datetime:
     return datetime.fromtimestamp(proto.seconds, UTC).replace(microsecond=proto.nanos // 1000)
 
 
-def _read_status(proto: Any) -> Status:
+def _read_status(proto: Message) -> Status:
     told = None
     if proto.HasField("exception"):
         exception = proto.exception

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from ..errors import PayloadTooLarge
 from ..limits import Limits
@@ -30,6 +31,9 @@ _kinds = np.zeros(256, np.int8)
 for _bytes, _kind in ((_OPENS, 1), (_CLOSES, -1), (_COMMA, 2)):
     for _byte in _bytes:
         _kinds[_byte] = _kind
+
+
+_Numbers = NDArray[np.integer[Any]]
 
 
 class Cut(Struct):
@@ -61,7 +65,7 @@ class _Budget:
             )
 
 
-def _structure(body: bytes) -> Iterator[tuple[Any, Any, Any, Any]]:
+def _structure(body: bytes) -> Iterator[tuple[_Numbers, _Numbers, _Numbers, _Numbers]]:
     """Block by block what is structure in *body*: positions, kinds (1 opens, -1 closes, 2 a comma), and the depth in
     which each lies (that of what it opens, or closes); and, up to each, how many lists and objects were opened.
     """
@@ -86,7 +90,7 @@ def _structure(body: bytes) -> Iterator[tuple[Any, Any, Any, Any]]:
         yield offsets + begin, kinds, after + (kinds == -1), opens
 
 
-def _drop_escaped(block: Any, quotes: Any, backslashes: Any, escaped: bool) -> bool:
+def _drop_escaped(block: _Numbers, quotes: _Numbers, backslashes: _Numbers, escaped: bool) -> bool:
     """Take those *quotes* out that a backslash stands before; whether one stands before the next block."""
     if escaped:
         quotes[0] = False

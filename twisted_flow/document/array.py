@@ -90,7 +90,7 @@ class DocumentArray(list["Document"]):
         return self._stacked("embedding")
 
     @embeddings.setter
-    def embeddings(self, values: Any) -> None:
+    def embeddings(self, values: object) -> None:
         for document, value in self._paired(_rows(values)):
             document.embedding = value
 
@@ -100,11 +100,11 @@ class DocumentArray(list["Document"]):
         return self._stacked("blob")
 
     @blobs.setter
-    def blobs(self, values: Any) -> None:
+    def blobs(self, values: object) -> None:
         for document, value in self._paired(_rows(values)):
             document.blob = value
 
-    def _stacked(self, name: str) -> Any:
+    def _stacked(self, name: str) -> object:
         arrays = self.get_attributes(name)
         for document, array in zip(self, arrays, strict=True):
             if array is None:
@@ -142,7 +142,7 @@ class DocumentArray(list["Document"]):
         other: DocumentArray,
         *,
         limit: int = 20,
-        metric: str | Callable[[Any, Any], Any] = "cosine",
+        metric: str | Callable[[object, object], object] = "cosine",
     ) -> None:
         """Give each document the nearest of *other* as its ``matches``, nearest first, with the distance in ``scores``.
 
@@ -166,12 +166,12 @@ class DocumentArray(list["Document"]):
         return cls(storage.load(cls.document_type, pathlib.Path(file), file_format))
 
 
-def _attribute(document: Document, name: str) -> Any:
+def _attribute(document: Document, name: str) -> object:
     field, _, tag = name.partition("__")
     return getattr(document, f"_{field}").get(tag) if tag else getattr(document, field)
 
 
-def _rows(values: Any) -> Any:
+def _rows(values: object) -> object:
     """*values*, if they are an array: copied once, and then the rows of that."""
     return list(map(handed_over, np.array(values, order="C"))) if isinstance(values, np.ndarray) else values
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 else:
 
-    def guarded(field: str, convert: Convert, doc: str) -> Any:
+    def guarded(field: str, convert: Convert, doc: str) -> object:
         """A property over the slot *field* (``_id``), whose values go through *convert*."""
         called = f"Document.{field[1:]}"
 

@@ -116,22 +116,22 @@ class Document(
 
         def __init__(
             self,
-            source: Any = None,
+            source: object = None,
             /,
             *,
             id: str | int = "",
             text: str | None = None,
             buffer: bytes | None = None,
-            blob: Any = None,
+            blob: object = None,
             uri: str | None = None,
             graph: Graph | None = None,
-            content: Any = None,
-            chunks: Any = None,
-            matches: Any = None,
-            embedding: Any = None,
+            content: object = None,
+            chunks: object = None,
+            matches: object = None,
+            embedding: object = None,
             tags: dict[str, Any] | None = None,
-            scores: Any = None,
-            evaluations: Any = None,
+            scores: object = None,
+            evaluations: object = None,
             mime_type: str = "",
             modality: str = "",
             weight: float = 0.0,
@@ -170,7 +170,7 @@ class Document(
         return tags
 
     @tags.setter
-    def tags(self, value: Mapping[Any, Any] | None) -> None:
+    def tags(self, value: Mapping[Any, object] | None) -> None:
         if value is not None and not isinstance(value, Mapping):
             raise TypeError(f"Document.tags takes a dict, not {type(value).__qualname__}")
         tags = Tags()
@@ -202,11 +202,11 @@ class Document(
         return None if array is None else from_wire(array)
 
     @embedding.setter
-    def embedding(self, value: Any) -> None:
+    def embedding(self, value: object) -> None:
         self._embedding = None if value is None else an_array("Document.embedding", value)
 
     @staticmethod
-    def take(array: Any) -> NdArray:
+    def take(array: object) -> NdArray:
         """*array* for an assignment that does not copy it: whoever hands it over does not write to it any more.
 
         ``document.embedding = Document.take(array)``
@@ -225,7 +225,7 @@ class Document(
         return None if name is None else getattr(self, name)
 
     @content.setter
-    def content(self, value: Any) -> None:
+    def content(self, value: object) -> None:
         if isinstance(value, str):
             self.text = value
         elif isinstance(value, bytes | bytearray | memoryview):
@@ -253,11 +253,11 @@ class Document(
         twin._chunks, twin._matches = list(self._chunks), list(self._matches)
         return twin
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Document:
+    def __deepcopy__(self, memo: dict[int, object]) -> Document:
         """A document of its own, down to the arrays."""
         return copied_one(self)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _from_bytes, (plain.to_bytes(self),)
 
     to_dict = forms.to_dict

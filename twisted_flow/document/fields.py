@@ -204,10 +204,10 @@ def an_array(field: str, value: object) -> NdArray:
         raise type(error)(f"{field}: {error}") from None
 
 
-class Blob(Content[Any]):
+class Blob(Content[object]):
     """The content that is an array."""
 
-    def read(self, document: Document) -> Any:
+    def read(self, document: Document) -> object:
         value: Any = document._blob
         return None if value is UNSET else ndarray.from_wire(value)
 

@@ -40,7 +40,7 @@ def _settle(document: Document) -> None:
         raise TypeError("{}: {}".format(*(wrong_place(document, "") or ("", str(error))))) from None
 
 
-def to_protobuf(document: Document) -> Any:
+def to_protobuf(document: Document) -> object:
     """The document as a ``jina.DocumentProto``."""
     return protobuf().to_message(document)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..suggestion import nearest
 
@@ -15,22 +16,26 @@ if TYPE_CHECKING:
 
 __all__ = ["METRICS", "match"]
 
+_Array = NDArray[np.floating[Any]]
 
-def _cosine(left: Any, right: Any) -> object:
+
+def _cosine(left: _Array, right: _Array) -> _Array:
     norms = np.linalg.norm(left, axis=1, keepdims=True) * np.linalg.norm(right, axis=1)
-    return np.maximum(1 - np.divide(left @ right.T, norms, out=np.zeros(norms.shape), where=norms > 0), 0)
+    distances: _Array = np.maximum(1 - np.divide(left @ right.T, norms, out=np.zeros(norms.shape), where=norms > 0), 0)
+    return distances
 
 
-def _sqeuclidean(left: Any, right: Any) -> Any:
+def _sqeuclidean(left: _Array, right: _Array) -> _Array:
     squares = (left**2).sum(axis=1, keepdims=True) + (right**2).sum(axis=1) - 2 * left @ right.T
-    return np.maximum(squares, 0)
+    distances: _Array = np.maximum(squares, 0)
+    return distances
 
 
-def _euclidean(left: object, right: object) -> object:
+def _euclidean(left: _Array, right: _Array) -> _Array:
     return np.sqrt(_sqeuclidean(left, right))
 
 
-METRICS: dict[str, Callable[[object, object], Any]] = {
+METRICS: dict[str, Callable[[Any, Any], Any]] = {
     "cosine": _cosine,
     "euclidean": _euclidean,
     "sqeuclidean": _sqeuclidean,
@@ -38,7 +43,7 @@ METRICS: dict[str, Callable[[object, object], Any]] = {
 """Distances by name: of arrays of shapes (n, d) and (m, d) to one of shape (n, m)."""
 
 
-def match(queries: DocumentArray, index: DocumentArray, limit: int, metric: str | Callable[[Any, object], Any]) -> None:
+def match(queries: DocumentArray, index: DocumentArray, limit: int, metric: str | Callable[[Any, Any], Any]) -> None:
     """See `DocumentArray.match`."""
     name = metric if isinstance(metric, str) else metric.__name__
     measure = METRICS.get(metric) if isinstance(metric, str) else metric

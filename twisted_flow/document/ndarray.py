@@ -86,7 +86,7 @@ class SparseArray(Struct):
     """ndarray, one value for each row of *indices*."""
     shape: tuple[int, ...]
 
-    def toarray(self) -> Any:
+    def toarray(self) -> object:
         """The same as a dense ndarray.
 
         :raises ValueError: if that has more numbers than 16,777,216.

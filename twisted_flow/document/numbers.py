@@ -60,7 +60,7 @@ def settle(container: dict[str, object] | list[object], pointer: str, max_depth:
         raise ValidationError.at(pointer + path, "nested too deep")
 
 
-def _settled(container: dict[str, object] | list[object], max_depth: int) -> list[Any] | None:
+def _settled(container: dict[str, object] | list[object], max_depth: int) -> list[object] | None:
     """The same; the keys that lead to what is nested too deep, the last one first, if there is something."""
     if max_depth < 1:
         return []

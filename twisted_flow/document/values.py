@@ -203,7 +203,7 @@ class GuardedDict(dict[str, _T]):
         return self
 
 
-class Tags(GuardedDict[Any]):
+class Tags(GuardedDict[object]):
     """What a document says beside its fields. What is put in is kept as JSON says it, and as it is at that time; what
     JSON cannot say stays for the other executors of the flow, but cannot leave it.
     """

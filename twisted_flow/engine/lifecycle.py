@@ -98,7 +98,7 @@ class Lifecycle:
         if self.health == "starting":  # not stopped meanwhile
             self.enter("ready")
 
-    def _hook(self, hook: Callable[[], Any]) -> Deferred[Any]:
+    def _hook(self, hook: Callable[[], object]) -> Deferred[Any]:
         """What *hook* returns, called where the executor lives; an ``async def`` is awaited on the loop."""
         return self._run(hook).addCallback(_awaited)
 

@@ -34,7 +34,7 @@ class Context(Struct, eq=False):
         return cls(request.request_id, request.deadline, request.principal)
 
 
-_GETTERS: dict[str, Callable[[Request], Any]] = {
+_GETTERS: dict[str, Callable[[Request], object]] = {
     "docs": lambda request: request.docs,
     "parameters": lambda request: request.parameters,
     "groundtruths": lambda request: request.groundtruths,
@@ -110,7 +110,7 @@ def documents_of(request: Request, result: object) -> DocumentArray:
     return docs
 
 
-def _documents(items: Iterable[Any]) -> DocumentArray:
+def _documents(items: Iterable[object]) -> DocumentArray:
     documents = DocumentArray()
     for item in items:
         if isinstance(item, Document):

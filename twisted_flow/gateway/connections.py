@@ -157,7 +157,7 @@ class _Lingering(protocol.Protocol):
         """See `Connection`."""
         self.transport.abortConnection()  # type: ignore[union-attr]
 
-    def connectionLost(self, reason: Any = None) -> None:
+    def connectionLost(self, reason: object = None) -> None:
         self.connections.remove(self)
 
 

@@ -57,7 +57,7 @@ class Session:
         self._small = limits.max_in_flight_size // limits.max_in_flight
         self._large = 1  # bytes of the largest message of late, if that is not small; 1: no answer was seen yet
         self._account = Account(buffered)
-        self._under_way: dict[Deferred[object], str] = {}  # to the request's id, which may not be the only one
+        self._under_way: dict[Deferred[Any], str] = {}  # to the request's id, which may not be the only one
         only = None if encoding is None else codec_of(subprotocol=encoding)
         self._read_as: dict[bool, tuple[ICodec, Entry, bool]] = {}  # by whether a message is binary
         for binary in (False, True):
@@ -94,7 +94,7 @@ class Session:
         later.addCallback(self._done, binary, later, len(payload))
 
     def _read(
-        self, request: Request, reading: Deferred[object], codec: ICodec, entry: Entry, since: datetime
+        self, request: Request, reading: Deferred[Any], codec: ICodec, entry: Entry, since: datetime
     ) -> MaybeDeferred[Answer]:
         self._under_way[reading] = request.request_id
         return self._respond(request, codec, entry, since)
@@ -113,7 +113,7 @@ class Session:
             return refuse(total.refusal(), entry, request)
         return respond(request, codec, self.dispatcher, entry, since)
 
-    def _done(self, done: Answer, binary: bool, answered: Deferred[object], size: int) -> None:
+    def _done(self, done: Answer, binary: bool, answered: Deferred[Any], size: int) -> None:
         """A request that was in flight is answered; it came in *size* bytes."""
         self.in_flight -= 1
         self._account.add(-size)

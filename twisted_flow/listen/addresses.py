@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
-from twisted.internet.interfaces import IProtocolFactory, IReactorSocket, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorSocket, IStreamServerEndpoint
 from zope.interface import implementer
 
 from ..errors import ConfigurationError
@@ -115,7 +115,7 @@ class _Bound:
         host = name[0] if isinstance(name, tuple) else ""
         self.address = joined(host, self.port) if host else f"unix:{name}"
 
-    def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """See `IListenAddress`."""
         return _server_endpoint(self.bound, self.tls).listen(factory)
 
@@ -133,7 +133,7 @@ class _Described:
     def __init__(self, description: str) -> None:
         self.address = description
 
-    def listen(self, factory: IProtocolFactory) -> Deferred[Any]:
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """See `IListenAddress`."""
         return _endpoint(self.address).listen(factory)
 

@@ -15,7 +15,7 @@ class ExitRaised:
         self.raised = raised
 
 
-async def catch_exit(coroutine: Coroutine[object, object, Any]) -> Any:
+async def catch_exit(coroutine: Coroutine[object, object, object]) -> Any:
     """What *coroutine* returns; an `ExitRaised` where it raised one of the two."""
     try:
         return await coroutine

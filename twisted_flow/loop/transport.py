@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import sys
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
@@ -27,9 +28,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from . import asyncio_loop
-
-__all__ = ["BACKLOG", "LoopServerEndpoint", "connect"]
+__all__ = ["BACKLOG", "LoopConnection", "LoopServerEndpoint"]
 
 BACKLOG = 1024
 """Connections that the system holds until they are accepted."""
@@ -37,7 +36,10 @@ BACKLOG = 1024
 _GATHERED = 1 << 16  # bytes that are written in one turn of the loop, at most, before the first of them leave
 
 
-def _address(family: int, name: Any) -> IPv4Address | IPv6Address | UNIXAddress:
+_Address = IPv4Address | IPv6Address | UNIXAddress
+
+
+def _address(family: int, name: Any) -> _Address:
     if family == getattr(socket, "AF_UNIX", None):
         return UNIXAddress(name or None)
     return (IPv6Address if family == socket.AF_INET6 else IPv4Address)("TCP", *name[:2])
@@ -74,7 +76,7 @@ class LoopTransport:
         if self._size > _GATHERED:  # then the loop can tell whether the peer reads
             self.flush()
 
-    def writeSequence(self, data: Any) -> None:
+    def writeSequence(self, data: Iterable[bytes]) -> None:
         """Send *data*, an iterable of bytes, before long."""
         self.write(b"".join(data))
 
@@ -153,7 +155,7 @@ class LoopTransport:
     def _socket(self) -> Any:
         return self.inner.get_extra_info("socket")
 
-    def getPeer(self) -> Any:
+    def getPeer(self) -> Any:  # a Unix socket's too
         """The other end's address."""
         return _address(self._socket().family, self.inner.get_extra_info("peername"))
 
@@ -177,7 +179,7 @@ class LoopTransport:
         self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
 
 
-class _Connection(asyncio.Protocol):
+class LoopConnection(asyncio.Protocol):
     """Passes what the loop reports to a Twisted protocol."""
 
     def __init__(self, factory: IProtocolFactory, loop: asyncio.AbstractEventLoop) -> None:
@@ -246,36 +248,9 @@ class _LoopPort:
         self.factory.doStop()
         return succeed(None)
 
-    def getHost(self) -> Any:
+    def getHost(self) -> _Address:
         """The address that it listens on."""
         return self.host
-
-
-def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
-    """Connect *protocol* to a server, through the loop's own transports where the reactor has a loop.
-
-    :return: fires with *protocol*; fails with an OSError, or what Twisted makes of it.
-    """
-    loop = asyncio_loop()
-    if loop is None:
-        from twisted.internet import reactor
-
-        return cast("Deferred[Any]", connectProtocol(HostnameEndpoint(cast(object, reactor), host, port), protocol))
-    factory = cast(IProtocolFactory, _One(protocol))
-    connecting = loop.create_connection(lambda: _Connection(factory, loop), host, port)
-    made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
-    return made.addCallback(lambda _: protocol)
-
-
-class _One:
-    """A factory of one protocol, which is there already."""
-
-    def __init__(self, protocol: object) -> None:
-        self.protocol = protocol
-
-    def buildProtocol(self, address: object) -> object:
-        """The protocol."""
-        return self.protocol
 
 
 @implementer(IStreamServerEndpoint)
@@ -285,14 +260,16 @@ class LoopServerEndpoint:
     :param tls: an `ssl.SSLContext`, for connections under TLS.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, bound: socket.socket, tls: Any = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, bound: socket.socket, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.loop, self.bound, self.tls = loop, bound, tls
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """See `IStreamServerEndpoint`."""
         protocolFactory.doStart()
         making = self.loop.create_server(
-            lambda: _Connection(protocolFactory, self.loop), sock=self.bound, backlog=BACKLOG, ssl=self.tls
+            lambda: LoopConnection(protocolFactory, self.loop), sock=self.bound, backlog=BACKLOG, ssl=self.tls
         )
         listening: Deferred[Any] = Deferred.fromFuture(self.loop.create_task(making))
         return listening.addCallback(_LoopPort, protocolFactory)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from . import asyncio_loop
@@ -25,11 +26,11 @@ def in_turns(steps: Generator[None, None, T]) -> Deferred[T]:
     """
     loop = asyncio_loop()
     if loop is not None and loop.is_running():
-        later: Callable[..., Any] = loop.call_soon
+        later: Callable[..., object] = loop.call_soon
     else:
         from twisted.internet import reactor
 
-        later = partial(cast(Any, reactor).callLater, 0)
+        later = partial(cast(IReactorTime, reactor).callLater, 0)
     result: Deferred[T] = Deferred()
 
     def go_on() -> None:

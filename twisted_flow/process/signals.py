@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from types import FrameType
 
 __all__ = ["exit_on_next_interrupt", "exit_on_signals", "on_signals", "wait_for_stop"]
 
@@ -32,8 +32,8 @@ def _terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _handler(function: Callable[[], None], before: object) -> Callable[[int, object], None]:
-    def handle(number: int, frame: object) -> None:
+def _handler(function: Callable[[], None], before: object) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
         if callable(before) and before is not signal.default_int_handler:
             before(number, frame)
         function()
@@ -51,10 +51,10 @@ def exit_on_signals() -> None:
             signal.signal(number, _insisting(before))
 
 
-def _insisting(before: Callable[[int, Any], object]) -> Callable[[int, object], None]:
+def _insisting(before: Callable[[int, FrameType | None], object]) -> Callable[[int, FrameType | None], None]:
     told = 0.0
 
-    def handle(number: int, frame: object) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         nonlocal told
         now = time.monotonic()
         if not told:
@@ -76,7 +76,7 @@ def exit_on_next_interrupt() -> None:
             signal.signal(getattr(signal, name), lambda *_: None)
 
 
-def _end_at_once(number: int, _: object) -> None:
+def _end_at_once(number: int, _: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)  # the first process of a container is not ended by signals

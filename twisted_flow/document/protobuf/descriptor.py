@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-__all__ = ["FILES", "POOL", "message"]
+__all__ = ["FILES", "POOL", "Message", "message"]
 
 FILES = descriptor_pb2.FileDescriptorSet.FromString(pathlib.Path(__file__).with_name("proto.binpb").read_bytes())
 """The descriptors of all files, those that they import before them."""
@@ -18,6 +18,10 @@ FILES = descriptor_pb2.FileDescriptorSet.FromString(pathlib.Path(__file__).with_
 POOL = descriptor_pool.DescriptorPool()
 for _file in FILES.file:
     POOL.Add(_file)
+
+
+Message = Any
+"""A message, whose class is made at run time from the descriptors: no checker knows its fields."""
 
 
 def message(name: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -12,7 +11,7 @@ from msgspec import UNSET
 from ..document import Document, Graph
 from ..fields import NamedScore, plain_score
 from ..ndarray import DenseNdArray, NdArray, SparseNdArray
-from .descriptor import message
+from .descriptor import Message, message
 
 __all__ = ["DocumentProto", "blank", "read_dense", "read_messages", "read_struct", "whole"]
 
@@ -28,7 +27,7 @@ def read_messages(protos: Iterable[object]) -> list[Document]:
     return [_read(proto) for proto in protos]
 
 
-def _read(proto: Any) -> Document:
+def _read(proto: Message) -> Document:
     document: Document = blank()
     for field, value in proto.ListFields():
         slot, convert = _READERS[field.number]
@@ -36,7 +35,7 @@ def _read(proto: Any) -> Document:
     return document
 
 
-def read_struct(proto: Any) -> dict[str, object]:
+def read_struct(proto: Message) -> dict[str, object]:
     """What a protobuf Struct says; whole numbers within ±2^53 as ints."""
     return {name: _read_value(value) for name, value in proto.fields.items()}
 
@@ -46,7 +45,7 @@ def whole(number: float) -> int | float:
     return int(number) if number.is_integer() and -_MOST <= number <= _MOST else number
 
 
-def _read_value(proto: Any) -> object:
+def _read_value(proto: Message) -> object:
     kind = proto.WhichOneof("kind")
     if kind == "number_value":
         return whole(proto.number_value)
@@ -59,7 +58,7 @@ def _read_value(proto: Any) -> object:
     return proto.bool_value if kind == "bool_value" else None
 
 
-def read_dense(proto: Any) -> DenseNdArray:
+def read_dense(proto: Message) -> DenseNdArray:
     """The array that *proto*, a DenseNdArrayProto, describes."""
     dense = DenseNdArray(proto.buffer, list(proto.shape), proto.dtype)
     if proto.quantization:
@@ -70,11 +69,11 @@ def read_dense(proto: Any) -> DenseNdArray:
     return dense
 
 
-def _read_sparse(proto: Any) -> SparseNdArray:
+def _read_sparse(proto: Message) -> SparseNdArray:
     return SparseNdArray(read_dense(proto.indices), read_dense(proto.values), list(proto.shape))
 
 
-def _read_array(proto: Any) -> NdArray | None:
+def _read_array(proto: Message) -> NdArray | None:
     form = proto.WhichOneof("content")
     if form == "dense":
         return NdArray(dense=read_dense(proto.dense))
@@ -86,21 +85,21 @@ def _read_blob(proto: object) -> object:
     return UNSET if array is None else array
 
 
-def _read_graph(proto: Any) -> Graph:
+def _read_graph(proto: Message) -> Graph:
     adjacency = _read_sparse(proto.adjacency) if proto.HasField("adjacency") else None
     return Graph(adjacency, read_struct(proto.edge_features), proto.undirected)
 
 
-def _read_score(proto: Any) -> NamedScore:
+def _read_score(proto: Message) -> NamedScore:
     operands = [_read_score(operand) for operand in proto.operands]
     return plain_score(proto.value, proto.op_name, proto.description, operands, proto.ref_id)
 
 
-def _read_scores(protos: Any) -> dict[str, NamedScore]:
+def _read_scores(protos: Message) -> dict[str, NamedScore]:
     return {name: _read_score(protos[name]) for name in protos}
 
 
-_CONVERTED: dict[str, Callable[[Any], object]] = {
+_CONVERTED: dict[str, Callable[[Message], object]] = {
     "blob": _read_blob,
     "chunks": read_messages,
     "embedding": _read_array,

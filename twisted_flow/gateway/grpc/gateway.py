@@ -28,7 +28,7 @@ from ..ending import LAST_WORDS, Ending
 from ..request_id import as_field, request_id_in
 from ..served import Served
 from .services import Health, Reflection, handler
-from .stream import Stream
+from .stream import CallContext, Stream
 from .threads import yielding
 
 __all__ = ["GRPCGateway"]
@@ -104,7 +104,7 @@ class GRPCGateway(Service):
             self.streams.discard(stream)
             self._left(peer)
 
-    async def _admitted(self, context: Any) -> str:
+    async def _admitted(self, context: CallContext) -> str:
         """Take a call, if its connection is one of those that may be: which."""
         peer: str = context.peer()
         if peer not in self._peers and len(self._peers) >= self.limits.max_connections:
@@ -122,7 +122,7 @@ class GRPCGateway(Service):
         if not self._peers:
             self._idle.set()
 
-    async def post(self, requests: object, context: Any) -> bytes:
+    async def post(self, requests: object, context: CallContext) -> bytes:
         """``/twisted_flow.Flow/Post``: a failure is a gRPC status.
 
         It takes a stream, as one message of many or of none does: so a call without a message gets an answer.
@@ -144,17 +144,17 @@ class GRPCGateway(Service):
         finally:
             account.keep(0)
 
-    async def _refuse(self, error: FlowError, context: Any) -> None:
+    async def _refuse(self, error: FlowError, context: object) -> None:
         """End a call that never comes to be a request."""
         await self._abort(refuse(error, _identified(self.entry, context)), context)
 
-    async def _abort(self, answered: Answer, context: Any) -> None:
+    async def _abort(self, answered: Answer, context: CallContext) -> None:
         error = answered.error
         assert error is not None
         code = grpc.StatusCode[error.grpc_status]
         await context.abort(code, error.detail, _details(error, code, answered.request_id))
 
-    async def _post(self, body: bytes, context: Any) -> bytes:
+    async def _post(self, body: bytes, context: CallContext) -> bytes:
         remaining, entry = context.time_remaining(), _identified(self.entry, context)
         if remaining is not None:
             entry = replace(entry, timeout=max(remaining, 1e-6))
@@ -214,7 +214,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def _identified(entry: Entry, context: Any) -> Entry:
+def _identified(entry: Entry, context: CallContext) -> Entry:
     """*entry* with the request's id, where the metadata of a call name one that may be."""
     for name, value in context.invocation_metadata() or ():
         if name == "x-request-id":

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from ...document.protobuf.descriptor import FILES, message
+from ...document.protobuf.descriptor import FILES, Message, message
 from ...loop import Signal, wait_a_while
 
 __all__ = ["Health", "Reflection", "handler"]
@@ -36,7 +36,7 @@ class Health:
         self._response = message("grpc.health.v1.HealthCheckResponse")
         self._all = message("grpc.health.v1.HealthListResponse")
 
-    def handler(self) -> Any:
+    def handler(self) -> object:
         """For the server."""
         decode, encode = self._request.FromString, self._response.SerializeToString
         return handler(
@@ -61,18 +61,18 @@ class Health:
             return _UNKNOWN
         return _SERVING if self.ready() and not self.stopping else _NOT_SERVING
 
-    async def check(self, request: Any, context: Any) -> object:
+    async def check(self, request: Message, context: Any) -> object:
         """Tell once."""
         status = self.status(request.service)
         if status == _UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service!r}")
         return self._response(status=status)
 
-    async def list(self, request: object, context: Any) -> Any:
+    async def list(self, request: object, context: object) -> object:
         """Tell of all."""
         return self._all(statuses={name: self._response(status=self.status(name)) for name in self.services})
 
-    async def watch(self, request: Any, context: object) -> AsyncIterator[object]:
+    async def watch(self, request: Message, context: object) -> AsyncIterator[object]:
         """Tell now, and whenever it changes, until the server stops."""
         told = self.status(request.service)
         yield self._response(status=told)
@@ -106,12 +106,12 @@ class Reflection:
             ServerReflectionInfo=grpc.stream_stream_rpc_method_handler(self.info, decode, encode),
         )
 
-    async def info(self, requests: AsyncIterator[object], context: object) -> AsyncIterator[Any]:
+    async def info(self, requests: AsyncIterator[object], context: object) -> AsyncIterator[object]:
         """Answer each question."""
         async for request in requests:
             yield self.answer(request)
 
-    def answer(self, request: Any) -> object:
+    def answer(self, request: Message) -> object:
         """The answer to *request*."""
         response = self._response(valid_host=request.host, original_request=request)
         kind = request.WhichOneof("message_request")
@@ -139,14 +139,14 @@ class Reflection:
         return found
 
 
-def _symbols(file: Any) -> Iterable[str]:
+def _symbols(file: Message) -> Iterable[str]:
     for service in file.service:
         yield f"{file.package}.{service.name}"
         yield from (f"{file.package}.{service.name}.{method.name}" for method in service.method)
     yield from _nested(file.package, file)
 
 
-def _nested(prefix: str, scope: Any) -> Iterable[str]:
+def _nested(prefix: str, scope: Message) -> Iterable[str]:
     for inner in scope.message_type if hasattr(scope, "message_type") else scope.nested_type:
         yield f"{prefix}.{inner.name}"
         yield from _nested(f"{prefix}.{inner.name}", inner)

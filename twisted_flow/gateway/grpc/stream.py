@@ -14,7 +14,10 @@ from ...loop import Signal, spawn
 from ..buffered import Buffered
 from ..session import Session
 
-__all__ = ["Stream"]
+__all__ = ["CallContext", "Stream"]
+
+CallContext = Any
+"""grpcio's ``ServicerContext``: that package has no types."""
 
 
 class Stream:
@@ -27,7 +30,9 @@ class Stream:
     :param buffered: counts what has come in, of all connections.
     """
 
-    def __init__(self, dispatcher: IDispatcher, entry: Entry, context: Any, limits: Limits, buffered: Buffered) -> None:
+    def __init__(
+        self, dispatcher: IDispatcher, entry: Entry, context: CallContext, limits: Limits, buffered: Buffered
+    ) -> None:
         self.context = context
         self.session = Session(dispatcher, entry, "bytes", self.send, self.changed, limits, buffered)
         self.answers: deque[bytes] = deque()

@@ -8,10 +8,9 @@ twisted.web for good, once the earlier answers are out. So one place decides, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import succeed
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
@@ -68,7 +67,7 @@ class Lane(Protocol):
         """Of these, the bytes of the body that is coming in."""
         self._quiet_since = 0  # the same as `since`, from before the last head seemed to begin
         self._advancing = False
-        self._next_turn: Any = None
+        self._next_turn: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         self.since = self.connections.second

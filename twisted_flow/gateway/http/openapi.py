@@ -135,7 +135,7 @@ def _body_schema(route: Route, references: Mapping[object, Any], schemas: Mappin
     return {**body, "properties": {**body["properties"], **fields}, "required": required}
 
 
-def _example(route: Route, references: Mapping[Any, Any], schemas: Mapping[str, object]) -> dict[str, object]:
+def _example(route: Route, references: Mapping[object, Any], schemas: Mapping[str, object]) -> dict[str, object]:
     example: dict[str, object] = {"data": [{"text": "hello world"}]}
     if route.parameters in references:
         example["parameters"] = example_of(references[route.parameters], schemas)

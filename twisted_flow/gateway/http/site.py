@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
@@ -50,8 +50,8 @@ class FlowChannel(HTTPChannel):
         self._successor: Any = None
         self._inbox = bytearray()  # what came and is not taken yet
         self._done = 0
-        self._next_turn: Any = None
-        self._done_later: Any = None
+        self._next_turn: IDelayedCall | None = None
+        self._done_later: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         self.progressed()

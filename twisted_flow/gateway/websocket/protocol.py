@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from zope.interface import implementer
 
 from ...codec.codecs import CODECS
@@ -40,7 +40,7 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_at = 0  # where in it what is not taken yet begins
         self.flow_wanted = 0  # how much of that has to be there before another look at it is worth while
         self.flow_passing = 0  # how much of a frame is still to come that is Autobahn's
-        self.flow_due: Any = None  # the call that goes on with the rest, in another turn of the loop
+        self.flow_due: IDelayedCall | None = None  # the call that goes on with the rest, in another turn of the loop
         self.flow_full = self.flow_paused = self.flow_taking = self.flow_dead = False
         self.flow_stall_timer = StallTimer()
         self.flow_last = False  # whether the client has said that it sends no more

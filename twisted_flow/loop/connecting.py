@@ -1,0 +1,41 @@
+"""Connecting through the event loop's own transports, behind Twisted's interfaces."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.interfaces import IProtocolFactory
+
+from .reactor import asyncio_loop
+from .transport import LoopConnection
+
+__all__ = ["connect"]
+
+
+class _One:
+    """A factory of one protocol, which is there already."""
+
+    def __init__(self, protocol: object) -> None:
+        self.protocol = protocol
+
+    def buildProtocol(self, address: object) -> object:
+        """The protocol."""
+        return self.protocol
+
+
+def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
+    """Connect *protocol* to a server, through the loop's own transports where the reactor has a loop.
+
+    :return: fires with *protocol*; fails with an OSError, or what Twisted makes of it.
+    """
+    loop = asyncio_loop()
+    if loop is None:
+        from twisted.internet import reactor
+
+        return cast("Deferred[Any]", connectProtocol(HostnameEndpoint(reactor, host, port), protocol))
+    factory = cast(IProtocolFactory, _One(protocol))
+    connecting = loop.create_connection(lambda: LoopConnection(factory, loop), host, port)
+    made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
+    return made.addCallback(lambda _: protocol)
