@@ -359,3 +359,12 @@ def steps_of(function: Callable[[], Any]) -> int:
     finally:
         sys.settrace(None)
     return count
+
+
+def installed(example: pathlib.Path, folder: pathlib.Path) -> dict[str, str]:
+    """An environment in which the package in *example* is installed, into *folder*."""
+    shutil.copytree(example, folder / "source")
+    target = folder / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, f"--target={target}", "./source"], cwd=folder, check=True, timeout=TIMEOUT * 6)
+    return {**os.environ, "PYTHONPATH": str(target), "PYTHONUNBUFFERED": "1"}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 from typing import Any
 
 import pytest
 from twisted.plugin import IPlugin
 
-from tests.support import TIMEOUT, Dispatcher, Held, Server
+from tests.support import TIMEOUT, Dispatcher, Held, Server, installed
 from twisted_flow import Client, ConfigurationError, Document, Flow
 from twisted_flow.errors import NotFound
 from twisted_flow.testing import MemoryGateway
@@ -23,15 +20,10 @@ from twisted_flow.testing import MemoryGateway
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "line_protocol"
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which the example package is installed."""
-    folder = tmp_path_factory.mktemp("lines")
-    shutil.copytree(EXAMPLE, folder / "source")
-    target = folder / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*pip, f"--target={target}", "./source"], cwd=folder, check=True, timeout=TIMEOUT * 6)
-    return {**os.environ, "PYTHONPATH": str(target), "PYTHONUNBUFFERED": "1"}
+@pytest.fixture(scope="module", name="installed")
+def in_an_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where the example package is installed."""
+    return installed(EXAMPLE, tmp_path_factory.mktemp("lines"))
 
 
 class TestServed:

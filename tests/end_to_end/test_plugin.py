@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
 import pytest
 from zope.interface.verify import verifyObject
 
-from tests.support import TIMEOUT, Server
+from tests.support import TIMEOUT, Server, installed
 from twisted_flow import Client
 from twisted_flow.interfaces import IExecutorPlugin
 from twisted_flow.plugin import ExecutorPlugin
@@ -20,15 +18,10 @@ EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "plugin"
 TWISTD = pathlib.Path(sys.executable).with_name("twistd")
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which the example package is installed."""
-    folder = tmp_path_factory.mktemp("plugin")
-    shutil.copytree(EXAMPLE, folder / "source")
-    target = folder / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*pip, f"--target={target}", "./source"], cwd=folder, check=True, timeout=TIMEOUT * 6)
-    return {**os.environ, "PYTHONPATH": str(target), "PYTHONUNBUFFERED": "1"}
+@pytest.fixture(scope="module", name="installed")
+def in_an_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where the example package is installed."""
+    return installed(EXAMPLE, tmp_path_factory.mktemp("plugin"))
 
 
 def flow(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:

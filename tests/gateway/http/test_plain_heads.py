@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import HELLO, HTTP, post, replies
-from twisted_flow.gateway.http.action import Action
+from twisted_flow.gateway.http.action import Action, PlainHead
 from twisted_flow.gateway.http.head import Refused
 from twisted_flow.gateway.http.lane import Lane
-from twisted_flow.gateway.http.plain_heads import PlainHead, PlainHeads
+from twisted_flow.gateway.http.plain_heads import PlainHeads
 from twisted_flow.limits import Limits
 
 ACTION = Action(lambda body, head: None)  # type: ignore[arg-type, return-value]

@@ -21,11 +21,10 @@ from ...interfaces import IDispatcher
 from ...maybe import MaybeDeferred
 from ..request_id import as_field, request_id_in
 from . import pages
-from .action import Action
+from .action import Action, PlainHead
 from .answer_bytes import NO_BODY, REQUEST_ID, fields, phrase
 from .negotiation import arrays_of, check_media_types, timeout_of
 from .origin import Origins
-from .plain_heads import PlainHead
 from .problem import write_problem
 from .request import FlowRequest
 from .routes import HTTPSettings, Route

@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from ...answer import Answer
 from ..buffered import Account
 from ..request_id import as_field
+from .action import PlainHead
 from .answer_bytes import REQUEST_ID, answer_bytes
-from .plain_heads import PlainHead
 
 __all__ = ["Due", "Pipeline", "written"]
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ...codec.codecs import CODECS
 from ...limits import Limits
 from ..request_id import request_id_in
-from .action import Action
+from .action import Action, PlainHead
 from .head import Head, read_head
 
-__all__ = ["IGNORED", "PLAIN", "PlainHead", "PlainHeads"]
+__all__ = ["IGNORED", "PLAIN", "PlainHeads"]
 
 PLAIN: dict[bytes, frozenset[bytes] | None] = {
     b"accept": frozenset({b"*/*", b"application/json"}),
@@ -50,23 +49,6 @@ _OF_ONE_REQUEST = re.compile(
 """The fields that belong to one request, where they are well formed."""
 
 _REMEMBERED, _REMEMBERED_SIZE = 1000, 2048  # heads, and bytes of each
-
-
-class PlainHead(Struct, frozen=True):
-    """What a plain head says. Fields that it has not are b''."""
-
-    action: Action
-    length: int
-    """Of the body."""
-    accept: bytes = b""
-    content_type: bytes = b""
-    request_id: str = ""
-    """The request's, if the head names one that may be."""
-    authorization: bytes = b""
-    """Its caller's credentials: for who authenticates, and never for the log."""
-    traceparent: bytes = b""
-    """W3C Trace Context."""
-    tracestate: bytes = b""
 
 
 class PlainHeads:
