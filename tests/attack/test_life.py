@@ -285,6 +285,17 @@ def test_grpc_connections_are_bounded(folder: pathlib.Path) -> None:
             channel.close()
 
 
+def wait_until_refused(port: int) -> None:
+    """Until nothing listens on *port* any more."""
+    until = time.monotonic() + TIMEOUT
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port), TIMEOUT).close()
+        except ConnectionRefusedError:
+            return
+    raise AssertionError("it listens still")
+
+
 def test_draining_answers_carry_the_ids_of_their_requests(folder: pathlib.Path) -> None:
     """Whose refusal it is can be told, in each encoding."""
     with serving("--protocol=websocket", "--port=0", "--uses=e.py:Busy", cwd=folder) as server:
@@ -293,6 +304,7 @@ def test_draining_answers_carry_the_ids_of_their_requests(folder: pathlib.Path) 
             server.wait_for_line("soon")
             server.process.send_signal(signal.SIGTERM)
             server.wait_for_line("SIGTERM")
+            wait_until_refused(server.port)  # type: ignore[attr-defined]
             client.send(msgspec.json.encode(HELLO | {"requestId": "late"}).decode())
             client.send(proto("/x").replace(b"r1", b"r2"))
             told = [client.recv(TIMEOUT) for _ in range(3)]
