@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from twisted_flow.answer import Origin, answer
+from twisted_flow.answer import Entry, Gateway, answer
 from twisted_flow.codec import json
 from twisted_flow.document import DocumentArray
 from twisted_flow.engine.inline import InlineEngine
@@ -65,15 +65,17 @@ def main() -> None:
     admission = Admission(engine, 1024)
     flow = FlowDispatcher([Node("executor0", engine.endpoints, admission)])
     dispatcher = Deadline(flow, None, Clock())
-    origin = Origin(gateway="0" * 32, write_error=write_problem, limits=Limits())
+    gateway = Gateway(id="0" * 32, protocol="http", limits=Limits())
+    entry = Entry(gateway=gateway, write_error=write_problem)
     response = Response(request, request.docs, request.groundtruths, [])
-    post = Action(lambda body, request_id: answer(body, json, dispatcher, origin))  # type: ignore[arg-type]
+    post = Action(lambda body, head: answer(body, json, dispatcher, entry))  # type: ignore[arg-type]
     lane = Lane(
         PlainHeads({(b"POST", b"/post"): post}, Limits()),
-        Connections(lambda transport, data, whole: None, Clock(), Buffered(2**30), Ending()),
-        Refusals(Origins(False)),
+        Connections(Clock(), Buffered(2**30), Ending()),
+        Refusals(Origins(False), entry),
+        lambda transport, data, whole: None,
     )
-    lane.makeConnection(Nowhere())  # type: ignore[arg-type]
+    lane.makeConnection(Nowhere())  # type: ignore[no-untyped-call]
     raw = HEAD % len(BODY) + BODY
     show("decode", lambda: json.decode_request(BODY, None, Limits()))
     show("the user's function", lambda: upper(request.docs))
@@ -82,7 +84,7 @@ def main() -> None:
     show("… as a flow, with routes", lambda: flow.dispatch(request))
     show("… with a deadline", lambda: dispatcher.dispatch(request))
     show("encode", lambda: json.encode_response(response, Limits()))
-    show("the whole path, bytes to bytes", lambda: answer(BODY, json, dispatcher, origin))  # type: ignore[arg-type]
+    show("the whole path, bytes to bytes", lambda: answer(BODY, json, dispatcher, entry))  # type: ignore[arg-type]
     show("the same through the lane", lambda: lane.dataReceived(raw))
 
 
