@@ -27,9 +27,12 @@ request, is a `ConfigurationError`: one line that says what to do.
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from .message import Route
 
 __all__ = [
     "GRPC_STATUSES",
@@ -94,7 +97,7 @@ class FlowError(Exception):
         """The request's, where one could be read though the request could not."""
         self.response: object = None
         """The `Response` that a server gave, where it was no success."""
-        self.routes: list[Any] = []
+        self.routes: list[Route] = []
         """The `Route` of each executor that the request came by, that of the one that failed last."""
         if retryable is not None:
             self.retryable = bool(retryable)

@@ -29,8 +29,12 @@ def test_blob_round_trip() -> None:
     """Arrays to bytes and back."""
     document = Document(blob=np.arange(6, dtype="uint8"))
     document.convert_blob_to_buffer()
-    document.convert_buffer_to_blob(count=2, offset=3)
+    document.convert_buffer_to_blob("uint8", count=2, offset=3)
     assert document.blob.tolist() == [3, 4]
+    document.blob = np.array([0.5, 2.0])
+    document.convert_blob_to_buffer()
+    document.convert_buffer_to_blob()
+    assert document.blob.tolist() == [0.5, 2.0]
 
 
 def test_file(tmp_path: pathlib.Path) -> None:

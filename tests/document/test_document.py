@@ -43,7 +43,7 @@ class TestContent:
             setattr(document, name, value)
             others = {"text", "buffer", "uri", "graph", "blob"} - {name}
             assert document.content_type == name
-            assert all(getattr(document, other) is None for other in others)
+            assert not any(getattr(document, other) for other in others)
 
     def test_one_of_two(self) -> None:
         """Another server's document may have two contents; what is assigned is the only one then."""
@@ -51,7 +51,7 @@ class TestContent:
         for name, value in {"text": "y", "uri": "z"}.items():
             (document,) = decode_response(answer).docs
             setattr(document, name, value)
-            assert [each for each in ("text", "buffer", "uri") if getattr(document, each) is not None] == [name]
+            assert [each for each in ("text", "buffer", "uri") if getattr(document, each)] == [name]
 
     def test_content_finds_its_kind(self) -> None:
         """``content`` sets the field that fits."""

@@ -161,7 +161,7 @@ def test_one_id_twice() -> None:
     """Of two documents with one id the second of one branch is the second of the other."""
     before = [Document(id="a"), Document(id="a")]
     merged, _ = joined(before, lambda docs: setattr(docs[1], "text", "l"), lambda docs: docs[1].tags.update(r=1))
-    assert [(document.text, document.tags) for document in merged] == [(None, {}), ("l", {"r": 1})]
+    assert [(document.text, document.tags) for document in merged] == [("", {}), ("l", {"r": 1})]
 
 
 @settings(max_examples=50)

@@ -215,7 +215,7 @@ class TestFailure:
         dispatcher = flow(nodes, a=tagging("a"), b=aside)
         made = answered(dispatcher, Document(id="x"))
         aside.requests[0].docs[0].text = "elsewhere"
-        assert (made.docs[0].tags, made.docs[0].text) == ({"a": []}, None)
+        assert (made.docs[0].tags, made.docs[0].text) == ({"a": []}, "")
         with Log() as lines:
             aside.fail(NotFound("no"))
         assert lines[0].endswith(": b, whose answer is not awaited, failed: no")
@@ -228,7 +228,7 @@ def test_nothing_leaks() -> None:
     answer = asking(flow(graph(b="gateway", c="gateway"), b=left, c=right), asked)
     left.requests[0].parameters["list"].append(2)
     left.requests[0].groundtruths[0].text = "left"
-    assert (right.requests[0].parameters, right.requests[0].groundtruths[0].text) == ({"list": [1]}, None)
+    assert (right.requests[0].parameters, right.requests[0].groundtruths[0].text) == ({"list": [1]}, "")
     left.release(), right.release()
     assert answer.result.groundtruths[0].text == "left"  # type: ignore[union-attr]
     assert answer.result.parameters == {"list": [1]}  # type: ignore[union-attr]

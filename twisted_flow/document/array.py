@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pathlib
+import random
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, overload
 
@@ -12,6 +14,7 @@ import numpy as np
 from ..limits import Limits
 from . import match, storage
 from .ndarray import handed_over
+from .paths import attribute
 
 if TYPE_CHECKING:
     from typing import Self
@@ -63,16 +66,27 @@ class DocumentArray(list["Document"]):
             return any(document._id == item for document in self)
         return super().__contains__(item)
 
-    def get_attributes(self, *names: str) -> list[Any]:
-        """The values of field *names[0]* of all documents; for several names a list of such lists.
+    def __add__(self, other: Iterable[Document]) -> DocumentArray:  # type: ignore[override]
+        return DocumentArray([*self, *other])
 
-        ``tags__lang`` reads the tag ``lang``.
+    def get_attributes(self, *names: str) -> list[Any]:
+        """The values at the path *names[0]* of all documents; for several paths a list of such lists.
+
+        ``tags__lang`` reads the tag ``lang``. See `Document.get_attributes`.
         """
-        columns = [[_attribute(document, name) for document in self] for name in names]
+        columns = [[attribute(document, name) for document in self] for name in names]
         return columns[0] if len(columns) == 1 else columns
 
+    def get_attributes_with_docs(self, *names: str) -> tuple[list[object], DocumentArray]:
+        """`get_attributes`, and the documents that the values are of."""
+        return self.get_attributes(*names), DocumentArray(self)
+
+    def sample(self, k: int, seed: int | None = None) -> DocumentArray:
+        """*k* of these, chosen at random; with the same *seed* the same ones."""
+        return DocumentArray(random.Random(seed).sample(list(self), k))
+
     @property
-    def texts(self) -> list[str | None]:
+    def texts(self) -> list[str]:
         """The text of each document; settable from as many strings."""
         return [document.text for document in self]
 
@@ -120,22 +134,24 @@ class DocumentArray(list["Document"]):
             raise ValueError(f"{len(values)} values for {len(self)} documents")
         return zip(self, values, strict=True)
 
-    def traverse_flat(self, paths: str | Iterable[str]) -> DocumentArray:
-        """The documents at *paths*, in their order: 'r' these, 'c' their chunks, 'm' their matches, 'cm' and so on.
+    def traverse(self, traversal_paths: str | Iterable[str]) -> Iterator[DocumentArray]:
+        """The documents at *traversal_paths*: 'r' these, 'c' their chunks, 'm' their matches, 'cm' and so on; of each
+        document that a path leads through in an array of their own.
 
-        :param paths: such paths, in a list or with commas between.
+        :param traversal_paths: such paths, in a list or with commas between.
         :raises ValueError: on any other letter.
         """
-        found = DocumentArray()
-        for path in paths.split(",") if isinstance(paths, str) else paths:
-            level: DocumentArray = self
-            for step in path:
-                if step not in "rcm":
-                    raise ValueError(f"a path is made of r, c and m, not {step!r}")
-                if step != "r":
-                    level = DocumentArray(d for up in level for d in (up.chunks if step == "c" else up.matches))
-            found.extend(level)
-        return found
+        for path in traversal_paths.split(",") if isinstance(traversal_paths, str) else traversal_paths:
+            yield from _reached(self, path)
+
+    def traverse_flat_per_path(self, traversal_paths: str | Iterable[str]) -> Iterator[DocumentArray]:
+        """The documents at each of *traversal_paths*, in an array for each path. See `traverse`."""
+        for path in traversal_paths.split(",") if isinstance(traversal_paths, str) else traversal_paths:
+            yield DocumentArray(document for reached in _reached(self, path) for document in reached)
+
+    def traverse_flat(self, traversal_paths: str | Iterable[str]) -> DocumentArray:
+        """The documents at *traversal_paths*, in their order. See `traverse`."""
+        return DocumentArray(document for reached in self.traverse(traversal_paths) for document in reached)
 
     def match(
         self,
@@ -166,9 +182,18 @@ class DocumentArray(list["Document"]):
         return cls(storage.load(cls.document_type, pathlib.Path(file), file_format))
 
 
-def _attribute(document: Document, name: str) -> object:
-    field, _, tag = name.partition("__")
-    return getattr(document, f"_{field}").get(tag) if tag else getattr(document, field)
+def _reached(documents: DocumentArray, path: str) -> Iterator[DocumentArray]:
+    if not path:
+        yield documents
+        return
+    first, rest = path[0], path[1:]
+    if first not in "rcm":
+        raise ValueError(f"a path is made of r, c and m, not {first!r}")
+    if first == "r":
+        yield from _reached(documents, rest)
+        return
+    for document in documents:
+        yield from _reached(document.chunks if first == "c" else document.matches, rest)
 
 
 def _rows(values: object) -> object:
@@ -189,30 +214,48 @@ class _Relatives(DocumentArray):
         relatives.document = document
         return relatives
 
-    def adopted(self, member: Document) -> Document:
-        """*member*, told how it is related.
+    def adopted(self, member: Document, copy: bool = True, **fields: object) -> Document:
+        """*member*, or a copy of it, told how it is related, with *fields* set.
 
         :raises TypeError: if it is no document.
         """
         if not isinstance(member, DocumentArray.document_type):
             raise TypeError(f"takes documents, not {type(member).__qualname__}")
-        self.relate(member)
-        return member
+        its = deepcopy(member) if copy else member
+        self.relate(its)
+        if not its._mime_type:
+            its._mime_type = self.document._mime_type
+        for name, value in fields.items():
+            setattr(its, name, value)
+        return its
 
     def relate(self, member: Document) -> None:
         """Tell *member* how it is related."""
         raise NotImplementedError
 
-    def append(self, member: Document) -> None:
-        super().append(self.adopted(member))
+    def append(self, member: Document, *, copy: bool = True, **fields: object) -> Document:  # type: ignore[override]
+        """Add a copy of *member*; of what has not been looked at of its arrays there are no two.
 
-    def insert(self, position: SupportsIndex, member: Document) -> None:
-        super().insert(position, self.adopted(member))
+        :param copy: False: add the very object.
+        :param fields: for what is added.
+        :return: what has been added.
+        """
+        added = self.adopted(member, copy, **fields)
+        super().append(added)
+        return added
 
-    def extend(self, members: Iterable[Document]) -> None:
-        super().extend(map(self.adopted, list(members)))
+    def insert(self, position: SupportsIndex, member: Document, *, copy: bool = True) -> None:
+        """See `append`."""
+        super().insert(position, self.adopted(member, copy))
 
-    def __iadd__(self, members: Iterable[Document]) -> Self:  # type: ignore[misc, override]
+    def extend(self, members: Iterable[Document], *, copy: bool = True) -> None:
+        """See `append`."""
+        super().extend([self.adopted(member, copy) for member in list(members)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, list(map(self.adopted, value)) if isinstance(key, slice) else self.adopted(value))
+
+    def __iadd__(self, members: Iterable[Document]) -> Self:  # type: ignore[override]
         self.extend(members)
         return self
 
@@ -233,4 +276,5 @@ class MatchArray(_Relatives):
     __slots__ = ()
 
     def relate(self, member: Document) -> None:
+        member._granularity = self.document._granularity
         member._adjacency = self.document._adjacency + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mimetypes
 import operator
 from collections.abc import Callable, Iterable
 from operator import attrgetter
@@ -69,6 +70,12 @@ def name(field: str, value: object) -> str:
     if value is None or isinstance(value, str | bool) or not hasattr(value, "__index__"):
         return text(field, value)
     return str(operator.index(value))
+
+
+def mime_type(field: str, value: object) -> str:
+    """A media type; a file's suffix stands for its own."""
+    given = text(field, value)
+    return given if not given or "/" in given else mimetypes.guess_type(f"x.{given.lstrip('.')}")[0] or given
 
 
 def path(field: str, value: object) -> str:

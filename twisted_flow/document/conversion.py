@@ -29,8 +29,8 @@ __all__ = [
 _TIMEOUT = 30.0  # seconds for fetching a uri
 
 
-def _needed(value: object, kind: str) -> None:
-    if value is None:
+def _needed(document: Document, kind: str) -> None:
+    if document.content_type != kind:
         raise ValueError(f"the document has no {kind}")
 
 
@@ -53,8 +53,8 @@ def uri_to_buffer(document: Document) -> None:
 
     :raises OSError: if it cannot be read.
     """
-    _needed(document.uri, "uri")
-    document.buffer = _read(document.uri or "")
+    _needed(document, "uri")
+    document.buffer = _read(document.uri)
 
 
 def uri_to_text(document: Document, charset: str = "utf-8") -> None:
@@ -71,8 +71,8 @@ def uri_to_data_uri(document: Document, charset: str = "", base64: bool = False)
 
 def buffer_to_uri(document: Document, charset: str = "", base64: bool = False) -> None:
     """Keep *buffer* in *uri*, as a data URI of the document's mime type."""
-    _needed(document.buffer, "buffer")
-    document.uri = _data_uri(document.mime_type, document.buffer or b"", charset, base64)
+    _needed(document, "buffer")
+    document.uri = _data_uri(document.mime_type, document.buffer, charset, base64)
 
 
 def buffer_to_text(document: Document, charset: str = "utf-8") -> None:
@@ -80,39 +80,40 @@ def buffer_to_text(document: Document, charset: str = "utf-8") -> None:
 
     :raises UnicodeDecodeError: if it is none.
     """
-    _needed(document.buffer, "buffer")
-    document.text = (document.buffer or b"").decode(charset)
+    _needed(document, "buffer")
+    document.text = document.buffer.decode(charset)
 
 
-def buffer_to_blob(document: Document, dtype: str = "uint8", count: int = -1, offset: int = 0) -> None:
+def buffer_to_blob(document: Document, dtype: str = "float64", count: int = -1, offset: int = 0) -> None:
     """Read *buffer* as an array of one dimension; *count* numbers (-1: all) from *offset* (in bytes) on."""
-    _needed(document.buffer, "buffer")
-    document.blob = np.frombuffer(document.buffer or b"", dtype, count, offset)
+    _needed(document, "buffer")
+    document.blob = np.frombuffer(document.buffer, dtype, count, offset)
 
 
 def blob_to_buffer(document: Document) -> None:
     """Keep the bytes of *blob*, row by row, in *buffer*."""
-    _needed(document.blob, "blob")
+    _needed(document, "blob")
     document.buffer = np.asarray(document.blob).tobytes()
 
 
 def text_to_buffer(document: Document, charset: str = "utf-8") -> None:
     """Keep *text* as bytes."""
-    _needed(document.text, "text")
-    document.buffer = (document.text or "").encode(charset)
+    _needed(document, "text")
+    document.buffer = document.text.encode(charset)
 
 
 def text_to_uri(document: Document, charset: str = "utf-8", base64: bool = False) -> None:
     """Keep *text* in *uri*, as a data URI."""
-    _needed(document.text, "text")
-    document.uri = _data_uri(document.mime_type, (document.text or "").encode(charset), charset, base64)
+    _needed(document, "text")
+    document.uri = _data_uri(document.mime_type, document.text.encode(charset), charset, base64)
 
 
 def content_to_uri(document: Document) -> None:
     """Keep a text or a buffer in *uri*, as a data URI; a uri stays as it is."""
-    if document.text is not None:
+    content = document.content_type
+    if content == "text":
         text_to_uri(document)
-    elif document.buffer is not None:
+    elif content == "buffer":
         buffer_to_uri(document, base64=True)
-    elif document.uri is None:
+    elif content != "uri":
         raise ValueError("the document has neither text nor buffer nor uri")

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ..suggestion import nearest
-from . import assigned, conversion, forms, plain, spelling
+from . import assigned, conversion, forms, paths, plain, spelling
 from .array import ChunkArray, DocumentArray, MatchArray
 from .assigned import guarded
+from .constructor import DocumentMeta, settable
 from .copies import copied_one
 from .fields import CONTENTS, Blob, Content, Count, Graph, NamedScore, Number, Relatives, Scores, a_graph, an_array
-from .identity import new_id
 from .ndarray import NdArray, from_wire, handed_over
 from .shown import shown
 from .values import Tags
@@ -23,38 +23,8 @@ from .values import Tags
 __all__ = ["Document", "Graph"]
 
 
-class _DocumentMeta(msgspec.StructMeta):
-    """Gives `Document` a constructor of its own: a Struct has none, and decoding does not come through here."""
-
-    if not TYPE_CHECKING:  # what a checker has to know is `Document.__init__`
-
-        def __call__(cls, source=None, /, **fields):
-            document = super().__call__()
-            if isinstance(source, dict):
-                fields = {**source, **fields}
-            elif source is not None:
-                fields = {"content": source, **fields}
-            id = fields.pop("id", None)
-            document._id = new_id() if id is None or id == "" else assigned.name("Document.id", id)
-            for name, value in fields.items():
-                if name not in _SETTABLE:
-                    raise TypeError(f"a Document has no field {name!r}{nearest(name, _SETTABLE)}")
-                if value is not None:
-                    setattr(document, name, value)
-            return document
-
-        @property
-        def __signature__(cls):
-            """What ``inspect.signature`` and editors show."""
-            from inspect import Parameter, Signature
-
-            source = Parameter("source", Parameter.POSITIONAL_ONLY, default=None)
-            names = [*(name.lstrip("_") for name in cls.__struct_fields__), "content"]
-            return Signature([source, *(Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in names)])
-
-
 class Document(
-    Struct, metaclass=_DocumentMeta, rename=spelling.on_the_wire, forbid_unknown_fields=True, eq=False, weakref=True
+    Struct, metaclass=DocumentMeta, rename=spelling.on_the_wire, forbid_unknown_fields=True, eq=False, weakref=True
 ):
     """The piece of data that executors work on.
 
@@ -64,8 +34,11 @@ class Document(
     What is assigned is held to the type of its field, and is kept as it is then: an array is copied, unless nobody can
     write to it (see `take`).
 
-    :param source: its content (a str, bytes, an array), or a dict of fields.
+    :param source: its content (a str, bytes, an array), another document, or a dict of fields, in which other keys are
+        tags.
+    :param copy: whether what another document holds is copied; else both hold the very same objects.
     :raises TypeError: on a field that there is not; the error names the nearest one.
+    :raises ValueError: on two contents.
     """
 
     # The order is the wire's; the underscore says that a descriptor guards what programs assign.
@@ -97,20 +70,21 @@ class Document(
     weight = guarded("_weight", assigned.number, "How much this document counts, in a float of 32 bits.")
     mime_type = guarded(
         "_mime_type",
-        assigned.text,
-        "Becomes ``text/plain`` when a text is assigned, and is guessed from a uri, where none is set.",
+        assigned.mime_type,
+        "A file's suffix becomes its type. Where none is set it becomes ``text/plain`` when a text is assigned, and is "
+        "guessed from a uri.",
     )
     location = guarded("_location", assigned.counts, "Where in its parent this document lies.")
     offset = guarded("_offset", assigned.count, "Where in its parent this document begins.")
     modality = guarded("_modality", assigned.text, "What kind of data this is, such as 'image'.")
 
-    buffer = Content[bytes]("The content as bytes, if that is what it is.", assigned.octets)
-    graph = Content[Graph]("The content as a graph, if that is what it is.", a_graph)
-    blob = Blob("The content as an ndarray, if that is what it is. See `embedding`.", an_array)
-    chunks = Relatives(ChunkArray, "The parts of this document. What is added learns its parent and granularity.")
-    matches = Relatives(MatchArray, "What was found for this document. What is added learns its adjacency.")
-    scores = Scores("Scores by name; a plain number put in becomes a `NamedScore`.")
-    evaluations = Scores("Evaluations by name; a plain number put in becomes a `NamedScore`.")
+    buffer = Content[bytes]("The content as bytes; b'' if that is not what it is.", assigned.octets, b"")
+    graph = Content[Graph | None]("The content as a graph, if that is what it is.", a_graph, None)
+    blob = Blob("The content as an ndarray, if that is what it is. See `embedding`.", an_array, None)
+    chunks = Relatives(ChunkArray, "The parts of this document. What is added is a copy, which learns its parent.")
+    matches = Relatives(MatchArray, "What was found for this document. What is added is a copy.")
+    scores = Scores("Scores by name; a number put in becomes a `NamedScore`, and one that is looked at is made.")
+    evaluations = Scores("Evaluations by name. See `scores`.")
 
     if TYPE_CHECKING:
 
@@ -119,6 +93,7 @@ class Document(
             source: object = None,
             /,
             *,
+            copy: bool = False,
             id: str | int = "",
             text: str | None = None,
             buffer: bytes | None = None,
@@ -143,10 +118,10 @@ class Document(
         ) -> None: ...
 
     @property
-    def text(self) -> str | None:
-        """The content as text, if that is what it is."""
+    def text(self) -> str:
+        """The content as text; '' if that is not what it is (see `content_type`)."""
         text = self._text
-        return None if text is UNSET else text
+        return "" if text is UNSET else text
 
     @text.setter
     def text(self, value: str | None) -> None:
@@ -178,9 +153,9 @@ class Document(
         self._tags = tags
 
     @property
-    def uri(self) -> str | None:
-        """Where the content lies, if it is elsewhere (or a data URI)."""
-        return None if self._uri is UNSET else self._uri
+    def uri(self) -> str:
+        """Where the content lies, if it is elsewhere (or a data URI); else ''."""
+        return "" if self._uri is UNSET else self._uri
 
     @uri.setter
     def uri(self, value: str | None) -> None:
@@ -235,6 +210,18 @@ class Document(
         else:
             self.blob = value
 
+    def __getattr__(self, name: str) -> Any:  # called where there is no such attribute
+        """``document.tags__lang``, ``document.scores__m__value``: see `get_attributes`."""
+        if "__" in name and not name.startswith("_"):
+            return paths.attribute(self, name)
+        raise AttributeError(f"a Document has no attribute {name!r}{nearest(name, settable(Document))}")
+
+    def get_attributes(self, *names: str) -> Any:
+        """The value at the path *names[0]*, such as 'text', 'tags__lang' or 'scores__m__value'; None where there is
+        none. Of several a list.
+        """
+        return paths.attributes(self, *names)
+
     def __eq__(self, other: object) -> bool:
         """Whether all fields are equal, arrays by dtype, shape and bytes."""
         if not isinstance(other, Document):
@@ -283,5 +270,4 @@ def _from_bytes(packed: bytes) -> Document:
     return msgspec.msgpack.decode(packed, type=Document)
 
 
-_SETTABLE = {name.lstrip("_") for name in Document.__struct_fields__} | {"content"}
 DocumentArray.document_type = Document

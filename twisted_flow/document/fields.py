@@ -132,9 +132,15 @@ def plain_score(value: float, *rest: object) -> NamedScore:
 
 
 class NamedScores(GuardedDict[NamedScore]):
-    """Scores by the name of their measure. A plain number put in becomes a `NamedScore`."""
+    """Scores by the name of their measure. A plain number put in becomes a `NamedScore`. One that is not there is made
+    when it is looked at, so that its value can be set.
+    """
 
     __slots__ = ()
+
+    def __missing__(self, key: str) -> NamedScore:
+        self[key] = made = NamedScore()
+        return made
 
     def kept(self, key: object, value: object) -> NamedScore:
         if isinstance(value, NamedScore):
@@ -163,20 +169,20 @@ class _Field(Generic[T]):
         raise NotImplementedError
 
 
-class Content(_Field[T | None]):
-    """One of `CONTENTS`: setting it clears the others, if it is no empty value; None where it is not the one that is
-    set.
+class Content(_Field[T]):
+    """One of `CONTENTS`: setting it clears the others, if it is no empty value.
 
     :param wire: makes of a value what is kept.
+    :param empty: how it reads where it is not the one that is set.
     """
 
-    def __init__(self, doc: str, wire: Callable[[str, object], object]) -> None:
+    def __init__(self, doc: str, wire: Callable[[str, object], object], empty: T) -> None:
         super().__init__(doc)
-        self.wire = wire
+        self.wire, self.empty = wire, empty
 
-    def read(self, document: Document) -> T | None:
+    def read(self, document: Document) -> T:
         value = getattr(document, self.slot)
-        return None if value is UNSET else value
+        return self.empty if value is UNSET else value
 
     def __set__(self, document: Document, value: T | None) -> None:
         kept = UNSET if value is None else self.wire(f"Document.{self.slot[1:]}", value)
@@ -246,7 +252,8 @@ class Scores(_Field[NamedScores]):
         return value
 
     def __set__(self, document: Document, value: object) -> None:
-        fresh = NamedScores()
+        """They are put to those that there are."""
+        fresh = NamedScores(getattr(document, self.slot))
         try:
             fresh.update(value or ())
         except (TypeError, ValueError) as error:

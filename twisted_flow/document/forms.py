@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -15,7 +16,7 @@ from .values import Unsayable
 if TYPE_CHECKING:
     from .document import Document
 
-__all__ = ["from_dict", "from_json", "from_protobuf", "to_dict", "to_json", "to_protobuf"]
+__all__ = ["fields_of", "from_dict", "from_json", "from_protobuf", "to_dict", "to_json", "to_protobuf"]
 
 
 def to_dict(document: Document) -> dict[str, Any]:
@@ -56,6 +57,24 @@ def from_dict(cls: type[Document], fields: dict[str, object]) -> Document:
         raise spelling.located(error, fields) from None
     complete_one(document, "")
     return document
+
+
+def fields_of(cls: type[Document], source: Mapping[str, object], known: Container[str]) -> dict[str, object]:
+    """The fields that *source*, a dict that a program wrote, names in either case; its other keys are tags.
+
+    :param known: the fields that there are.
+    """
+    fields: dict[str, Any] = {}
+    own: dict[str, object] = {}
+    for key, value in source.items():
+        name = key if key in known else spelling.snake(str(key))
+        (fields if name in known else own)[name if name in known else key] = value
+    for relatives in ("chunks", "matches"):
+        if isinstance(fields.get(relatives), list | tuple):
+            fields[relatives] = [cls(each) if isinstance(each, dict) else each for each in fields[relatives]]
+    if own:
+        fields["tags"] = own | dict(fields.get("tags") or {})
+    return fields
 
 
 def from_json(cls: type[Document], text: str | bytes) -> Document:

@@ -60,4 +60,5 @@ def match(queries: DocumentArray, index: DocumentArray, limit: int, metric: str 
             twin = copy.copy(index[int(position)])
             twin.scores = {**twin._scores, name: float(row[position])}
             found.append(twin)
-        query.matches = found
+        query.matches = []
+        query.matches.extend(found, copy=False)
