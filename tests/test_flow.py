@@ -274,7 +274,7 @@ class TestMistakes:
 
     @pytest.mark.parametrize(
         "wrong",
-        [{"port": 70000}, {"port": "8080"}, {"port": 1, "port_expose": 2}, {"limits": Limits(max_body=0)}],
+        [{"port": 70000}, {"port": "8080 "}, {"port": 1, "port_expose": 2}, {"limits": Limits(max_body=0)}],
     )
     def test_settings(self, wrong: dict[str, Any]) -> None:
         """So is a setting that makes no sense."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 import threading
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,14 +15,13 @@ from .assembly.banner import banner, show
 from .assembly.flow_config import FlowConfig
 from .assembly.service import FlowService
 from .assembly.wiring import make_service
-from .client.client import Client
-from .client.verbs import Post, verb
+from .client.own import OwnClient
 from .errors import ConfigurationError
 from .gateway.http.routes import HTTPSettings, Route, check_route, hosts, origins
 from .graph.graph import NodeConfig
 from .graph.topology import Topology
 from .limits import Limits, checked
-from .listen.listeners import listeners
+from .listen.listeners import listeners, named
 from .loop import install_reactor, run_in_reactor
 from .process.signals import wait_for_stop
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Flow"]
 
 
-class Flow(Topology):
+class Flow(Topology, OwnClient):
     """Executors, joined, and how they are served.
 
     ``with Flow(protocol='http', port=12345).add(uses=MyExecutor) as flow: flow.block()``
@@ -83,8 +84,7 @@ class Flow(Topology):
         port = port if port is not None else port_expose
         super().__init__(workspace)
         self.host, self.name, self.strict = host, name, strict
-        self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
-        self._ports = () if port is None else (port,) if isinstance(port, int | str) else tuple(port)
+        self._protocols, self._ports = named(protocol, port)
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._listeners = listeners(self._protocols, self._ports, self._listen)
         self._limits = checked(limits or Limits())
@@ -101,7 +101,6 @@ class Flow(Topology):
         )
         self._exposed: list[Route] = []
         self._service: FlowService | None = None
-        self._client: Client | None = None
         self._closed = threading.Event()
 
     def _append(self, node: NodeConfig) -> None:
@@ -165,7 +164,7 @@ class Flow(Topology):
 
     @protocol.setter
     def protocol(self, protocol: str | Sequence[str]) -> None:
-        protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
+        protocols, _ = named(protocol)
         if self._service is None:
             self._protocols, self._listeners = protocols, listeners(protocols, self._ports, self._listen)
             return
@@ -209,7 +208,7 @@ class Flow(Topology):
         )
 
     @classmethod
-    def load_config(cls, source: str | pathlib.Path, **settings: object) -> Self:
+    def load_config(cls, source: str | pathlib.Path | io.TextIOBase, **settings: object) -> Self:
         """The flow that a YAML file describes (a text of several lines is taken for what a file says).
 
         :param settings: arguments of the constructor, in place of what the file says; of ``limits`` a dict will do.
@@ -231,6 +230,13 @@ class Flow(Topology):
         if path:
             pathlib.Path(path).write_text(text, encoding="utf-8")
         return text
+
+    def copy(self) -> Self:
+        """A flow of its own that says the same, and is not started."""
+        twin = copy(self)
+        twin._nodes, twin._exposed = list(self._nodes), list(self._exposed)
+        twin._service, twin._client, twin._closed = None, None, threading.Event()
+        return twin
 
     def __conform__(self, interface: object) -> object:
         """``IService(flow)``: the flow as a service, for a ``.tac`` file or another plugin."""
@@ -265,32 +271,15 @@ class Flow(Topology):
             run_in_reactor(service.stop)
             self._closed.set()
 
-    def _forget_client(self) -> None:
-        if self._client is not None:
-            self._client.close()
-        self._client = None
-
     def block(self) -> None:
         """Wait for Ctrl-C or SIGTERM; in another thread than the main one, until the flow is closed."""
         main = threading.current_thread() is threading.main_thread()
         (wait_for_stop if main else self._closed.wait)()
 
-    @property
-    def post(self) -> Post:
-        """Call the flow, which is started: see `Client.post`."""
+    def _reached_at(self) -> tuple[str, int]:
         if self._service is None:
             raise RuntimeError("the flow is not started: use it in a `with`")
-        if not self.port:
-            raise ConfigurationError("the flow listens at an endpoint without a port, which its client cannot reach")
-        if self._client is None:
-            host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
-            self._client = Client(protocol=self._protocols[0], host=host, port=self.port)
-        return self._client.post
-
-    index = verb("/index")
-    search = verb("/search")
-    update = verb("/update")
-    delete = verb("/delete")
+        return self._protocols[0], self.port
 
     def __enter__(self) -> Self:
         return self.start()

@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any, Literal, final
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
+from msgspec.json import encode
 
 from .document import DocumentArray
 from .errors import FlowError, ValidationError
@@ -169,6 +170,24 @@ class Response(Struct, frozen=True):
     def header(self) -> Header:
         """The request's."""
         return self.request.header
+
+    @property
+    def data(self) -> Response:
+        """Itself: ``response.data.docs`` are its ``docs``."""
+        return self
+
+    def dict(self) -> Parameters:
+        """All of it, in what JSON can say."""
+        documents = {name: [each.to_dict() for each in getattr(self, name)] for name in ("docs", "groundtruths")}
+        said: Parameters = {
+            name: to_builtins(value)
+            for name, value in (("header", self.header), ("routes", self.routes), ("status", self.status))
+        }
+        return {"request_id": self.request_id, "data": documents, "parameters": self.parameters, **said}
+
+    def json(self) -> str:
+        """The same as JSON."""
+        return encode(self.dict()).decode()
 
 
 @final

@@ -28,7 +28,7 @@ class Encoder(Executor):
     @requests
     def encode(self, docs, **kwargs):
         for doc in docs:
-            doc.tags["encoded"] = [self.dimensions, self.metas.name, self.workspace is not None]
+            doc.tags["encoded"] = [self.dimensions, self.metas.name, bool(self.metas.workspace)]
 """
 FLOW = """
 jtype: Flow
@@ -77,7 +77,7 @@ def test_served(folder: pathlib.Path) -> None:
         1000,
         ("encode", "keywords"),
     )
-    assert tags(flow) == {"encoded": [3, "encode", False], "keywords": ["a", "b"]}
+    assert tags(flow) == {"encoded": [3, "Encoder", False], "keywords": ["a", "b"]}
 
 
 def test_executor_file(folder: pathlib.Path) -> None:
@@ -100,7 +100,7 @@ def test_modules_of_both(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     (folder / "encoder.yml").write_text("jtype: Encoder\n")
     flow = Flow(protocol="http", host="127.0.0.1")
     flow.add("encoder.yml", py_modules="encoder.py", uses_with={"dimensions": 2})
-    assert tags(flow) == {"encoded": [2, "executor0", False]}
+    assert tags(flow) == {"encoded": [2, "Encoder", False]}
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_saved_elsewhere(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     flow.add("keywords.py:keywords").save_config("elsewhere/flow.yml")
     monkeypatch.chdir("/")
     assert tags(Flow.load_config(folder / "elsewhere" / "flow.yml")) == {
-        "encoded": [1, "executor0", False],
+        "encoded": [1, "Encoder", False],
         "keywords": ["a", "b"],
     }
 

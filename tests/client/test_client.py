@@ -67,7 +67,7 @@ class TestPost:
             matches=[Document("m", scores={"s": 1.5})],
             tags={"a": [1, {"b": None}]},
         )
-        (response,) = client.post("/x", (document, Document("truth")), parameters={"k": 5}, return_results=True)
+        (response,) = client.post("/x", [(document, Document("truth"))], parameters={"k": 5}, return_results=True)
         (back,) = response.docs
         assert back.text == "GRÜSSE 🎉"
         assert back.tags.pop("parameters") == {"k": 5}
@@ -92,8 +92,9 @@ class TestPost:
             (["a", {"text": "b"}, Document("c")], ["A", "B", "C"]),
             (lambda: (text for text in "ab"), ["A", "B"]),
             (DocumentArray([Document("a")]), ["A"]),
-            (b"bytes", [None]),
+            (b"bytes", [""]),
             ([], []),
+            ((Document("a"), "b"), ["A", "B"]),
         ],
     )
     def test_inputs(self, client: Client, inputs: Any, found: list[str]) -> None:
@@ -143,7 +144,7 @@ class TestPost:
         with pytest.raises(TypeError, match="document"):
             client.post("/x", [5])
         with pytest.raises(ValueError, match="request_size"):
-            client.post("/x", "a", request_size=0)
+            client.post("/x", "a", request_size=-1)
         with pytest.raises(TypeError, match="they are a dict"):
             client.post("/x", "a", parameters=5)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"/data/docs/1/tags/a/0: .*object"):
@@ -242,7 +243,7 @@ class TestConnecting:
                 Client(port=1).post("/", "a", **{name: done})
 
     @pytest.mark.parametrize(
-        "wrong", [{"protocol": "grcp", "port": 1}, {}, {"port": 70000}, {"port": "x"}, {"host": "ftp://a:1"}]
+        "wrong", [{"protocol": "grcp", "port": 1}, {"port": 70000}, {"port": "x"}, {"host": "ftp://a:1"}]
     )
     def test_mistakes(self, wrong: dict[str, Any]) -> None:
         """What names no server is told in one line."""

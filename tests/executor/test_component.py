@@ -138,7 +138,7 @@ def test_before_the_constructor(tmp_path: pathlib.Path) -> None:
     """Name, workspace and runtime arguments are known before the constructor runs, whether or not it calls ours."""
     executor: Any = component(ExecutorSpec(uses=Upper, name="up", workspace=str(tmp_path), uses_metas={"x": 1}))
     executor.open()
-    assert executor.executor.seen == ("up", str(tmp_path / "up"), "up")
+    assert executor.executor.seen == ("Upper", str(tmp_path / "up"), "up")
     assert (tmp_path / "up").is_dir()
     assert executor.executor.metas.x == 1
     made = executor.executor

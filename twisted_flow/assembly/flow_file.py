@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 import sys
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,8 +28,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What stands under ``with``: the arguments of `Flow`."""
 
     protocol: str | list[str] = "grpc"
-    port: int | list[int] | None = None
-    port_expose: int | list[int] | None = None
+    port: int | str | list[int] | None = None
+    port_expose: int | str | list[int] | None = None
     listen: str | list[str] = []
     host: str = "0.0.0.0"
     name: str = "flow"
@@ -49,7 +50,8 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """One of the executors: the arguments of `Flow.add`."""
 
     name: str | None = None
-    uses: str | None = None
+    uses: str | dict[str, Any] | None = None
+    """What `Flow.add` takes; an executor's YAML may stand here as it is."""
     py_modules: str | list[str] = []
     uses_with: dict[str, Any] = {}
     uses_metas: dict[str, Any] = {}
@@ -92,7 +94,10 @@ class FlowFile(Struct, frozen=True, forbid_unknown_fields=True, rename={"with_":
 
 
 def build(
-    make: type[Flow], source: str | pathlib.Path, settings: dict[str, Any], defaults: dict[str, Any] | None = None
+    make: type[Flow],
+    source: str | pathlib.Path | io.TextIOBase,
+    settings: dict[str, Any],
+    defaults: dict[str, Any] | None = None,
 ) -> Flow:
     """The flow that the file called *source* describes; *settings*, arguments of *make*, win over what it says.
 
@@ -155,7 +160,7 @@ def _add(flow: Flow, entry: Entry, file: ConfigFile, location: str) -> None:
     modules = [entry.py_modules] if isinstance(entry.py_modules, str) else entry.py_modules
     add = flow.inspect if entry.floating else flow.add
     add(
-        None if entry.uses is None else absolute(entry.uses, file.folder),
+        absolute(entry.uses, file.folder) if isinstance(entry.uses, str) else entry.uses,
         name=entry.name,
         needs=entry.needs,
         py_modules=[absolute(module, file.folder) for module in modules],

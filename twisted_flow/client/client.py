@@ -145,15 +145,15 @@ class Client(Generic[Asyncio]):
     ) -> Any:
         """Send *inputs* to the endpoint *on*, and wait for all answers.
 
-        :param inputs: None, a Document, dict, str, bytes, ndarray, or a tuple of a document and what it should become;
-            any iterable of such, or a function that returns one; for an asyncio client asynchronous ones too.
+        :param inputs: None, a Document, dict, str, bytes or ndarray; any iterable of such, or of tuples of a document
+            and what it should become, or a function that returns one; for an asyncio client asynchronous ones too.
         :param on_done: called with each response that is a success.
         :param on_error: called with each response that is not, in place of raising its error; where no response came,
             with the error.
         :param on_always: called with each response.
         :param parameters: for the executors.
         :param target_peapod: a regular expression for the executors that are meant.
-        :param request_size: documents in a request.
+        :param request_size: documents in a request; 0: all in one.
         :param show_progress: whether a line on standard error tells how far it has come.
         :param continue_on_error: whether the rest is sent though something failed.
         :param return_results: whether the responses are returned, in the order of their coming.
@@ -163,12 +163,12 @@ class Client(Generic[Asyncio]):
         """
         if not isinstance(parameters, dict | None):
             raise TypeError(f"parameters={parameters!r}: they are a dict")
-        if request_size < 1:
-            raise ValueError(f"request_size={request_size}: at least one document is in a request")
+        if request_size < 0:
+            raise ValueError(f"request_size={request_size}: it is a number of documents, or 0 for all in one request")
         for name, callback in (("on_done", on_done), ("on_error", on_error), ("on_always", on_always)):
             if iscoroutinefunction(callback):
                 raise TypeError(f"{name} is an async def, which nobody would await: callbacks are plain functions")
-        asking = Asking(Header(on, target_peapod), parameters or {}, request_size, timeout)
+        asking = Asking(Header(on, target_peapod), parameters or {}, request_size or sys.maxsize, timeout)
         told = Told(on_done, on_error, on_always, continue_on_error, Progress() if show_progress else None)
         connect = partial(self._connected, timeout)
         if self.asyncio:

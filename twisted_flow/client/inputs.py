@@ -15,7 +15,7 @@ from ..message import Header, Parameters, Request
 
 __all__ = ["Asking", "are_there", "requests_of", "requests_of_async"]
 
-_SINGLE = (Document, dict, str, bytes, np.ndarray, tuple)
+_SINGLE = (Document, dict, str, bytes, np.ndarray)
 
 
 class Asking(Struct, frozen=True):
@@ -45,17 +45,20 @@ class _Gathered:
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
         self.pairs: list[tuple[Document, Document | None]] = []
+        self.any = False
 
     def add(self, item: object) -> Iterator[Request]:
         """One more; the request, where it fills one."""
         self.pairs.append(_pair(item))
+        self.any = True
         if len(self.pairs) == self.asking.size:
             yield from self.rest()
 
     def rest(self) -> Iterator[Request]:
-        """A request of what there is, if there is something."""
+        """A request of what there is; one without documents, if there never were any."""
         pairs, self.pairs = self.pairs, []
-        if pairs:
+        if pairs or not self.any:
+            self.any = True
             yield self.asking.request(pairs)
 
 
@@ -65,7 +68,7 @@ def _called(inputs: Any) -> object:
 
 def are_there(inputs: object) -> bool:
     """Whether *inputs* are there already, so that to take the next one takes no time."""
-    return inputs is None or isinstance(inputs, (*_SINGLE, list))
+    return inputs is None or isinstance(inputs, (*_SINGLE, list, tuple))
 
 
 def is_async(inputs: object) -> bool:
@@ -76,8 +79,8 @@ def is_async(inputs: object) -> bool:
 def requests_of(inputs: object, asking: Asking) -> Iterator[Request]:
     """The requests that carry *inputs*, made one at a time: never all are in memory.
 
-    :param inputs: None (one request without documents), a Document, dict, str, bytes, ndarray, or a tuple of a document
-        and what it should become; any iterable of such; or a function that returns any of these.
+    :param inputs: None (one request without documents), a Document, dict, str, bytes or ndarray; any iterable of such,
+        or of tuples of a document and what it should become; or a function that returns any of these.
     :raises TypeError: on anything else.
     """
     inputs = _called(inputs)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
-from ..listen.hostport import split
+from ..listen.hostport import port_number, split
 from ..protocols import protocol_named, protocol_of_scheme
 
-__all__ = ["server_named"]
+__all__ = ["DEFAULT_PORT", "server_named"]
+
+DEFAULT_PORT = 12345
+"""Where a client looks that is told no port."""
 
 
-def server_named(protocol: str, host: str, port: int | None) -> tuple[str, str, int]:
+def server_named(protocol: str, host: str, port: int | str | None) -> tuple[str, str, int]:
     """The protocol, the host and the port that these name; see `Client`.
 
     :raises ConfigurationError: if they name none.
@@ -21,7 +24,9 @@ def server_named(protocol: str, host: str, port: int | None) -> tuple[str, str, 
         protocol, host = protocol_of_scheme(parts.scheme).name, parts.netloc or "localhost"
     host, named = split(host)
     port = named if named is not None else port
+    protocol = protocol.lower()
     protocol_named(protocol)  # which says so if there is none
-    if type(port) is not int or not 0 < port <= 65535:
+    number = DEFAULT_PORT if port is None else port_number(port)
+    if type(number) is not int or not 0 < number <= 65535:
         raise ConfigurationError(f"port={port!r}: the server's port is needed, a number from 1 to 65535")
-    return protocol, host, port
+    return protocol, host, number

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import FieldError, FlowError, error_named
@@ -12,6 +13,8 @@ from ..message import Response, StatusCode
 from .progress import Progress
 
 __all__ = ["Callback", "Told"]
+
+log = Logger()
 
 Callback = Callable[[object], object]
 
@@ -54,20 +57,29 @@ class Told:
             self.progress.answered(documents)
         if isinstance(outcome, Failure):
             if self.on_error is not None and isinstance(error, FlowError):
-                self.on_error(error)
+                self._call(self.on_error, error)
             elif not (self.go_on and isinstance(error, FlowError)):
                 raise error
             return
         failed = outcome.status.code >= StatusCode.ERROR
         if failed and self.on_error is not None:
-            self.on_error(outcome)
+            self._call(self.on_error, outcome)
         elif failed and not self.go_on:
             raise error or error_of(outcome)
         elif not failed and self.on_done is not None:
-            self.on_done(outcome)
+            self._call(self.on_done, outcome)
         if self.on_always is not None:
-            self.on_always(outcome)
+            self._call(self.on_always, outcome)
         yield outcome
+
+    def _call(self, callback: Callback, outcome: object) -> None:
+        """Where the rest is to go on whatever fails, a callback that raises is told in the log."""
+        try:
+            callback(outcome)
+        except Exception:
+            if not self.go_on:
+                raise
+            log.failure("a callback of the client raised")
 
 
 def error_of(response: Response) -> FlowError:

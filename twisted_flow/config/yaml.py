@@ -6,6 +6,7 @@ nothing but a variable, unquoted, is read as YAML would read its value. ``$$`` i
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 import re
@@ -118,6 +119,9 @@ class ConfigFile:
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
         made: dict[str, object] = {}
+        if node.tag.startswith("!") and node.tag != "!":  # !Flow is jtype: Flow
+            made["jtype"] = node.tag[1:]
+            self._positions[*path, "jtype"] = (node.start_mark.line, node.start_mark.column)
         merged: dict[str, object] = {}
         for key_node, value_node in node.value:
             if isinstance(key_node, yaml.ScalarNode) and key_node.value == "<<" and key_node.style is None:
@@ -180,11 +184,13 @@ def _names_at(kind: object, path: Path) -> list[str]:
     return [*getattr(info, "values", ()), *(field.encode_name for field in getattr(info, "fields", ()))]
 
 
-def read(source: str | pathlib.Path) -> ConfigFile:
-    """The file called *source*; a text of several lines is taken for what a file says.
+def read(source: str | pathlib.Path | io.TextIOBase) -> ConfigFile:
+    """The file called *source*, or open as that; a text of several lines is taken for what a file says.
 
     :raises ConfigurationError: one line, if there is no such file, or it is no YAML.
     """
+    if isinstance(source, io.TextIOBase):
+        source = source.read() + "\n"
     if isinstance(source, str) and "\n" in source:
         return ConfigFile("the text", pathlib.Path.cwd(), source)
     path = pathlib.Path(source)

@@ -71,7 +71,7 @@ class Lifecycle:
         self.health = "new"
         """See the module; changed by `enter` alone."""
         self.under_way = CallsUnderWay()
-        self._methods: Mapping[str, Call] = {}
+        self._methods: Mapping[str, Call] | None = None  # None: it is not open
         self._asked = False  # whether a question for its health is not answered yet
         self._generation = Generation()
         self.watch = self._generation.watch
@@ -110,7 +110,7 @@ class Lifecycle:
         return self._hook(self.executor.close).addBoth(self._stopped)
 
     def _stopped(self, outcome: object) -> object:
-        self._methods = {}
+        self._methods = None
         self._end_run()
         self.enter("stopped")
         return outcome
@@ -120,9 +120,9 @@ class Lifecycle:
 
         :raises Unavailable: if it is not open.
         """
-        method: Call | None = find(self._methods, endpoint)
-        if method is None and not self._methods:
+        if self._methods is None:
             raise Unavailable(f"executor {self.name!r} is {self.health}")
+        method: Call | None = find(self._methods, endpoint)
         return method
 
     def direct(self, endpoint: str) -> Call | None:

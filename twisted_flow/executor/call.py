@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from inspect import isasyncgen, isgenerator
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from ..document import Document, DocumentArray
 from ..errors import ExecutorError, FlowError, Reject
-from ..message import Request, Response
+from ..message import Parameters, Request, Response
 from .parameters import converter
 from .table import ALWAYS, Endpoint
 
@@ -36,7 +37,6 @@ class Context(Struct, eq=False):
 
 _GETTERS: dict[str, Callable[[Request], object]] = {
     "docs": lambda request: request.docs,
-    "parameters": lambda request: request.parameters,
     "groundtruths": lambda request: request.groundtruths,
     "docs_matrix": lambda request: request.docs_matrix or [request.docs],
     "groundtruths_matrix": lambda request: request.groundtruths_matrix or [request.groundtruths],
@@ -47,39 +47,55 @@ Call = Callable[[Request, Context | None], Any]
 """How an endpoint is called. The context is None only on the direct way (`IDirect`), where no method asks for it."""
 
 
-def caller(method: Callable[..., object], endpoint: Endpoint) -> Call:
-    """A function that calls *method* with what it wants of a request."""
+def caller(method: Callable[..., object], endpoint: Endpoint, names: Collection[str] = ()) -> Call:
+    """A function that calls *method* with what it wants of a request.
+
+    :param names: of the executor: parameters under one of them are its alone, and win over those for all.
+    """
+    own = partial(_own, tuple(names))
     wants = endpoint.wants
     if wants == ("docs",):
         return lambda request, context: method(docs=request.docs)
     plain = endpoint.parameters is None and endpoint.branches == "joined"
     if wants == ("docs", "parameters") and plain:  # as most say: without a loop
-        return lambda request, context: method(docs=request.docs, parameters=request.parameters)
+        return lambda request, context: method(
+            docs=request.docs, parameters=own(request.parameters) if request.parameters else request.parameters
+        )
     if wants == ALWAYS and plain:
 
         def call(request: Request, context: Context | None) -> object:
             docs, groundtruths = request.docs, request.groundtruths
             return method(
                 docs=docs,
-                parameters=request.parameters,
+                parameters=own(request.parameters) if request.parameters else request.parameters,
                 groundtruths=groundtruths,
                 docs_matrix=[docs],
                 groundtruths_matrix=[groundtruths],
             )
 
         return call
-    getters = [(name, _GETTERS[name]) for name in wants if name != "context"]
-    if endpoint.parameters is not None:
-        getters = [(name, _typed(endpoint.parameters) if name == "parameters" else get) for name, get in getters]
+    convert = own if endpoint.parameters is None else _typed(endpoint.parameters, own)
+    getters = [(name, _GETTERS[name]) for name in wants if name not in ("context", "parameters")]
+    if "parameters" in wants:
+        getters.append(("parameters", lambda request: convert(request.parameters)))
     if "context" not in wants:
         return lambda request, context: method(**{name: get(request) for name, get in getters})
     return lambda request, context: method(context=context, **{name: get(request) for name, get in getters})
 
 
-def _typed(kind: object) -> Callable[[Request], object]:
+def _own(names: tuple[str, ...], parameters: Parameters) -> Parameters:
+    """*parameters*, with those on top that are meant for the executor of one of *names* alone."""
+    for name in names:
+        mine = parameters.get(name)
+        if type(mine) is dict:
+            parameters = parameters | mine
+    return parameters
+
+
+def _typed(kind: object, own: Callable[[Parameters], Parameters]) -> Callable[[Parameters], object]:
     """How a method gets parameters of the type *kind*; what they are not is the caller's mistake."""
     convert = converter(kind)
-    return lambda request: convert(request.parameters)
+    return lambda parameters: convert(own(parameters))
 
 
 def response_to(request: Request, result: object) -> Response:

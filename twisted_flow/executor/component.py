@@ -14,7 +14,7 @@ from ..errors import ConfigurationError
 from ..interfaces import IExecutor
 from ..suggestion import nearest
 from .call import Call, caller
-from .executor import Executor
+from .executor import METAS, Executor
 from .load import load
 from .requests import endpoints_marked
 from .spec import ExecutorSpec
@@ -39,7 +39,9 @@ def component(spec: ExecutorSpec) -> IExecutor:
 def _component(spec: ExecutorSpec) -> IExecutor:
     if not isinstance(spec.uses_with, Mapping):
         raise ConfigurationError(f"uses_with is a dict of arguments, not {spec.uses_with!r}")
-    if isinstance(spec.uses, str) and spec.uses.endswith((".yml", ".yaml")):
+    if isinstance(spec.uses, dict) or (
+        isinstance(spec.uses, str) and ("\n" in spec.uses or spec.uses.endswith((".yml", ".yaml")))
+    ):
         from .file import from_file  # YAML only for those who use it
 
         spec = from_file(spec)
@@ -49,7 +51,9 @@ def _component(spec: ExecutorSpec) -> IExecutor:
         return adapted
     if inspect.isclass(uses):
         return _ClassExecutor(uses, spec)
-    if any(endpoints_marked(method) for base in type(uses).__mro__ for method in vars(base).values()):
+    if isinstance(uses, Executor) or any(
+        endpoints_marked(method) for base in type(uses).__mro__ for method in vars(base).values()
+    ):
         return _ObjectExecutor(uses, spec)
     if callable(uses):
         return _FunctionExecutor(uses, spec)
@@ -79,13 +83,14 @@ def _check_arguments(owner: type, arguments: Any, name: str) -> None:
         raise ConfigurationError(f"uses_with of {name}: {error}{near}") from None
 
 
-def _bound(executor: object, owner: type, endpoints: dict[str, Endpoint]) -> Calls:
+def _bound(executor: object, owner: type, endpoints: dict[str, Endpoint], name: str) -> Calls:
     calls = {}
+    names = {name, getattr(getattr(executor, "metas", None), "name", name)}
     for name, endpoint in endpoints.items():
         method = getattr(executor, endpoint.method)
         if _function(method) is not _function(getattr(owner, endpoint.method)):  # another than was described
             endpoint = endpoints[name] = replace(endpoint, suspends=True)
-        calls[name] = caller(method, endpoint)
+        calls[name] = caller(method, endpoint, names)
     return calls
 
 
@@ -105,7 +110,7 @@ class _ObjectExecutor:
 
     def open(self) -> Calls:
         """See `IExecutor`."""
-        return _bound(self.executor, self.owner, self.endpoints)
+        return _bound(self.executor, self.owner, self.endpoints, self.name)
 
     def warm_up(self) -> object:
         """See `IExecutor`."""
@@ -136,12 +141,12 @@ class _ClassExecutor:
         owner: Any = self.owner
         self.executor = executor = owner.__new__(owner)
         if isinstance(executor, Executor):  # known before the constructor runs, whether or not it calls ours
-            metas = {"name": self.name, "workspace": self.spec.workspace, **self.spec.uses_metas}
+            metas = {**METAS, "name": owner.__name__, "workspace": self.spec.workspace or "", **self.spec.uses_metas}
             executor.metas = SimpleNamespace(**metas)
             executor.requests = {name: endpoint.method for name, endpoint in self.endpoints.items()}
             executor.runtime_args = SimpleNamespace(name=self.name, workspace=metas["workspace"])
         executor.__init__(**self.spec.uses_with)
-        return _bound(executor, owner, self.endpoints)
+        return _bound(executor, owner, self.endpoints, self.name)
 
     def warm_up(self) -> object:
         """See `IExecutor`."""
@@ -163,12 +168,12 @@ class _FunctionExecutor:
 
     def __init__(self, function: Callable[..., object], spec: ExecutorSpec) -> None:
         self.function = function
-        self.name = spec.name or getattr(function, "__name__", "function")
+        self.name: str = spec.name or str(getattr(function, "__name__", "function"))
         self.endpoints = function_endpoints(function)
 
     def open(self) -> Calls:
         """See `IExecutor`."""
-        return {name: caller(self.function, endpoint) for name, endpoint in self.endpoints.items()}
+        return {name: caller(self.function, endpoint, (self.name,)) for name, endpoint in self.endpoints.items()}
 
     def warm_up(self) -> None:
         """See `IExecutor`: a function needs none."""

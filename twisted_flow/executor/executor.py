@@ -10,7 +10,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-__all__ = ["Executor"]
+__all__ = ["METAS", "Executor"]
+
+METAS: dict[str, object] = {"name": "", "description": "", "workspace": "", "py_modules": ""}
+"""What an executor's ``metas`` are where nobody says."""
 
 
 class Executor:
@@ -25,7 +28,7 @@ class Executor:
     :param more: whatever else a derived class was given and passes on; it is not looked at.
     """
 
-    metas: SimpleNamespace = SimpleNamespace(name="", workspace=None)
+    metas: SimpleNamespace = SimpleNamespace(**METAS)
     requests: dict[str, str] = {}
     runtime_args: SimpleNamespace = SimpleNamespace(name="", workspace=None)
 
@@ -37,19 +40,22 @@ class Executor:
         **more: Any,
     ) -> None:
         if metas is not None:
-            self.metas = SimpleNamespace(**{"name": type(self).__name__, "workspace": None, **metas})
+            self.metas = SimpleNamespace(**METAS | {"name": type(self).__name__} | metas)
         if requests is not None:
             self.requests = requests
+        if metas is None and not vars(self).get("metas"):
+            self.metas = SimpleNamespace(**METAS | {"name": type(self).__name__})
         if runtime_args is not None:
             self.runtime_args = SimpleNamespace(**runtime_args)
 
     @property
-    def workspace(self) -> str | None:
-        """A folder of this executor's own, made at the first look; None where no workspace was given."""
-        root = self.metas.workspace
-        if not root:
-            return None
-        path = pathlib.Path(os.path.expandvars(root)) / (self.metas.name or type(self).__name__)
+    def workspace(self) -> str:
+        """A folder of this executor's own, made at the first look; where no workspace was given, below that which
+        ``TWISTED_FLOW_WORKSPACE`` names, or ``~/.twisted_flow/workspace``.
+        """
+        root = self.metas.workspace or os.environ.get("TWISTED_FLOW_WORKSPACE") or "~/.twisted_flow/workspace"
+        own = self.runtime_args.name or self.metas.name or type(self).__name__
+        path = pathlib.Path(os.path.expandvars(root)).expanduser() / own
         path.mkdir(parents=True, exist_ok=True)
         return str(path.resolve())
 

@@ -7,11 +7,14 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..config.yaml import read
+from ..config.yaml import dump, read
 from .load import absolute
 from .spec import ExecutorSpec
 
 __all__ = ["from_file"]
+
+
+_TOLD = ("name", "description")  # of metas, what the executor is told of them
 
 
 class _Metas(Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,10 +23,11 @@ class _Metas(Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
     workspace: str | None = None
     py_modules: list[str] | str = []
+    description: str = ""
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True, rename={"with_": "with"}):
-    """An executor's YAML file."""
+    """What an executor's YAML says."""
 
     jtype: str
     with_: dict[str, Any] = {}
@@ -32,11 +36,12 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True, rename={"with_": "w
 
 
 def from_file(spec: ExecutorSpec) -> ExecutorSpec:
-    """*spec*, with what the YAML file that it uses says; what *spec* says itself wins.
+    """*spec*, with what the YAML that it uses says: a file, a text of several lines, or a dict of the same. What *spec*
+    says itself wins.
 
-    :raises ConfigurationError: one line, if the file is wrong.
+    :raises ConfigurationError: one line, if that is wrong.
     """
-    file = read(spec.uses)
+    file = read(dump(spec.uses) + "\n" if isinstance(spec.uses, dict) else spec.uses)
     said = file.convert(_File)
     modules = [said.metas.py_modules] if isinstance(said.metas.py_modules, str) else said.metas.py_modules
     return replace(
@@ -45,7 +50,7 @@ def from_file(spec: ExecutorSpec) -> ExecutorSpec:
         py_modules=(*spec.py_modules, *(absolute(module, file.folder) for module in modules)),
         name=spec.name or said.metas.name,
         uses_with=said.with_ | spec.uses_with,
-        uses_metas=({"name": said.metas.name} if said.metas.name else {}) | spec.uses_metas,
+        uses_metas={name: each for name in _TOLD if (each := getattr(said.metas, name))} | spec.uses_metas,
         uses_requests=said.requests | spec.uses_requests,
         workspace=spec.workspace or said.metas.workspace,
     )

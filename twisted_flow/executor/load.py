@@ -22,7 +22,8 @@ __all__ = ["absolute", "load", "plugins"]
 
 
 def load(uses: str, py_modules: Sequence[str] = ()) -> object:
-    """What *uses* names: ``file.py:Class``, ``package.module:Class``, a class of *py_modules*, or an installed plugin.
+    """What *uses* names: ``file.py:Class``, ``package.module:Class``, a class of *py_modules*, an installed plugin,
+    or a class of the script that runs.
 
     A function will do in place of a class. Modules beside a file can be imported by it; modules in the working
     directory by either.
@@ -51,6 +52,9 @@ def _by_name(name: str, modules: Mapping[str, ModuleType]) -> object:
     if name in installed:
         executor = installed[name].executor
         return load(executor) if isinstance(executor, str) else executor
+    script = sys.modules.get("__main__")
+    if isinstance(getattr(script, name, None), type):
+        return getattr(script, name)
     known = [*installed, *(each for module in modules.values() for each in vars(module))]
     where = f"in {', '.join(modules)}, and none" if modules else "in a file (that is FILE.py:Class), nor one"
     raise ConfigurationError(f"there is no executor {name!r} {where} that is installed{nearest(name, known)}")

@@ -12,6 +12,7 @@ from ..errors import ValidationError
 __all__ = ["named"]
 
 _LONGEST, _MOST_WAYS, _LATIN = 500, 100_000, 255
+_UNNAMED = re.compile(r"executor(?=[0-9]+$)")  # which are pod0, pod1, … to existing clients
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 
 
@@ -29,7 +30,8 @@ def named(target: str, names: Collection[str]) -> Iterable[str]:
         ways = _ways(_parser.parse(target), max(map(len, names), default=0))
         if ways > _MOST_WAYS:
             raise ValidationError.at("/targetPeapod", "nested repeats, or too many of them, are not supported")
-        return list(filter(re.compile(target).match, names))
+        match = re.compile(target).match
+        return [name for name in names if match(name) or match(_UNNAMED.sub("pod", name))]
     except (re.error, OverflowError, RecursionError) as error:
         raise ValidationError.at("/targetPeapod", f"is not a regular expression: {error}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = ["Topology"]
+
+_POD = re.compile(r"^pod(?=[0-9]+$)")  # the old name of executors without one
 
 
 class Topology:
@@ -72,6 +75,8 @@ class Topology:
                 workspace=self.workspace,
             )
         needed = (self._last,) if needs is None else (needs,) if isinstance(needs, str) else tuple(needs)
+        known = {node.name for node in self._nodes}
+        needed = tuple(each if each in known else _POD.sub("executor", each) for each in needed)
         self._append(NodeConfig(name, spec, engine, needed))
         self._last = name
         return self

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-__all__ = ["bare", "joined", "split"]
+__all__ = ["bare", "joined", "port_number", "split"]
 
 _WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([0-9]+)")
 
@@ -24,3 +25,8 @@ def split(text: str) -> tuple[str, int | None]:
     """The host that *text* names, and the port, if it names one."""
     named = _WITH_PORT.fullmatch(text)
     return (bare(named[1]), int(named[2])) if named else (bare(text), None)
+
+
+def port_number(port: Any) -> Any:
+    """*port*, as a number where it is one written as a text."""
+    return int(port) if isinstance(port, str) and port.isdecimal() else port

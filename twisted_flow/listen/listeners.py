@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from ..errors import ConfigurationError
 from ..protocols import protocol_named
+from .hostport import port_number
 
-__all__ = ["Listener", "listeners"]
+__all__ = ["Listener", "listeners", "named"]
 
 
 class Listener(Struct, frozen=True):
@@ -20,6 +22,13 @@ class Listener(Struct, frozen=True):
     """0: one that is free."""
     endpoint: str = ""
     """In place of a port: one of Twisted's endpoint strings, such as 'unix:/run/flow.socket'."""
+
+
+def named(protocol: str | Sequence[str], port: object = None) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The protocols and the ports that a user names: one, or several; in any case, and as texts."""
+    protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
+    ports: Any = () if port is None else (port,) if isinstance(port, int | str) else port
+    return tuple(str(each).lower() for each in protocols), tuple(port_number(each) for each in ports)
 
 
 def listeners(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[str] = ()) -> tuple[Listener, ...]:

@@ -1,0 +1,51 @@
+"""A flow's own client: the same calls, to itself."""
+
+from __future__ import annotations
+
+from ..errors import ConfigurationError
+from .client import Client
+from .verbs import Post, verb
+
+__all__ = ["OwnClient"]
+
+
+class OwnClient:
+    """What a flow that runs is called by."""
+
+    host: str
+    _client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """The client of the first protocol, made at the first look.
+
+        :raises RuntimeError: if the flow is not started.
+        :raises ConfigurationError: if it listens where its client cannot reach it.
+        """
+        if self._client is None:
+            protocol, port = self._reached_at()
+            if not port:
+                raise ConfigurationError(
+                    "the flow listens at an endpoint without a port, which its client cannot reach"
+                )
+            host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+            self._client = Client(protocol=protocol, host=host, port=port)
+        return self._client
+
+    def _reached_at(self) -> tuple[str, int]:
+        raise NotImplementedError
+
+    def _forget_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    @property
+    def post(self) -> Post:
+        """Call the flow, which is started: see `Client.post`."""
+        return self.client.post
+
+    index = verb("/index")
+    search = verb("/search")
+    update = verb("/update")
+    delete = verb("/delete")
