@@ -13,7 +13,8 @@ import pytest
 from tests.support import ROOT
 
 ROOMS = [
-    ["version", "suggestion", "limits", "errors", "maybe", "generation"],
+    ["version", "suggestion"],
+    ["old_names", "limits", "errors", "maybe", "generation"],
     ["telemetry", "wire", "security"],
     ["document"],
     ["parts"],

@@ -23,10 +23,11 @@ from .graph.topology import Topology
 from .limits import Limits, checked
 from .listen.listeners import listeners, named
 from .loop import install_reactor, run_in_reactor
+from .old_names import Ignored, ignore
 from .process.signals import wait_for_stop
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, Unpack
 
 __all__ = ["Flow"]
 
@@ -55,6 +56,7 @@ class Flow(Topology, OwnClient):
     :param workspace: the folder for the executors' own folders.
     :param limits: what is bounded, and where.
     :param debug: whether callers are told all that is known of a failure.
+    :param ignored: arguments of Jina 2 that mean nothing here (see `old_names`); there is one warning of them.
     :raises ConfigurationError: where that makes no flow.
     """
 
@@ -78,7 +80,9 @@ class Flow(Topology, OwnClient):
         workspace: str | None = None,
         limits: Limits | None = None,
         debug: bool = False,
+        **ignored: Unpack[Ignored],
     ) -> None:
+        ignore(ignored, "Flow", Flow.__init__.__kwdefaults__)
         if None not in (port, port_expose) and port != port_expose:
             raise ConfigurationError("port and port_expose are the same setting: give one of them")
         port = port if port is not None else port_expose

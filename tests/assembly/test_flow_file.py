@@ -148,7 +148,7 @@ def test_arguments() -> None:
     """What may stand in a file is what may be said in Python."""
     for kind, function in ((Settings, Flow.__init__), (Entry, Flow.add), (Exposed, Flow.expose_endpoint)):
         said = {field.encode_name for field in msgspec.structs.fields(kind)} - {"floating"}
-        assert said == set(inspect.signature(function).parameters) - {"self"}
+        assert said == set(inspect.signature(function).parameters) - {"self", "ignored"}
 
 
 class Sub:

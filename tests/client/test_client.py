@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support import Log
 from twisted_flow import Client, ConfigurationError, Document, DocumentArray, Executor, Flow, FlowError, requests
 from twisted_flow.errors import ExecutorError, NotFound, PayloadTooLarge, Reject, Unavailable
 from twisted_flow.limits import Limits
@@ -249,3 +251,42 @@ class TestConnecting:
         """What names no server is told in one line."""
         with pytest.raises(ConfigurationError):
             Client(**wrong)
+
+
+class TestAsJina:
+    """What a program of Jina 2 does with a client."""
+
+    def test_response(self, client: Client) -> None:
+        """``response.data.docs``, ``.dict()`` and ``.json()``."""
+        (response,) = client.post("/x", Document("a", id="d"), return_results=True)
+        assert response.data.docs is response.docs
+        told = response.dict()
+        assert sorted(told) == ["data", "header", "parameters", "request_id", "routes", "status"]
+        assert told["data"]["docs"][0]["text"] == "A"
+        assert json.loads(response.json())["header"] == {"execEndpoint": "/x", "targetPeapod": "", "noPropagate": False}
+
+    def test_all_in_one_request(self, client: Client) -> None:
+        """``request_size=0``."""
+        (response,) = client.post("/x", ["a"] * 250, request_size=0, return_results=True)
+        assert len(response.docs) == 250
+
+    def test_a_callback_that_raises(self, client: Client) -> None:
+        """Under ``continue_on_error`` it is told in the log, and the rest goes on; else it ends the call."""
+        seen: list[str] = []
+
+        def done(response: Any) -> None:
+            seen.append(response.docs[0].text)
+            raise ValueError("as asked")
+
+        with Log() as lines:
+            client.post("/x", ["a", "b"], done, request_size=1, continue_on_error=True)
+        assert sorted(seen) == ["A", "B"]
+        assert sum("a callback of the client raised" in line for line in lines) == 2
+        with pytest.raises(ValueError, match="as asked"):
+            client.post("/x", "a", done)
+
+    def test_names(self) -> None:
+        """A port as a text, a protocol in capitals, and no port at all."""
+        named = Client(protocol="HTTP", port_expose="12346")  # type: ignore[call-overload]
+        assert (named.protocol, named.port) == ("http", 12346)
+        assert Client().port == 12345

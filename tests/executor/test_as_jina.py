@@ -161,3 +161,31 @@ def test_copy() -> None:
     assert (first.num_executors, second.num_executors) == (1, 2)
     assert texts(second) == ["x11"]
     assert texts(first) == ["x1"]
+
+
+class TestOldArguments:
+    def test_ignored(self) -> None:
+        """Those that mean nothing here are taken, with one warning for a call."""
+        with pytest.warns(UserWarning, match=r"Flow\(\): prefetch, quiet mean nothing here") as warned:
+            made = Flow(protocol="HTTP", port_expose="12346", quiet=True, prefetch=10)
+        assert len(warned) == 1
+        assert (made.protocol, made.port_expose) == ("http", 12346)
+        with pytest.warns(UserWarning, match=r"add\(\): timeout_ready mean"):
+            made.add(uses=Says, timeout_ready=1000)
+
+    def test_unknown(self) -> None:
+        """Others stay mistakes, with the nearest that there is."""
+        with pytest.raises(
+            TypeError, match=r"Flow\(\) got an unexpected keyword argument 'titel'; did you mean 'title'"
+        ):
+            Flow(titel="x")
+        with pytest.raises(TypeError, match=r"add\(\) got an unexpected keyword argument 'use'; did you mean 'uses'"):
+            Flow().add(use=Says)
+
+    def test_in_a_file(self) -> None:
+        """In YAML too."""
+        text = "jtype: Flow\nwith: {protocol: websocket, prefetch: 5}\nexecutors:\n  - name: a\n    polling: all\n"
+        with pytest.warns(UserWarning, match="polling"):
+            assert Flow.load_config(text).protocol == "websocket"
+        with pytest.raises(ConfigurationError, match="'polled'"):
+            Flow.load_config(text.replace("polling", "polled"))

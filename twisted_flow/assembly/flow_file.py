@@ -16,6 +16,7 @@ from ..executor.load import absolute
 from ..executor.spec import ExecutorSpec
 from ..graph.graph import NodeConfig, ordered
 from ..limits import Limits
+from ..old_names import without_ignored
 
 if TYPE_CHECKING:
     from ..flow import Flow
@@ -106,6 +107,7 @@ def build(
     :raises ConfigurationError: one line, with the position in the file.
     """
     file = read(source)
+    _without_ignored(file.value)
     said = file.convert(FlowFile)
     path: tuple[str | int, ...] = ("with",)
     try:
@@ -134,6 +136,14 @@ def build(
             raise  # not the file's mistake
         raise file.error((*path, argument) if argument in given else path, str(error)) from None
     return flow
+
+
+def _without_ignored(raw: object) -> None:
+    if isinstance(raw, dict):
+        without_ignored(raw.get("with"), "with")
+        for key in ("executors", "pods"):
+            for each in raw[key] if isinstance(raw.get(key), list) else ():
+                without_ignored(each, key)
 
 
 def _check(flow: Flow, file: ConfigFile) -> None:

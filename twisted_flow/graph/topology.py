@@ -11,12 +11,13 @@ from msgspec.structs import replace
 
 from ..errors import ConfigurationError
 from ..executor.spec import ExecutorSpec
+from ..old_names import Ignored, ignore
 from ..suggestion import nearest
 from .graph import GATEWAY, NodeConfig, ends
 from .plot import mermaid, svg
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, Unpack
 
 __all__ = ["Topology"]
 
@@ -45,6 +46,7 @@ class Topology:
         uses_metas: dict[str, object] | None = None,
         uses_requests: dict[str, str] | None = None,
         engine: str | None = None,
+        **ignored: Unpack[Ignored],
     ) -> Self:
         """Add an executor.
 
@@ -59,9 +61,11 @@ class Topology:
         :param uses_metas: for its ``metas``.
         :param uses_requests: endpoints to methods' names, in place of what the marks say.
         :param engine: where it runs: 'inline' or 'thread'; by default a thread if a method of it may block.
+        :param ignored: arguments of Jina 2 that mean nothing here (see `old_names`); there is one warning of them.
         :return: the flow itself.
         :raises ConfigurationError: on a name that is taken.
         """
+        ignore(ignored, "add", [*(Topology.add.__kwdefaults__ or ()), "uses"])
         name = name or f"executor{len(self._nodes)}"
         spec = None
         if uses is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import cast
 
 __all__ = ["bare", "joined", "port_number", "split"]
 
@@ -27,6 +27,6 @@ def split(text: str) -> tuple[str, int | None]:
     return (bare(named[1]), int(named[2])) if named else (bare(text), None)
 
 
-def port_number(port: Any) -> Any:
-    """*port*, as a number where it is one written as a text."""
-    return int(port) if isinstance(port, str) and port.isdecimal() else port
+def port_number(port: int | str) -> int:
+    """*port*, as a number where it is one written as a text; what is none is left for a check of it to refuse."""
+    return int(port) if isinstance(port, str) and port.isdecimal() else cast(int, port)

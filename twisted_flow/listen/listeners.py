@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
 
@@ -24,10 +23,12 @@ class Listener(Struct, frozen=True):
     """In place of a port: one of Twisted's endpoint strings, such as 'unix:/run/flow.socket'."""
 
 
-def named(protocol: str | Sequence[str], port: object = None) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def named(
+    protocol: str | Sequence[str], port: int | str | Sequence[int | str] | None = None
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The protocols and the ports that a user names: one, or several; in any case, and as texts."""
     protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
-    ports: Any = () if port is None else (port,) if isinstance(port, int | str) else port
+    ports = () if port is None else (port,) if isinstance(port, int | str) else port
     return tuple(str(each).lower() for each in protocols), tuple(port_number(each) for each in ports)
 
 
