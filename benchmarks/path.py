@@ -38,7 +38,7 @@ ROUNDS, TIMES = 3, 30_000
 def upper(docs: DocumentArray, **kwargs: Any) -> None:
     """The user's function."""
     for document in docs:
-        if document.text is not None:
+        if document.content_type == "text":
             document.text = document.text.upper()
 
 

@@ -14,5 +14,5 @@ class Upper(Executor):
     async def upper(self, docs: DocumentArray, **kwargs: Any) -> None:
         """Make capitals of all texts."""
         for document in docs:
-            if document.text is not None:
+            if document.content_type == "text":
                 document.text = document.text.upper()

@@ -7,7 +7,7 @@ import pathlib
 import threading
 from collections.abc import Sequence
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -56,7 +56,7 @@ class Flow(Topology, OwnClient):
     :param workspace: the folder for the executors' own folders.
     :param limits: what is bounded, and where.
     :param debug: whether callers are told all that is known of a failure.
-    :param ignored: arguments of Jina 2 that mean nothing here (see `old_names`); there is one warning of them.
+    :param ignored: what means nothing here (see `old_names`): there is one warning of it.
     :raises ConfigurationError: where that makes no flow.
     """
 
@@ -195,6 +195,12 @@ class Flow(Topology, OwnClient):
         """The port of the first protocol. See `ports`."""
         return self.ports[self._protocols[0]]
 
+    @port.setter
+    def port(self, port: int | str | Sequence[int]) -> None:
+        self._must_not_run()
+        self._ports = named(self._protocols, port)[1]
+        self._listeners = listeners(self._protocols, self._ports, self._listen)
+
     port_expose = port
 
     @property
@@ -215,12 +221,13 @@ class Flow(Topology, OwnClient):
     def load_config(cls, source: str | pathlib.Path | io.TextIOBase, **settings: object) -> Self:
         """The flow that a YAML file describes (a text of several lines is taken for what a file says).
 
-        :param settings: arguments of the constructor, in place of what the file says; of ``limits`` a dict will do.
+        :param settings: arguments of the constructor, in place of what the file says (of ``limits`` a dict will do);
+            ``override_with`` is a dict of such.
         :raises ConfigurationError: one line, with the position in the file.
         """
         from .assembly.flow_file import build  # YAML only for those who use it
 
-        return build(cls, source, settings)  # type: ignore[return-value]
+        return build(cls, source, {**cast(dict[str, object], settings.pop("override_with", {})), **settings})  # type: ignore[return-value]
 
     def save_config(self, path: str | pathlib.Path | None = None) -> str:
         """This flow as YAML, which is also written to *path*, if that is given.
@@ -277,8 +284,7 @@ class Flow(Topology, OwnClient):
 
     def block(self) -> None:
         """Wait for Ctrl-C or SIGTERM; in another thread than the main one, until the flow is closed."""
-        main = threading.current_thread() is threading.main_thread()
-        (wait_for_stop if main else self._closed.wait)()
+        (wait_for_stop if threading.current_thread() is threading.main_thread() else self._closed.wait)()
 
     def _reached_at(self) -> tuple[str, int]:
         if self._service is None:

@@ -28,7 +28,7 @@ class Encode(Executor):
 
 def text(document: Document) -> str:
     """What a document says, its title some times over."""
-    return f"{document.tags.get('title', '')} " * TITLE + (document.text or "")
+    return f"{document.tags.get('title', '')} " * TITLE + document.text
 
 
 class Branch(Executor):
@@ -120,7 +120,7 @@ class Keywords(Branch):
             self.known = Counter(word for words in self.words.values() for word in words)
             self.length = sum(words.total() for words in self.words.values()) / len(self.words)
         for document in docs:
-            asked = [word for word in terms(document.text or "") if self.known[word]]
+            asked = [word for word in terms(document.text) if self.known[word]]
             scores = {passage: self.score(asked, words) for passage, words in self.words.items()}
             best = max(scores.values())
             self.propose(document, "keywords", {id: score / best for id, score in scores.items() if score > 0})

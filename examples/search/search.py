@@ -54,7 +54,7 @@ class Search(Executor):
         """Keep passages; one with an id that is known takes its place."""
         for document in docs:
             self.passages[document.id] = Document(id=document.id, text=document.text, tags=dict(document.tags))
-            self.counts[document.id] = terms(f"{document.tags.get('title', '')} " * TITLE + (document.text or ""))
+            self.counts[document.id] = terms(f"{document.tags.get('title', '')} " * TITLE + document.text)
         self.matrix = None
 
     @requests(on="/delete")
@@ -82,7 +82,7 @@ class Search(Executor):
         self.prepare()
         ids = list(self.passages)
         for document in docs:
-            scores = self.matrix @ weighted([terms(document.text or "")])[0]
+            scores = self.matrix @ weighted([terms(document.text)])[0]
             for position in np.argsort(-scores, kind="stable")[:top_k]:
                 if scores[position] > 0:
                     found = self.passages[ids[position]]

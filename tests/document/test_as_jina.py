@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -184,3 +186,30 @@ class TestConstructor:
     def test_copies_are_equal(self, document: Document) -> None:
         """Whatever is in one."""
         assert Document(document, copy=True) == Document(document) == document
+
+
+class TestForms:
+    def test_as_a_program_names_fields(self) -> None:
+        """``dict()``, ``json()``, ``non_empty_fields``, ``pop`` and ``update``."""
+        document = Document("x", id="1", embedding=np.array([0, 1]), tags={"a": 1})
+        assert document.non_empty_fields == ("embedding", "id", "mime_type", "tags", "text")
+        assert document.dict(prettify_ndarrays=True)["embedding"] == [0, 1]
+        assert msgspec.json.decode(Document("x", id="1").json()) == {"id": "1", "mime_type": "text/plain", "text": "x"}
+        other = Document("y", id="2", tags={"b": 2})
+        other.update(document)
+        assert (other.id, other.text, other.tags) == ("1", "x", {"a": 1, "b": 2})
+        other.update(Document("z", weight=3), fields=["weight"])
+        assert (other.text, other.weight) == ("x", 3)
+        document.pop("text", "tags")
+        assert (document.text, document.tags, document.id) == ("", {}, "1")
+
+    def test_files(self, tmp_path: pathlib.Path) -> None:
+        """By name, or open already."""
+        docs = DocumentArray([Document("ä", id="a"), Document("b", id="b")])
+        with (tmp_path / "a.json").open("w", encoding="utf-8") as file:
+            docs.save(file)
+        with (tmp_path / "b.bin").open("wb") as raw:
+            docs.save_binary(raw)
+        docs.save_json(tmp_path / "c.json")
+        read = [DocumentArray.load_json(tmp_path / "a.json"), DocumentArray.load_binary(tmp_path / "b.bin")]
+        assert [*read, DocumentArray.load(tmp_path / "c.json")] == [docs] * 3

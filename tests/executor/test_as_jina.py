@@ -189,3 +189,15 @@ class TestOldArguments:
             assert Flow.load_config(text).protocol == "websocket"
         with pytest.raises(ConfigurationError, match="'polled'"):
             Flow.load_config(text.replace("polling", "polled"))
+
+
+def test_names_of_a_flow() -> None:
+    """Those that cost nothing."""
+    made = flow({"name": "a"}).inspect(name="i").gather_inspect().build()
+    assert made.num_pods == 4
+    made.port_expose = "12347"
+    assert made.port == 12347
+    assert (
+        Flow.load_config("with: {protocol: http}\njtype: Flow\n", override_with={"protocol": "websocket"}).protocol
+        == "websocket"
+    )

@@ -186,6 +186,14 @@ class Client(Generic[Asyncio]):
     update = verb("/update")
     delete = verb("/delete")
 
+    def check_input(self, inputs: object) -> None:
+        """Make documents of *inputs*, and send none.
+
+        :raises TypeError: on what is none.
+        """
+        for _ in requests_of(inputs, Asking(Header("/"), {}, 100, None)):
+            pass
+
     def close(self) -> None:
         """End the connections that are kept; the next call makes new ones."""
         if self._kept:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, overload
+from typing import IO, TYPE_CHECKING, Any, ClassVar, SupportsIndex, overload
 
 import numpy as np
 
@@ -169,9 +169,9 @@ class DocumentArray(list["Document"]):
         """
         match.match(self, other, limit, metric)
 
-    def save(self, file: str | pathlib.Path, file_format: str = "json") -> None:
-        """Write all documents to *file*: 'json', a document a line, or 'binary'."""
-        storage.save(self, pathlib.Path(file), file_format)
+    def save(self, file: str | pathlib.Path | IO[str] | IO[bytes], file_format: str = "json") -> None:
+        """Write all documents to *file*, or what is open as that: 'json', a document a line, or 'binary'."""
+        storage.save(self, file, file_format)
 
     @classmethod
     def load(cls, file: str | pathlib.Path, file_format: str = "json") -> Self:
@@ -180,6 +180,24 @@ class DocumentArray(list["Document"]):
         :raises ValueError: if that is not what the file holds.
         """
         return cls(storage.load(cls.document_type, pathlib.Path(file), file_format))
+
+    def save_json(self, file: str | pathlib.Path | IO[str] | IO[bytes]) -> None:
+        """See `save`."""
+        self.save(file)
+
+    def save_binary(self, file: str | pathlib.Path | IO[bytes]) -> None:
+        """See `save`."""
+        self.save(file, "binary")
+
+    @classmethod
+    def load_json(cls, file: str | pathlib.Path) -> Self:
+        """See `load`."""
+        return cls.load(file)
+
+    @classmethod
+    def load_binary(cls, file: str | pathlib.Path) -> Self:
+        """See `load`."""
+        return cls.load(file, "binary")
 
 
 def _reached(documents: DocumentArray, path: str) -> Iterator[DocumentArray]:

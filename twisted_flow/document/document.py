@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
@@ -212,6 +213,8 @@ class Document(
 
     def __getattr__(self, name: str) -> Any:  # called where there is no such attribute
         """``document.tags__lang``, ``document.scores__m__value``: see `get_attributes`."""
+        if name == "dict":  # in the class it would hide the builtin from the types of the fields
+            return partial(forms.as_dict, self)
         if "__" in name and not name.startswith("_"):
             return paths.attribute(self, name)
         raise AttributeError(f"a Document has no attribute {name!r}{nearest(name, settable(Document))}")
@@ -247,6 +250,10 @@ class Document(
     def __reduce__(self) -> tuple[object, ...]:
         return _from_bytes, (plain.to_bytes(self),)
 
+    json = forms.as_json
+    non_empty_fields = property(forms.non_empty_fields)
+    pop = forms.pop
+    update = forms.update
     to_dict = forms.to_dict
     to_json = forms.to_json
     to_protobuf = forms.to_protobuf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -16,7 +16,20 @@ from .values import Unsayable
 if TYPE_CHECKING:
     from .document import Document
 
-__all__ = ["fields_of", "from_dict", "from_json", "from_protobuf", "to_dict", "to_json", "to_protobuf"]
+__all__ = [
+    "as_dict",
+    "as_json",
+    "fields_of",
+    "from_dict",
+    "from_json",
+    "from_protobuf",
+    "non_empty_fields",
+    "pop",
+    "to_dict",
+    "to_json",
+    "to_protobuf",
+    "update",
+]
 
 
 def to_dict(document: Document) -> dict[str, Any]:
@@ -39,6 +52,48 @@ def _settle(document: Document) -> None:
         settled([document])
     except Unsayable as error:
         raise TypeError("{}: {}".format(*(wrong_place(document, "") or ("", str(error))))) from None
+
+
+def non_empty_fields(document: Document) -> tuple[str, ...]:
+    """The names of the fields that say something, in the order of the alphabet."""
+    blank = type(document)()
+    names = [name for name in document.__struct_fields__ if getattr(document, name) != getattr(blank, name)]
+    return tuple(sorted(name.lstrip("_") for name in names))
+
+
+def as_dict(document: Document, prettify_ndarrays: bool = False) -> dict[str, Any]:
+    """The fields that say something, under the names that a program uses, in what JSON can say.
+
+    :param prettify_ndarrays: whether arrays are nested lists, in place of their bytes.
+    """
+    said = to_dict(document)
+    fields = {name: said[spelling.camel(name)] for name in non_empty_fields(document)}
+    for name in {"blob", "embedding"} & fields.keys() if prettify_ndarrays else ():
+        fields[name] = getattr(document, name).tolist()
+    return fields
+
+
+def as_json(document: Document, prettify_ndarrays: bool = False) -> str:
+    """See `as_dict`."""
+    return msgspec.json.encode(as_dict(document, prettify_ndarrays)).decode()
+
+
+def pop(document: Document, *names: str) -> None:
+    """Have the fields called *names* say nothing."""
+    blank = type(document)()
+    for name in names:
+        setattr(document, f"_{name}", getattr(blank, f"_{name}"))
+
+
+def update(document: Document, source: Document, fields: Iterable[str] | None = None) -> None:
+    """Have *document* say what *source* says; its own tags stay beside those of *source*.
+
+    :param fields: those that are meant; None: all that say something.
+    """
+    twin = source.__deepcopy__({})
+    for name in non_empty_fields(source) if fields is None else fields:
+        value = getattr(twin, name)
+        setattr(document, name, {**document.tags, **value} if name == "tags" else value)
 
 
 def to_protobuf(document: Document) -> object:

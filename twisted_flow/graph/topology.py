@@ -93,7 +93,7 @@ class Topology:
         """Join the documents of all executors whose documents no other takes yet."""
         return self.needs(ends(self._nodes), name=name)
 
-    def inspect(self, uses: object, *, name: str | None = None, **options: Any) -> Self:
+    def inspect(self, uses: object = None, *, name: str | None = None, **options: Any) -> Self:
         """Add an executor at the side: it sees copies of what the last one made, and nothing waits for it.
 
         What it makes of them is dropped, unless `gather` is called. See `add`.
@@ -109,6 +109,8 @@ class Topology:
         """Join what the executors of `inspect` have made so far with what the last one made."""
         aside = [node.name for node in self._nodes if node.floating]
         return self.needs([self._last, *aside], name=name or self._free("gather"))
+
+    gather_inspect = gather
 
     def _free(self, name: str) -> str:
         """*name*, with a number if it is taken."""
@@ -130,6 +132,15 @@ class Topology:
     def num_executors(self) -> int:
         """How many executors there are, those that only join counted too."""
         return len(self._nodes)
+
+    @property
+    def num_pods(self) -> int:
+        """The same with the gateway."""
+        return len(self._nodes) + 1
+
+    def build(self) -> Self:
+        """The flow itself: it is joined when it starts."""
+        return self
 
     def plot(self, output: str | pathlib.Path | None = None) -> str:
         """A picture of the graph: SVG, or Mermaid's text where *output* ends with ``.mmd``.

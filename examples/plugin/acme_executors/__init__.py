@@ -14,4 +14,4 @@ class Reverse(Executor):
     async def reverse(self, docs: DocumentArray, **kwargs: Any) -> None:
         """Turn each text around."""
         for document in docs:
-            document.text = (document.text or "")[::-1]
+            document.text = document.text[::-1]
