@@ -97,16 +97,13 @@ class TestRelatives:
 
 class TestPaths:
     def test_of_a_document(self) -> None:
-        """Keys of tags, scores and items, as arguments and as attributes; None where there is nothing."""
+        """Keys of tags, scores and items; None where there is nothing."""
         document = Document("a", id="d", tags={"x": {"y": [1, {"z": 2}]}}, scores={"m": 42}, chunks=[Document("c")])
         assert document.get_attributes("text", "tags__x__y__1__z", "tags__n", "nothere") == ["a", 2, None, None]
-        assert document.get_attributes("scores__m__value") == document.scores__m__value == 42
-        assert document.tags__x__y__0 == 1
-        assert document.tags__x__y__9 is document.tags__q__r is document.chunks__5__text is None
-        assert document.chunks__0__text == "c"
+        assert document.get_attributes("scores__m__value") == 42
+        assert document.get_attributes("tags__x__y__0", "chunks__0__text") == [1, "c"]
+        assert document.get_attributes("tags__x__y__9", "tags__q__r", "chunks__5__text") == [None, None, None]
         assert document.get_attributes("_id", "tags___x", "__class__") == [None, None, None]
-        with pytest.raises(AttributeError, match="did you mean 'text'"):
-            document.txt  # noqa: B018
 
     def test_of_many(self) -> None:
         """Of all documents, and with them."""
@@ -116,6 +113,10 @@ class TestPaths:
         assert contents == ["a", "b"]
         assert [each.text for each in same] == ["a", "b"]
         assert "m" not in docs[1].scores
+
+    def test_attributes_stay_fast(self) -> None:
+        """There is no ``__getattr__``: it would take the fast way from every attribute."""
+        assert not hasattr(Document, "__getattr__")
 
     def test_traversal(self) -> None:
         """One array for each document that the path leads through, one for each path, or one for all."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ..suggestion import nearest
 from . import assigned, conversion, forms, paths, plain, spelling
 from .array import ChunkArray, DocumentArray, MatchArray
 from .assigned import guarded
-from .constructor import DocumentMeta, settable
+from .constructor import DocumentMeta
 from .copies import copied_one
 from .fields import CONTENTS, Blob, Content, Count, Graph, NamedScore, Number, Relatives, Scores, a_graph, an_array
 from .ndarray import NdArray, from_wire, handed_over
@@ -22,6 +20,11 @@ from .shown import shown
 from .values import Tags
 
 __all__ = ["Document", "Graph"]
+
+
+_Said = dict[str, Any]
+_Scores = dict[str, NamedScore]
+_Memo = dict[int, object]
 
 
 class Document(
@@ -56,13 +59,13 @@ class Document(
     _weight: Number = 0.0
     _matches: list[Document] = []
     _mime_type: str = ""
-    _tags: dict[str, Any] = {}
+    _tags: _Said = {}
     _location: list[Count] = []
     _offset: Count = 0
     _embedding: NdArray | list[Any] | None = None
-    _scores: dict[str, NamedScore] = {}
+    _scores: _Scores = {}
     _modality: str = ""
-    _evaluations: dict[str, NamedScore] = {}
+    _evaluations: _Scores = {}
 
     id = guarded("_id", assigned.name, "Any non-empty string; a new one where none is given.")
     granularity = guarded("_granularity", assigned.count, "How many levels of chunks lie above this document.")
@@ -105,7 +108,7 @@ class Document(
             chunks: object = None,
             matches: object = None,
             embedding: object = None,
-            tags: dict[str, Any] | None = None,
+            tags: _Said | None = None,
             scores: object = None,
             evaluations: object = None,
             mime_type: str = "",
@@ -138,7 +141,7 @@ class Document(
             self._mime_type = "text/plain"
 
     @property
-    def tags(self) -> dict[str, Any]:
+    def tags(self) -> _Said:
         """Whatever else there is to say, in what JSON can say; see `values` for what becomes of other things."""
         tags = self._tags
         if type(tags) is not Tags:
@@ -211,17 +214,9 @@ class Document(
         else:
             self.blob = value
 
-    def __getattr__(self, name: str) -> Any:  # called where there is no such attribute
-        """``document.tags__lang``, ``document.scores__m__value``: see `get_attributes`."""
-        if name == "dict":  # in the class it would hide the builtin from the types of the fields
-            return partial(forms.as_dict, self)
-        if "__" in name and not name.startswith("_"):
-            return paths.attribute(self, name)
-        raise AttributeError(f"a Document has no attribute {name!r}{nearest(name, settable(Document))}")
-
     def get_attributes(self, *names: str) -> Any:
         """The value at the path *names[0]*, such as 'text', 'tags__lang' or 'scores__m__value'; None where there is
-        none. Of several a list.
+        none. Of several a list. (As attributes they would cost all others their fast way: a tenth of a request.)
         """
         return paths.attributes(self, *names)
 
@@ -243,13 +238,14 @@ class Document(
         twin._chunks, twin._matches = list(self._chunks), list(self._matches)
         return twin
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Document:
+    def __deepcopy__(self, memo: _Memo) -> Document:
         """A document of its own, down to the arrays."""
         return copied_one(self)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _from_bytes, (plain.to_bytes(self),)
 
+    dict = forms.as_dict  # from here on the name is not the builtin's
     json = forms.as_json
     non_empty_fields = property(forms.non_empty_fields)
     pop = forms.pop
