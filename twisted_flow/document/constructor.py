@@ -34,7 +34,6 @@ class DocumentMeta(msgspec.StructMeta):
                 document = copied_one(source) if copy else source.__copy__()
             else:
                 document = super().__call__()
-                document._id = new_id()
                 if isinstance(source, dict):
                     fields = {**forms.fields_of(cls, source, settable(cls)), **fields}
                 elif source is not None:
@@ -47,6 +46,8 @@ class DocumentMeta(msgspec.StructMeta):
                     continue
                 contents += name in _CONTENT
                 setattr(document, name, value)
+            if not document._id:
+                document._id = new_id()
             if contents > 1:
                 raise ValueError(f"a Document has one content at most, not {' and '.join(_CONTENT & fields.keys())}")
             return document
