@@ -227,7 +227,7 @@ def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, e
 
 
 def _not_encoded(raised: Exception, response: Response) -> ExecutorError:
-    """The error of an answer over which an encoder raised *raised*: it names the place, if that can be found."""
+    """The error of an answer over which an encoder raised *raised*: it names the field, if that can be found."""
     error = ExecutorError("the answer cannot be encoded")
     found = None
     with suppress(Exception):  # whatever a user's objects do: the answer is an answer

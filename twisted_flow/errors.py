@@ -47,7 +47,7 @@ _LONGEST_WAIT = 366 * 86400.0  # seconds
 
 
 class FieldError(Struct, frozen=True, gc=False):
-    """One wrong place in a message."""
+    """One invalid field of a message."""
 
     pointer: str
     """A JSON Pointer (RFC 6901) into the message as it was sent."""
@@ -61,7 +61,7 @@ class FlowError(Exception):
     It is valid when it is made, so that an answer can always be made of it.
 
     :param detail: one line for the caller; what cannot be UTF-8 in it (of a file's name, say) is escaped.
-    :param errors: the wrong places in the message, if it is the message's fault.
+    :param errors: the invalid fields, if it is the message's fault.
     :param retry_after: seconds after which trying again makes sense, if that is known: 0 to a year.
     :param retryable: whether trying again may help; by default what the class says.
     :param stacks: lines of the traceback behind it; shown to the caller with ``--debug`` only.

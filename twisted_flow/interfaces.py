@@ -94,7 +94,7 @@ class IExecutor(Interface):
         """
 
     def warm_up() -> object:
-        """Have the user's object make itself ready, right after it was made, and in the same place.
+        """Have the user's object make itself ready, right after it was made, and in the same thread or process.
 
         :return: None, or an awaitable that has to be awaited on the event loop.
         """
@@ -121,7 +121,7 @@ class IExecutorPlugin(IPlugin):
 
 
 class IEngine(IDispatcher):
-    """An executor, running in some place."""
+    """An executor that runs: inline, in a thread, or elsewhere."""
 
     name = Attribute("``str``: the executor's name.")
     endpoints = Attribute("``Mapping[str, Endpoint]``: the executor's.")
@@ -172,7 +172,7 @@ class ICodec(Interface):
         """Read a request, in one go.
 
         :param body: all of it.
-        :param endpoint: the endpoint, if the place where the request came in has one: it wins over the body's.
+        :param endpoint: the endpoint, if the route where the request came in has one: it wins over the body's.
         :param limits: how many documents there may be, and how many levels of them, and of tags.
         :param request_id: the request's id, where the body names none; '': a new one.
         :raises BadRequest: if the bytes do not parse.

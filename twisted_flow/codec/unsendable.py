@@ -13,7 +13,7 @@ __all__ = ["telling_the_place"]
 
 @contextmanager
 def telling_the_place(request: Request) -> Iterator[None]:
-    """Whatever an encoder raises over *request* names the place of what cannot be sent.
+    """Whatever an encoder raises over *request* names the field that cannot be sent.
 
     :raises TypeError: if JSON cannot say it.
     :raises ValueError: if it is a text that cannot be UTF-8, or a number beyond all bounds.

@@ -62,7 +62,7 @@ def complete(
         id and an array, and nothing else. None: all.
     :param counter: counts them, and those nested in them.
     :param first: the position of the first of them, where others stand before it.
-    :raises ValidationError: naming the first wrong place.
+    :raises ValidationError: naming the first invalid field.
     :raises PayloadTooLarge: if there are too many.
     """
     if counter is not None:

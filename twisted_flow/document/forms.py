@@ -35,7 +35,7 @@ __all__ = [
 def to_dict(document: Document) -> dict[str, Any]:
     """All fields under their JSON names, in what JSON can say.
 
-    :raises TypeError: naming the place of what it cannot.
+    :raises TypeError: naming the field that it cannot.
     """
     _settle(document)
     return cast(dict[str, Any], plain.to_builtins(document))

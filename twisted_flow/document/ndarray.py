@@ -62,7 +62,7 @@ class DenseNdArray(Struct, rename="camel", forbid_unknown_fields=True, dict=True
 
 
 class SparseNdArray(Struct, rename="camel", forbid_unknown_fields=True):
-    """An array as the places and the values of what is not zero (SparseNdArrayProto)."""
+    """An array as the indices and the values of what is not zero (SparseNdArrayProto)."""
 
     indices: DenseNdArray
     """Of shape (number of values, number of dimensions)."""

@@ -40,7 +40,7 @@ def settled(documents: Sequence[Document], level: int = 1) -> None:
 
 
 def wrong_place(value: object, pointer: str, level: int = 0, documents: int = 0) -> tuple[str, str] | None:
-    """The first place in *value*, which stands at *pointer*, of what no message can have, and what is wrong with that.
+    """The first part of *value*, which stands at *pointer*, that no message can have, and what is wrong with it.
 
     Slow. None where there is no such thing.
 

@@ -1,7 +1,7 @@
 """How a document may be spelt in JSON, beyond the one spelling that answers have.
 
 Existing clients send snake case, a bare string for a document with that text, every default spelled out, and keys of
-their own, which are tags. Here such a thing becomes the one spelling, and an error found in that is told at the place
+their own, which are tags. Here such a thing becomes the one spelling, and an error in it is told at the position
 where the caller wrote it.
 """
 
@@ -131,7 +131,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 def located(error: msgspec.ValidationError, raw: Any) -> ValidationError:
     """What msgspec says of the one spelling, said of *raw*, which the caller wrote.
 
-    The place is told down to a map, whose key msgspec does not tell.
+    The position is told down to a map, whose key msgspec does not tell.
     """
     detail, path = cast("re.Match[str]", _MESSAGE.fullmatch(str(error))).group("detail", "path")
     pointer, here = "", raw

@@ -62,7 +62,7 @@ def plain_dict(values: Mapping[Any, object], pointer: str = "", level: int = 1) 
 
     :param pointer: where they stand (a JSON Pointer).
     :param level: how many levels of lists and dicts there are with this one.
-    :raises Unsayable: naming the place of what it cannot say, or of what is nested too deep.
+    :raises Unsayable: naming the field that it cannot say, or that is nested too deep.
     """
     if type(values) is dict or type(values) is Tags:
         for key, value in values.items():

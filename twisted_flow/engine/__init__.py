@@ -1,1 +1,1 @@
-"""Where an executor runs: one module for each place, which provides `IEngine`."""
+"""Where an executor runs: one module for each kind of engine."""

@@ -87,7 +87,7 @@ class ThreadEngine:
 
     @property
     def window(self) -> int:
-        """One fewer for a method that runs on though its caller has gone: it keeps its place until it ends."""
+        """One fewer for a method that runs on though its caller has gone: it counts until it ends."""
         return self.most - any(call.running and call.deferred.called for call in self._handed)
 
     def start(self) -> Deferred[None]:

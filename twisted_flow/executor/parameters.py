@@ -74,7 +74,7 @@ def is_model(kind: object) -> bool:
 def converter(kind: object) -> Callable[[Mapping[str, object]], object]:
     """What makes an object of *kind* of parameters.
 
-    It raises `ValidationError`, which names the first wrong place.
+    It raises `ValidationError`, which names the first invalid field.
     """
     return _by_pydantic(kind) if is_model(kind) else _by_msgspec(kind)
 

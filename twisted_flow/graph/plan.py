@@ -29,7 +29,7 @@ class Join(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """A place on the way: a node that is visited, or a point where branches are joined."""
+    """A stop on the way: a node that is visited, or a point where branches are joined."""
 
     node: str | None
     source: int | Join
@@ -154,7 +154,7 @@ class _Way:
 
         Branches that part later are joined first, so that what they have in common is no change of either.
 
-        :param each: whether each place counts, also one named twice, and one on whose branch nothing happens.
+        :param each: whether each index counts, also one named twice, and one on whose branch nothing happens.
         """
         indices = list(indices if each else dict.fromkeys(indices))
         if len(indices) == 1:

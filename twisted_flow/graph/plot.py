@@ -62,7 +62,7 @@ def _mermaid_text(name: str) -> str:
 
 
 def _layers(nodes: Sequence[NodeConfig]) -> tuple[list[list[str]], dict[tuple[str, str], list[str]]]:
-    """The names of the nodes from left to right, each behind all that it needs; and the places that are kept free for
+    """The names of the nodes from left to right, each behind all that it needs; and the positions kept free for
     the arrows that pass a layer.
     """
     depth = {GATEWAY: 0}

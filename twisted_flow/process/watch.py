@@ -1,4 +1,4 @@
-"""Watching the event loop: who keeps it busy for too long is named in the log, with the place; so is a full process."""
+"""Watching the event loop: who keeps it busy for too long is named in the log, with the line of code; so is a process without file descriptors."""
 
 from __future__ import annotations
 

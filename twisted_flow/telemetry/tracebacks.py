@@ -60,13 +60,13 @@ def _is_plumbing(file: str) -> bool:
 
 
 class Repeats:
-    """Counts how often something was raised at one place within a minute."""
+    """Counts how often something was raised at one line of code within a minute."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int], tuple[float, int]] = {}
 
     def count(self, error: BaseException) -> tuple[str, int]:
-        """The place at which *error* was raised, and how often that happened within this minute."""
+        """The line of code at which *error* was raised, and how often that happened within this minute."""
         trace, location = error.__traceback__, ("", 0)
         while trace is not None:
             if not trace.tb_frame.f_code.co_filename.startswith(_OURS):

@@ -1,6 +1,6 @@
 """Documents one behind the other that differ in nothing but their ids and the numbers of an array.
 
-That is how most large messages look: many embeddings, with ids of one length. They are taken apart all at one place.
+That is how most large messages look: many embeddings, with ids of one length. They are parsed all at once.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One request at a time: find the end of its head, decide from that head alone, take exactly as many bytes as it says,
 answer in order. The first head that is not plain hands the connection, with its untouched bytes from that head on, to
-twisted.web for good, once the earlier answers are out. So one place decides, and no bytes are ever parsed twice.
+twisted.web for good, once the earlier answers are out. So one module decides, and no bytes are parsed twice.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Problem(Struct):
     retryable: bool
     """Whether the same request, sent again, may succeed."""
     errors: tuple[FieldError, ...] = ()
-    """The wrong places in the request, as JSON Pointers."""
+    """The invalid fields of the request, as JSON Pointers."""
     executor: str | UnsetType = UNSET
     """The executor that failed, if one did."""
     stacks: tuple[str, ...] | UnsetType = UNSET
