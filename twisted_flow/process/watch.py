@@ -1,4 +1,4 @@
-"""Watching the event loop: who keeps it busy for too long is named in the log, with the line of code; so is a process without file descriptors."""
+"""Watching the event loop: what blocks it is named in the log, with the line of code; so is a lack of descriptors."""
 
 from __future__ import annotations
 
