@@ -293,6 +293,8 @@ def wait_until_refused(port: int) -> None:
             socket.create_connection(("127.0.0.1", port), TIMEOUT).close()
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:  # just as it stopped
+            continue
     raise AssertionError("it listens still")
 
 
