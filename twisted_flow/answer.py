@@ -35,7 +35,7 @@ from .interfaces import ICodec, IDispatcher
 from .limits import Limits
 from .loop.turns import in_turns
 from .maybe import MaybeDeferred
-from .message import Arrays, Request, Response, ResponseStream, Route
+from .message import Arrays, Request, Response, Route
 from .outcome import Outcome, collected
 from .telemetry.printable import forget_frames, one_line, printable
 from .telemetry.tracebacks import MOST_OFTEN, Repeats, traceback_of
@@ -182,35 +182,13 @@ def respond(
         )
     try:
         outcome: MaybeDeferred[Outcome] = dispatcher.dispatch(request)
+        whole: MaybeDeferred[Response] = outcome if type(outcome) is Response else collected(outcome)
     except BaseException:  # SystemExit and GeneratorExit of a user's code end nothing here
         return _failed(Failure(), request, entry)
-    if type(outcome) is Response:  # since its last route ended there was a join at most; the clock takes long to read
-        routes = outcome.routes
-        return _write(outcome, codec, entry, started, routes[-1].end_time if routes else None)
-    if type(outcome) is ResponseStream:
-        return _write_stream(outcome, codec, entry, started)
-    return outcome.addCallbacks(
-        _write_later, _failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry)
-    )
-
-
-def _write_later(outcome: Outcome, codec: ICodec, entry: Entry, started: datetime) -> MaybeDeferred[Answer]:
-    if type(outcome) is ResponseStream:
-        return _write_stream(outcome, codec, entry, started)
-    return _write(outcome, codec, entry, started)
-
-
-def _write_stream(stream: ResponseStream, codec: ICodec, entry: Entry, started: datetime) -> MaybeDeferred[Answer]:
-    """The parts of *stream* as one answer."""
-    try:
-        whole = collected(stream)
-    except BaseException:
-        return _failed(Failure(), stream.request, entry)
-    if type(whole) is Response:
-        return _write(whole, codec, entry, started)
-    return whole.addCallbacks(
-        _write, _failed, callbackArgs=(codec, entry, started), errbackArgs=(stream.request, entry)
-    )
+    if type(whole) is Response:  # since its last route ended there was a join at most; the clock takes long to read
+        routes = whole.routes
+        return _write(whole, codec, entry, started, routes[-1].end_time if routes else None)
+    return whole.addCallbacks(_write, _failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry))
 
 
 def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, ended: datetime | None = None) -> Answer:

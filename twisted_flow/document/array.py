@@ -15,6 +15,7 @@ from ..limits import Limits
 from . import match, storage
 from .ndarray import handed_over
 from .paths import attribute
+from .traversal import traversed
 
 if TYPE_CHECKING:
     from typing import Self
@@ -141,13 +142,13 @@ class DocumentArray(list["Document"]):
         :param traversal_paths: such paths, in a list or with commas between.
         :raises ValueError: on any other letter.
         """
-        for path in traversal_paths.split(",") if isinstance(traversal_paths, str) else traversal_paths:
-            yield from _reached(self, path)
+        for arrays in traversed(self, traversal_paths):
+            yield from arrays
 
     def traverse_flat_per_path(self, traversal_paths: str | Iterable[str]) -> Iterator[DocumentArray]:
         """The documents at each of *traversal_paths*, in an array for each path. See `traverse`."""
-        for path in traversal_paths.split(",") if isinstance(traversal_paths, str) else traversal_paths:
-            yield DocumentArray(document for reached in _reached(self, path) for document in reached)
+        for arrays in traversed(self, traversal_paths):
+            yield DocumentArray(document for reached in arrays for document in reached)
 
     def traverse_flat(self, traversal_paths: str | Iterable[str]) -> DocumentArray:
         """The documents at *traversal_paths*, in their order. See `traverse`."""
@@ -198,20 +199,6 @@ class DocumentArray(list["Document"]):
     def load_binary(cls, file: str | pathlib.Path) -> Self:
         """See `load`."""
         return cls.load(file, "binary")
-
-
-def _reached(documents: DocumentArray, path: str) -> Iterator[DocumentArray]:
-    if not path:
-        yield documents
-        return
-    first, rest = path[0], path[1:]
-    if first not in "rcm":
-        raise ValueError(f"a path is made of r, c and m, not {first!r}")
-    if first == "r":
-        yield from _reached(documents, rest)
-        return
-    for document in documents:
-        yield from _reached(document.chunks if first == "c" else document.matches, rest)
 
 
 def _rows(values: object) -> object:

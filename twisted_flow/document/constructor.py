@@ -38,10 +38,10 @@ class DocumentMeta(msgspec.StructMeta):
                     fields = {**forms.fields_of(cls, source, settable(cls)), **fields}
                 elif source is not None:
                     fields = {"content": source, **fields}
-            contents = 0
+            contents, known = 0, settable(cls)
             for name, value in fields.items():
-                if name not in settable(cls):
-                    raise TypeError(f"a Document has no field {name!r}{nearest(name, settable(cls))}")
+                if name not in known:
+                    raise TypeError(f"a Document has no field {name!r}{nearest(name, known)}")
                 if value is None or (name == "id" and value == ""):
                     continue
                 contents += name in _CONTENT

@@ -123,7 +123,10 @@ def fields_of(cls: type[Document], source: Mapping[str, object], known: Containe
     own: dict[str, object] = {}
     for key, value in source.items():
         name = key if key in known else spelling.snake(str(key))
-        (fields if name in known else own)[name if name in known else key] = value
+        if name in known:
+            fields[name] = value
+        else:
+            own[key] = value
     for relatives in ("chunks", "matches"):
         if isinstance(fields.get(relatives), list | tuple):
             fields[relatives] = [cls(each) if isinstance(each, dict) else each for each in fields[relatives]]

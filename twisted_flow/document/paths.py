@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .document import Document
 
-__all__ = ["attribute", "attributes", "step"]
+__all__ = ["attribute", "attributes"]
 
 
 def attribute(document: Document, path: str) -> object:
     """The value at *path* in *document*; None where there is none."""
     found: object = document
     for name in path.split("__"):
-        found = step(found, name)
+        found = _step(found, name)
         if found is None:
             return None
     return found
@@ -27,7 +27,7 @@ def attributes(document: Document, *paths: str) -> object:
     return found[0] if len(found) == 1 else found
 
 
-def step(value: object, name: str) -> object:
+def _step(value: object, name: str) -> object:
     """What *value* has under *name*: a key, the number of an item, or an attribute; None where it has none."""
     if isinstance(value, Mapping):
         return value.get(name)

@@ -64,9 +64,10 @@ def listeners(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[s
         key = port or _group(protocol)  # of those that choose a free one, who may share one do
         by_port[key] = (*by_port.get(key, ()), protocol)
     for port_or_group, group in by_port.items():
-        for protocol in group:
-            if len(group) > 1 and len(_together(group)) > 1 and not protocol_named(protocol).shares:
-                name = protocol_named(protocol).name
+        for protocol in group if len(_together(group)) > 1 else ():
+            meant = protocol_named(protocol)
+            if not meant.shares:
+                name = meant.name
                 raise ConfigurationError(
                     f"{_NAMES.get(name, name)} needs a port of its own: {port_or_group} is for {' and '.join(group)}"
                 )
