@@ -35,7 +35,7 @@ ROOMS = [
     ["graph"],
     ["gateway"],
     ["client"],
-    ["assembly", "flow"],
+    ["assembly", "flow", "async_flow"],
     ["tap", "testing"],
 ]
 """Ground floor first: a room may import from those before it, and from its own row."""

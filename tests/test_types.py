@@ -15,7 +15,7 @@ PROGRAM = """
 from collections.abc import AsyncIterator
 from typing import assert_type
 
-from twisted_flow import Client, Document, Flow
+from twisted_flow import AsyncFlow, Client, Document, Flow
 from twisted_flow.message import Response
 
 client = Client(port=1)
@@ -27,6 +27,8 @@ assert_type(later.post("/", Document("x")), AsyncIterator[Response])
 assert_type(later.index(["x"]), AsyncIterator[Response])
 assert_type(Flow().post("/", return_results=True), list[Response])
 assert_type(Flow().update([], return_results=True), list[Response])
+assert_type(AsyncFlow().post("/", Document("x")), AsyncIterator[Response])
+assert_type(AsyncFlow().add().search("x"), AsyncIterator[Response])
 assert_type(Document("x", tags={"a": 1}), Document)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .async_flow import AsyncFlow as AsyncFlow
     from .client.client import Client as Client
     from .document import Document as Document
     from .document import DocumentArray as DocumentArray
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .limits import Limits as Limits
 
 _HOMES = {
+    "AsyncFlow": "async_flow",
     "Client": "client.client",
     "ConfigurationError": "errors",
     "Document": "document",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pathlib
 import re
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support import ROOT
-from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, Flow, FlowError, requests
+from twisted_flow import AsyncFlow, ConfigurationError, Document, DocumentArray, Executor, Flow, FlowError, requests
 from twisted_flow.testing import MemoryFlow, call
 
 
@@ -74,12 +75,33 @@ WORKS: dict[str, Any] = {
     ),
     "`f.post('/x', parameters=": lambda _: responses(None, parameters={"k": 1})[0].docs == [],
     "`f.post('/x', (Document()": lambda _: len(responses((Document(), Document()))[0].docs) == 2,
+    "`AsyncFlow()": lambda _: asyncio.run(from_async_flow()) == ["executor0"],
+    "`f.add(…).plot": lambda folder: "." in Flow().add(E).plot(folder / "f.svg").add(E).address_private,
+    "`Document('a').content_hash`": lambda _: same_hashes(),
+    "`d.uri = 'a.png'`": lambda _: with_uri("a.png").mime_type == "image/png",
+    "`Document(content=3.5)`": lambda _: fails(TypeError, lambda: Document(content=3.5)),
     "`request_size=0`": lambda _: len(responses(["a"] * 150, request_size=0)) == 1,
     "`response.data.docs`": lambda _: (
         responses("a")[0].data.docs[0].text == responses("a")[0].dict()["data"]["docs"][0]["text"]
     ),
     "`Flow(protocol='HTTP'": lambda _: quietly(),
 }
+
+
+async def from_async_flow() -> list[str]:
+    with AsyncFlow(host="127.0.0.1").add(uses=E) as flow:
+        return [response.docs[0].text.strip() async for response in flow.post("/x", Document())]
+
+
+def same_hashes() -> bool:
+    one, other = (Document("a", chunks=[Document("c")] * number) for number in (1, 2))
+    return one.content_hash == other.content_hash != Document("b").content_hash
+
+
+def with_uri(uri: str) -> Document:
+    document = Document("x")
+    document.uri = uri
+    return document
 
 
 def quietly() -> bool:

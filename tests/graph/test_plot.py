@@ -60,11 +60,10 @@ def drawn(picture: str) -> tuple[list[Any], list[str], int]:
 def test_files(tmp_path: pathlib.Path) -> None:
     """``plot`` writes what the file's name says; a notebook shows the same."""
     built = flow()
-    assert (
-        built.plot(tmp_path / "flow.svg") == (tmp_path / "flow.svg").read_text() == built._repr_svg_() == built.plot()
-    )
-    assert built.plot(str(tmp_path / "flow.mmd")) == (tmp_path / "flow.mmd").read_text() == built.to_mermaid()
-    assert drawn(built.plot())[1] == ["gateway", "encode", 'a "<&>" b', "index", "look", "join", "rank", "gateway"]
+    assert built.plot(tmp_path / "flow.svg").plot(str(tmp_path / "flow.mmd")) is built
+    assert (tmp_path / "flow.svg").read_text() == built._repr_svg_() == built.to_svg()
+    assert (tmp_path / "flow.mmd").read_text() == built.to_mermaid()
+    assert drawn(built.to_svg())[1] == ["gateway", "encode", 'a "<&>" b', "index", "look", "join", "rank", "gateway"]
 
 
 @given(graphs())
@@ -91,13 +90,13 @@ def test_other_pictures() -> None:
 def test_no_graph() -> None:
     """What makes no graph makes no picture."""
     with pytest.raises(ConfigurationError, match="there is no such executor"):
-        Flow().add(work, needs="nothing").plot()
+        Flow().add(work, needs="nothing").to_svg()
 
 
 def test_in_a_browser(tmp_path: pathlib.Path) -> None:
     """A browser draws it."""
     (tmp_path / "page.html").write_text(
-        f"<title></title>{flow().plot()}<script>document.title = [...document.querySelectorAll('text')].filter("
+        f"<title></title>{flow().to_svg()}<script>document.title = [...document.querySelectorAll('text')].filter("
         "text => text.getBoundingClientRect().width > 20).map(text => text.textContent).join()</script>"
     )
     command = browser(tmp_path, "--dump-dom", f"file://{tmp_path}/page.html")

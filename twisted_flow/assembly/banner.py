@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
 from ..interfaces import IListenAddress
-from ..listen.hostport import bare, joined
+from ..listen.hostport import bare, joined, private_address
 from .flow_config import FlowConfig
 
 __all__ = ["banner", "show"]
@@ -22,22 +21,11 @@ def show(lines: Sequence[str]) -> None:
         sys.stdout.flush()
 
 
-def _private_address() -> str | None:
-    """This machine's address in its own network, if it has one. (Nothing is sent: UDP only picks a route.)"""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("10.255.255.255", 1))
-        except OSError:
-            return None
-        address: str = probe.getsockname()[0]
-        return None if address.startswith(("127.", "0.")) else address
-
-
 def banner(config: FlowConfig, addresses: Sequence[IListenAddress]) -> list[str]:
     """The lines of the banner for a flow that listens at *addresses*."""
     everywhere = config.host in ("0.0.0.0", "::", "")
     here = "localhost" if everywhere else bare(config.host)
-    private = _private_address() if everywhere else None
+    private = private_address() if everywhere else None
     lines = ["ready and listening", "🎉 Flow is ready to use!"]
     for listener, address in zip(config.listeners, addresses, strict=True):
         port = address.port

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal, cast
+
 from ..errors import ConfigurationError
+from ..listen.hostport import private_address
 from .client import Client
 from .verbs import Post, verb
 
@@ -13,6 +16,7 @@ class OwnClient:
     """What a flow that runs is called by."""
 
     host: str
+    asyncio: bool = False
     _client: Client | None = None
 
     @property
@@ -29,8 +33,14 @@ class OwnClient:
                     "the flow listens at an endpoint without a port, which its client cannot reach"
                 )
             host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
-            self._client = Client(protocol=protocol, host=host, port=port)
+            asyncio = cast(Literal[False], self.asyncio)  # where it is True, `AsyncFlow` says so to type checkers
+            self._client = Client(protocol=protocol, host=host, port=port, asyncio=asyncio)
         return self._client
+
+    @property
+    def address_private(self) -> str:
+        """This machine's address in its own network; without one *host*."""
+        return private_address() or self.host
 
     def _reached_at(self) -> tuple[str, int]:
         raise NotImplementedError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 from ..message import Parameters, Response
 from .told import Callback
 
-__all__ = ["Asyncio", "Post", "PostOptions", "verb"]
+__all__ = ["AsyncPost", "Asyncio", "Post", "PostOptions", "verb"]
 
 
 class PostOptions(TypedDict, total=False):
@@ -61,6 +61,21 @@ if TYPE_CHECKING:
             **options: Unpack[PostOptions],
         ) -> None: ...
 
+    class AsyncPost(Protocol):
+        """`Client.post` of one that is asynchronous."""
+
+        def __call__(
+            self,
+            on: str,
+            inputs: object = None,
+            on_done: Callback | None = None,
+            on_error: Callback | None = None,
+            on_always: Callback | None = None,
+            *,
+            return_results: bool = False,
+            **options: Unpack[PostOptions],
+        ) -> AsyncIterator[Response]: ...
+
     class _Synchronous(Protocol):
         @overload
         def __call__(
@@ -108,7 +123,7 @@ else:
     from typing import TypeVar
 
     Asyncio = TypeVar("Asyncio", bound=bool, covariant=True)
-    _Verb = Post = Callable
+    _Verb = Post = AsyncPost = Callable
 
 
 def verb(on: str) -> _Verb:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
@@ -166,9 +167,10 @@ class Document(
         value = None if value is None else assigned.path("Document.uri", value)
         if not value and self._uri is UNSET and self.content_type:
             return
+        stale = self._text is not UNSET and self._mime_type == "text/plain"  # the type of a text that is gone
         self._text = self._buffer = self._blob = self._graph = UNSET
         self._uri = UNSET if value is None else value
-        if value and not self._mime_type:
+        if value and (stale or not self._mime_type):
             self._mime_type = mimetypes.guess_type(value)[0] or ""
 
     @property
@@ -211,6 +213,8 @@ class Document(
             self.buffer = bytes(value)
         elif isinstance(value, Graph):
             self.graph = value
+        elif isinstance(value, Real):
+            raise TypeError(f"Document.content takes a str, bytes, a Graph or an array, not {type(value).__qualname__}")
         else:
             self.blob = value
 
@@ -248,6 +252,7 @@ class Document(
     dict = forms.as_dict  # from here on the name is not the builtin's
     json = forms.as_json
     non_empty_fields = property(forms.non_empty_fields)
+    content_hash = property(forms.content_hash)
     pop = forms.pop
     update = forms.update
     to_dict = forms.to_dict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_dict",
     "as_json",
+    "content_hash",
     "fields_of",
     "from_dict",
     "from_json",
@@ -61,13 +63,23 @@ def non_empty_fields(document: Document) -> tuple[str, ...]:
     return tuple(sorted(name.lstrip("_") for name in names))
 
 
+def content_hash(document: Document) -> str:
+    """16 hex digits that are the same for documents that say the same, whatever their ids, parents and relatives."""
+    twin = document.__copy__()
+    twin._id = twin._parent_id = ""
+    twin._chunks, twin._matches = [], []
+    return blake2b(plain.to_bytes(twin), digest_size=8).hexdigest()
+
+
 def as_dict(document: Document, prettify_ndarrays: bool = False) -> dict[str, Any]:
     """The fields that say something, under the names that a program uses, in what JSON can say.
 
     :param prettify_ndarrays: whether arrays are nested lists, in place of their bytes.
     """
     said = to_dict(document)
-    fields = {name: said[spelling.camel(name)] for name in non_empty_fields(document)}
+    there = {f"_{name}" for name in non_empty_fields(document)}
+    names = [name.lstrip("_") for name in document.__struct_fields__ if name in there]  # in the wire's order
+    fields = {name: said[spelling.camel(name)] for name in names}
     for name in {"blob", "embedding"} & fields.keys() if prettify_ndarrays else ():
         fields[name] = getattr(document, name).tolist()
     return fields

@@ -142,28 +142,30 @@ class Topology:
         """The flow itself: it is joined when it starts."""
         return self
 
-    def plot(self, output: str | pathlib.Path | None = None) -> str:
-        """A picture of the graph: SVG, or Mermaid's text where *output* ends with ``.mmd``.
+    def plot(self, output: str | pathlib.Path) -> Self:
+        """Draw the graph to the file *output*: SVG, or Mermaid's text if it ends with ``.mmd``.
 
-        :param output: the file to write it to; None: it is only returned.
-        :return: the picture.
+        :return: the flow itself.
+        :raises ConfigurationError: if the executors make no graph, or the file is of neither kind.
+        """
+        path = pathlib.Path(output)
+        if path.suffix not in (".svg", ".mmd"):
+            raise ConfigurationError(f"plot({str(output)!r}): a picture's name ends with .svg, or .mmd for Mermaid")
+        path.write_text(self.to_mermaid() if path.suffix == ".mmd" else self.to_svg(), encoding="utf-8")
+        return self
+
+    def to_svg(self) -> str:
+        """The graph as an SVG picture.
+
         :raises ConfigurationError: if the executors make no graph.
         """
-        path = None if output is None else pathlib.Path(output)
-        if path is not None and path.suffix not in (".svg", ".mmd"):
-            raise ConfigurationError(f"plot({str(output)!r}): a picture's name ends with .svg, or .mmd for Mermaid")
-        picture = self.to_mermaid() if path is not None and path.suffix == ".mmd" else svg(self._nodes)
-        if path is not None:
-            path.write_text(picture, encoding="utf-8")
-        return picture
+        return svg(self._nodes)
 
     def to_mermaid(self) -> str:
         """The graph in Mermaid's language, which many a README shows as a picture."""
         return mermaid(self._nodes)
 
-    def _repr_svg_(self) -> str:
-        """What a notebook shows."""
-        return svg(self._nodes)
+    _repr_svg_ = to_svg  # what a notebook shows
 
     def __getitem__(self, name: str | int) -> NodeConfig:
         """What was said of an executor, by its name, or by when it was added."""

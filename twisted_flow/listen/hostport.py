@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 from typing import cast
 
-__all__ = ["bare", "joined", "port_number", "split"]
+__all__ = ["bare", "joined", "port_number", "private_address", "split"]
 
 _WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([0-9]+)")
 
@@ -30,3 +31,14 @@ def split(text: str) -> tuple[str, int | None]:
 def port_number(port: int | str) -> int:
     """*port*, as a number where it is one written as a text; what is none is left for a check of it to refuse."""
     return int(port) if isinstance(port, str) and port.isdecimal() else cast(int, port)
+
+
+def private_address() -> str | None:
+    """This machine's address in its own network, if it has one. (Nothing is sent: UDP only picks a route.)"""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 1))
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+        return None if address.startswith(("127.", "0.")) else address
