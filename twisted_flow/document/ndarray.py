@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 from ..limits import Limits
 
 __all__ = [
+    "DTYPE",
     "MOST_SIDES",
     "DenseNdArray",
     "NdArray",
@@ -34,10 +35,16 @@ if TYPE_CHECKING:
 else:
     Buffer = bytearray  # what msgspec makes of base64: writable, so that no copy follows
 
+DTYPE = (
+    "[<>=|]?(?:[?bBhHiIlLqQpPnNefdgFDG]|b1|[iu][1248]|f(?:2|4|8|16)|c(?:8|16|32))"
+    "|bool_?|int_|u?(?:byte|short|intc|int|int8|int16|int32|int64|intp|long|longlong)"
+    "|half|single|double|longdouble|float|float16|float32|float64|float128"
+    "|csingle|cdouble|clongdouble|complex|complex64|complex128|complex256"
+)
+"""A regular expression for all that numpy calls a dtype of plain numbers."""
 MOST_SIDES = 64
 """Numpy's own bound."""
 _MOST_BYTES = 2**62  # of an array, if none of its sides were 0: what numpy can tell
-_DTYPE = re.compile(r"[<>=|]?[?A-Za-z][A-Za-z0-9_]{0,31}")
 _MOST_EXPANDED = Limits().max_expanded
 _NONE, _FP16, _UINT8 = 0, 1, 2  # DenseNdArrayProto.quantization
 
@@ -105,7 +112,7 @@ def _dtype(name: str) -> np.dtype[Any]:
     :raises ValueError: if it is not.
     """
     try:
-        if not _DTYPE.fullmatch(name):  # of lists of them numpy makes what nobody has asked for, slowly
+        if not re.fullmatch(DTYPE, name):  # of lists of them numpy makes what nobody has asked for, slowly
             raise ValueError
         dtype = np.dtype(name)
     except (TypeError, ValueError, SyntaxError):

@@ -8,11 +8,16 @@ import subprocess
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from tests.support import HELLO, HTTP, TIMEOUT, browser, post, serving
+from twisted_flow import Document, FlowError
+from twisted_flow.document.ndarray import DTYPE
 from twisted_flow.executor.table import Endpoint
 from twisted_flow.gateway.http.openapi import _HEADERS, openapi
 from twisted_flow.gateway.http.routes import HTTPSettings, Route, flow_routes
@@ -29,6 +34,7 @@ EXPOSED = Route(
     description="All of it",
     response_description="Foo",
 )
+NAMES = sorted(name for name in np.sctypeDict if isinstance(name, str))
 HIDDEN = Route(path="/hidden", endpoint="/hidden", include_in_schema=False)
 
 
@@ -133,6 +139,19 @@ def test_what_is_not_for_http() -> None:
     assert not resolved(document(), "PostBody").is_valid({"timeout": 5e-324})
     for both in ({"text": "a", "uri": "b"}, {"blob": [1], "graph": {}}):
         assert not resolved(document(), "Document").is_valid(both)
+
+
+@given(st.one_of(st.from_regex(f"({DTYPE})", fullmatch=True), st.sampled_from(NAMES), st.text(max_size=4)))
+def test_dtypes(name: str) -> None:
+    """The document takes the dtypes that the server does."""
+    dense = {"dtype": name, "shape": [0]}
+    try:
+        Document.from_dict({"embedding": {"dense": dense}})
+    except FlowError:
+        taken = False
+    else:
+        taken = True
+    assert resolved(document(), "DenseNdArray").is_valid(dense) == taken or not name
 
 
 def test_typed_parameters_in_a_browser(tmp_path: pathlib.Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+from ...document.ndarray import DTYPE
 from ...limits import LONGEST_NAME
 
 __all__ = ["sharpen"]
@@ -33,7 +34,8 @@ def sharpen(schemas: dict[str, Any]) -> None:
     dense["shape"]["items"]["minimum"] = schemas["SparseNdArray"]["properties"]["shape"]["items"]["minimum"] = 0
     schemas["SparseNdArray"]["properties"]["shape"]["minItems"] = 1
     dense["quantization"]["enum"] = [0, 1, 2]
-    dense["dtype"]["description"] = "As numpy's dtype.str spells it, such as <f4"
+    for name in ("dtype", "originalDtype"):
+        dense[name] |= {"pattern": f"^({DTYPE})?$", "description": "As numpy's dtype.str spells it, such as <f4"}
     schemas["NdArray"] |= {"minProperties": 1, "maxProperties": 1}
     for schema, name in _NAMES:
         schemas[schema]["properties"][name]["maxLength"] = LONGEST_NAME
