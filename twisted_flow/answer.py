@@ -64,7 +64,7 @@ class Answer(Struct, frozen=True):
 
 @final
 class Gateway(Struct, frozen=True, kw_only=True):
-    """A gateway, as far as it decides how requests are answered."""
+    """What a gateway decides about how its requests are answered."""
 
     id: str
     """For its entry in ``routes``."""
@@ -142,7 +142,7 @@ def read(body: bytes, codec: ICodec, entry: Entry) -> MaybeDeferred[Request]:
 
 
 def _at(request: Request, entry: Entry) -> Request:
-    """*request*, with what *entry* says about it."""
+    """*request* with the endpoint, timeout, id and principal that *entry* sets."""
     timeout = min((each for each in (entry.timeout, request.timeout) if each is not None), default=None)
     arrays = entry.arrays or request.arrays
     return msgspec.structs.replace(request, timeout=timeout, arrays=arrays, principal=entry.principal)
@@ -153,7 +153,7 @@ def _not_decoded(failure: Failure, entry: Entry) -> Failure:
 
 
 def _unreadable(raised: BaseException | None) -> FlowError:
-    """The error of a body over which a decoder raised *raised*."""
+    """The error for a body that a decoder refused by raising *raised*."""
     if isinstance(raised, FlowError):
         return raised
     error: FlowError = BadRequest("the body cannot be read")
@@ -205,7 +205,7 @@ def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, e
 
 
 def _not_encoded(raised: Exception, response: Response) -> ExecutorError:
-    """The error of an answer over which an encoder raised *raised*: it names the field, if that can be found."""
+    """The error for an answer that an encoder refused by raising *raised*; it names the field if that can be found."""
     error = ExecutorError("the answer cannot be encoded")
     found = None
     with suppress(Exception):  # whatever a user's objects do: the answer is an answer
@@ -231,7 +231,7 @@ def _failed(failure: Failure, request: Request, entry: Entry) -> Answer:
 def refuse(error: FlowError, entry: Entry, request: Request | None = None, request_id: str = "") -> Answer:
     """The answer that *error* is, with one line in the log; all that is behind it, where the gateway says debug.
 
-    When it is written down, *error* lets go of the frames that it came through.
+    Afterwards *error* keeps no reference to the frames that it was raised through.
 
     :param request: if it could be read.
     :param request_id: where there is none, and neither *error* nor *entry* knows its id.
@@ -251,13 +251,13 @@ def refuse(error: FlowError, entry: Entry, request: Request | None = None, reque
 
 
 def _more(error: FlowError, cause: BaseException) -> str:
-    """What *cause* says beyond what *error* does, in one line."""
+    """What *cause* adds to *error*, in one line."""
     name, line = type(cause).__name__, one_line(cause)
     return line.removeprefix(name) if error.detail.endswith(f"raised {name}") else f": {line}"
 
 
 def _because(error: FlowError, cause: BaseException) -> str:
-    """What the log is told of what a user's code raised: all of it, unless that has just been told often."""
+    """The log's text for an exception of a user's code: with its traceback, unless that was logged often just now."""
     location, times = _repeats.count(cause)
     if times > MOST_OFTEN:
         return f"{_more(error, cause)} ({location}; {times} times within a minute)"

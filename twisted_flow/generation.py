@@ -1,4 +1,4 @@
-"""Until when what was found out about something holds."""
+"""Invalidation of cached lookups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Generation"]
 
 
 class Generation:
-    """Tells those who watch when it ends; then the next one begins."""
+    """Calls its watchers once when it ends; then the next one begins."""
 
     def __init__(self) -> None:
         self._watchers: dict[object, Callable[[], object]] = {}
@@ -20,6 +20,6 @@ class Generation:
         return lambda: self._watchers.pop(key, None)
 
     def end(self) -> None:
-        """What was found out is to be forgotten."""
+        """End the generation: call all watchers, whose cached lookups are invalid now."""
         for forget in list(self._watchers.values()):
             forget()

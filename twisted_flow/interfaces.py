@@ -1,4 +1,4 @@
-"""The joints of the house: every interface, and what it promises."""
+"""All interfaces of the project, and their contracts."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class IDispatcher(Interface):
 
 
 class IChanging(Interface):
-    """Something about which what was found out holds for a generation: until it starts or stops, its health changes, or
-    another takes its place.
+    """Something whose lookups may be cached for a generation: until it starts or stops, its health changes, or it is
+    exchanged.
     """
 
     def watch(forget: Callable[[], object]) -> Callable[[], object]:
@@ -100,7 +100,7 @@ class IExecutor(Interface):
         """
 
     def check_health() -> object:
-        """Ask the user's object how it does: raises, or returns what fails, if it cannot do its work.
+        """Run the user's health check: raises, or returns an awaitable that fails, if the executor cannot work.
 
         :return: None, or an awaitable that has to be awaited on the event loop.
         """
@@ -135,7 +135,7 @@ class IEngine(IDispatcher):
         """
 
     def check(timeout: float, stuck_after: float | None) -> Deferred[None]:
-        """Ask the executor how it does, where it runs; `health` tells it then.
+        """Run the executor's health check where the executor runs, and update `health`.
 
         :param timeout: seconds in which it has to answer.
         :param stuck_after: seconds after which a call that still runs makes it unhealthy; None: none does.
@@ -217,11 +217,11 @@ class IExchange(Interface):
         """
 
     def end() -> None:
-        """Say that no more are sent. (Some servers answer only then.)"""
+        """End the input. (Some servers answer only then.)"""
 
 
 class IChannel(Interface):
-    """A server that is elsewhere."""
+    """A client's way to a server."""
 
     address = Attribute("``str``: 'host:port'.")
 
@@ -248,7 +248,7 @@ class IListenAddress(Interface):
         """
 
     def close() -> None:
-        """Let go of it. What listens has to be stopped first."""
+        """Release it. What listens has to be stopped first."""
 
 
 class IGateway(IService):

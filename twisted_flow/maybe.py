@@ -1,4 +1,4 @@
-"""What may be there already: a Deferred costs more than most calls take, and only what must be waited for needs one."""
+"""Results that may be there at once: a Deferred costs more than most calls, so only what must be waited for has one."""
 
 from __future__ import annotations
 

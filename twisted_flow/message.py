@@ -1,4 +1,4 @@
-"""What is asked and what is answered, on every protocol. Frozen: executors change documents, never these."""
+"""Requests and responses, the same for every protocol. They are frozen: executors change documents, never these."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Header(Struct, frozen=True, rename="camel", gc=False):
 
 
 class Route(Struct, frozen=True, rename="camel", gc=False):
-    """One station on the way (RouteProto)."""
+    """One executor, or the gateway, that a request came by (RouteProto)."""
 
     pod: str
     pod_id: str
@@ -120,7 +120,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 def check_names(request_id: str, endpoint: str, target: str) -> None:
-    """Hold what a caller names to what fits a line of the log.
+    """Check the lengths of id, endpoint and target.
 
     :raises ValidationError: if a name is too long.
     """
@@ -137,7 +137,7 @@ def _too_long(field: str) -> ValidationError:
 
 
 def bare_request(request_id: str, *, cancels: bool = False) -> Request:
-    """A request of which there is nothing but its id."""
+    """A request with nothing but an id."""
     nothing = DocumentArray()
     return Request(
         request_id=request_id, header=Header(""), docs=nothing, groundtruths=nothing, parameters={}, cancels=cancels
@@ -146,7 +146,7 @@ def bare_request(request_id: str, *, cancels: bool = False) -> Request:
 
 @final
 class Response(Struct, frozen=True):
-    """What became of a request. `routes` may be added to while it travels back."""
+    """The answer to a request. `routes` grows on its way back."""
 
     request: Request
     docs: DocumentArray
@@ -192,7 +192,7 @@ class Response(Struct, frozen=True):
 
 @final
 class ResponseStream(Struct, eq=False):
-    """What becomes of a request whose answer comes in parts."""
+    """The answer to a request that comes in parts."""
 
     request: Request
     parts: Parts

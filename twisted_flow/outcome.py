@@ -1,4 +1,4 @@
-"""What a dispatcher gives, and what all have to do with it who hold something until it is over."""
+"""The kinds of outcome that a dispatcher returns, and the helpers for those who wait for their end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _failed(failure: Failure, release: Callable[[], object]) -> Failure:
 
 
 def collected(outcome: MaybeDeferred[Outcome]) -> MaybeDeferred[Response]:
-    """*outcome* for who wants all of it as one: the parts of a stream are pulled, and joined.
+    """*outcome* as one Response: the parts of a stream are pulled and joined.
 
     Cancelling, where it is a Deferred, cancels the stream.
     """
@@ -63,7 +63,7 @@ def _whole(docs: DocumentArray, stream: ResponseStream) -> Response:
 
 
 def dispatch_whole(request: Request, dispatch: Callable[[Request], MaybeDeferred[Outcome]]) -> MaybeDeferred[Outcome]:
-    """What *dispatch*, of who takes a list of documents, gives to *request* when all its documents have come."""
+    """Call *dispatch*, which needs a list of documents, once all documents of *request* have come."""
     whole = _whole_request(request)
     if type(whole) is Request:
         return dispatch(whole)

@@ -1,4 +1,4 @@
-"""Documents that come one part after another, pulled by who takes them."""
+"""A stream of documents: parts that the consumer pulls one after another."""
 
 from __future__ import annotations
 

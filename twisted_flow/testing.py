@@ -62,7 +62,7 @@ def call(
 
 
 class MemoryFlow:
-    """A flow that is served nowhere but in this process: ``with MemoryFlow(flow) as flow: flow.post('/index', docs)``.
+    """A flow without sockets: ``with MemoryFlow(flow) as flow: flow.post('/index', docs)``.
 
     Executors run where the flow has them run; requests and answers travel as bytes, as they do over a socket.
 

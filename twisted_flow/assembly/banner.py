@@ -1,4 +1,4 @@
-"""What a flow says when it is up."""
+"""The banner that is printed when a flow has started."""
 
 from __future__ import annotations
 

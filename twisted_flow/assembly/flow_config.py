@@ -1,4 +1,4 @@
-"""All that there is to say of a flow, as data."""
+"""The whole configuration of a flow, as data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["FlowConfig"]
 
 
 class FlowConfig(Struct, frozen=True, kw_only=True):
-    """All that there is to say of a flow."""
+    """The whole configuration of a flow."""
 
     name: str = "flow"
     listeners: tuple[Listener, ...] = (Listener(("grpc",), 0),)

@@ -26,7 +26,7 @@ __all__ = ["build", "written"]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands under ``with``: the arguments of `Flow`."""
+    """The keys under ``with``: the arguments of `Flow`."""
 
     protocol: str | list[str] = "grpc"
     port: int | str | list[int] | None = None
@@ -147,7 +147,7 @@ def _without_ignored(raw: object) -> None:
 
 
 def _check(flow: Flow, file: ConfigFile) -> None:
-    """Hold the graph against what a graph may be; an error is told at the executor that it names first."""
+    """Check the graph; an error gives the position of the executor that it names first."""
     nodes = [flow[position] for position in range(flow.num_executors)]
     try:
         ordered(nodes)

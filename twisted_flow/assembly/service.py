@@ -231,7 +231,7 @@ class FlowService(Service):
             self._watch = None
 
     def _in_time(self, stopping: Deferred[None]) -> Deferred[None]:
-        """*stopping*, but not for ever: a method may run on though nobody waits for it any more."""
+        """*stopping* with a time limit, since a user's method may never return."""
         from twisted.internet import reactor
 
         grace = max(self.config.limits.drain_grace, _LEAST_GRACE)
@@ -264,7 +264,7 @@ class FlowService(Service):
 
 
 def _exit_with_failure() -> None:
-    """Run when the interpreter ends: the reactor knows no exit status, and ending it by an exception hangs a daemon."""
+    """Exit with status 1 when the interpreter ends: the reactor has no status, and an exception would hang a daemon."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)

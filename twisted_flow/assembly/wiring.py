@@ -1,4 +1,4 @@
-"""The wiring page: every part of a flow is named here once, and joined."""
+"""The wiring page: every part of a flow is created here, once, and connected to the others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = Logger()
 
 
 def make_service(config: FlowConfig) -> FlowService:
-    """Name the parts and join them. Executors' classes are imported and ports bound; nothing runs yet.
+    """Create the parts of a flow and connect them. Executors' classes are imported and ports bound; nothing runs yet.
 
     :raises ConfigurationError: one line, where *config* cannot be served.
     """
@@ -71,7 +71,7 @@ def make_service(config: FlowConfig) -> FlowService:
 
 
 def checked(config: FlowConfig) -> list[str]:
-    """What *config* would serve, in a few lines. Classes are imported, nothing is made; ports are tried.
+    """A few lines that describe what *config* would serve. Classes are imported, nothing is made; ports are tried.
 
     :raises ConfigurationError: one line, where it cannot be served.
     """
@@ -89,7 +89,7 @@ def checked(config: FlowConfig) -> list[str]:
 
 
 def _strange(config: FlowConfig, endpoints: Collection[str]) -> list[str]:
-    """What may be a mistake in the names of endpoints, a line each: those without a slash, which no route leads to, and
+    """Probable mistakes in the names of endpoints, a line each: those without a slash, which no route leads to, and
     those that are exposed and that no executor has.
     """
     lines = [f"the endpoint {name!r} does not begin with a slash" for name in sorted(endpoints) if name[:1] != "/"]

@@ -1,1 +1,1 @@
-"""The other side of a wire: one module for each protocol, which provides `IChannel`."""
+"""The client's side of each protocol: one module each, which provides `IChannel`."""

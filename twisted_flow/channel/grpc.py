@@ -50,7 +50,7 @@ class _Exchange:
         return answer
 
     def forget(self, request_id: str) -> None:
-        """Nobody waits for that answer any more."""
+        """Drop a request that was cancelled: its answer will be ignored."""
         self.requests.pop(request_id, None)
 
     def end(self) -> None:
@@ -80,7 +80,7 @@ class _Exchange:
             answer.callback(response)
 
     def _failed(self, why: object) -> None:
-        """Whatever is not answered will not be."""
+        """Fail all requests that are not answered yet."""
         if isinstance(why, RpcError):
             why = (why.code(), why.details())
         code, detail = why if isinstance(why, tuple) else (None, str(why or "the stream ended"))

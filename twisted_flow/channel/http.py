@@ -78,7 +78,7 @@ class _Connection(Protocol):
             answer.callback((status, body))
 
     def fail(self, why: str) -> None:
-        """There will be no answer."""
+        """Fail the request that is under way."""
         answer, self.answer, self.over = self.answer, None, why
         self.transport.abortConnection()  # type: ignore[union-attr]
         if answer is not None and not answer.called:
@@ -160,7 +160,7 @@ class HTTPChannel:
         return waiting.addCallback(lambda _: self._ask(raw))
 
     def next(self) -> None:
-        """A connection is free, or may be made: the first that waits has it."""
+        """Give a free or new connection to the request that has waited longest."""
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.called:
@@ -190,7 +190,7 @@ class HTTPChannel:
 
 
 class _Told(msgspec.Struct):
-    """What matters of a problem document."""
+    """The fields of a problem document that the client uses."""
 
     title: str = ""
     detail: str = ""
@@ -214,7 +214,7 @@ def _response(answered: tuple[int, bytes], request: Request) -> Response:
 
 
 def _unrouted(answered: tuple[int, bytes]) -> bool:
-    """Whether there is no such route; what an executor, or the flow, does not find is another matter."""
+    """Whether the server has no such route (and not: an executor or the flow raised NotFound)."""
     status, body = answered
     if status != 404:
         return False

@@ -27,7 +27,7 @@ _TOO_LARGE = 1009
 
 @implementer(IExchange)
 class _Quiet:
-    """Takes Autobahn's log: whatever happens to a connection is told to who waits for an answer on it."""
+    """Discards Autobahn's log: whoever waits for an answer on a connection gets its errors."""
 
     def __getattr__(self, level: str) -> object:
         return lambda *said, **more: None
@@ -49,7 +49,7 @@ class _Connection(WebSocketClientProtocol):
         self.flow_ours = False
 
     def onConnect(self, response: Any) -> None:
-        """Learn who is there: the old server answers only at the end of the input, ours at once."""
+        """Note which server it is: Jina's answers only at the end of the input, ours at once."""
         self.flow_ours = response.headers.get("server") == _OURS
 
     def onOpen(self) -> None:
@@ -71,7 +71,7 @@ class _Connection(WebSocketClientProtocol):
         return answer
 
     def flow_forget(self, request_id: str) -> None:
-        """Nobody waits for that answer any more."""
+        """Drop a request that was cancelled: its answer will be ignored."""
         self.flow_requests.pop(request_id, None)
 
     def end(self) -> None:
@@ -92,7 +92,7 @@ class _Connection(WebSocketClientProtocol):
             answer.callback(response)
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
-        """The connection is gone, and with it whatever is not answered."""
+        """The connection has closed: requests without an answer fail."""
         channel = self.flow_channel
         if channel.connection is self:
             channel.connection = None

@@ -1,6 +1,4 @@
-"""The two faces of a client: requests and callbacks in the caller's thread, or on the caller's event loop; the wire is
-the reactor's.
-"""
+"""The two ways to use a client: from the caller's thread, or on the caller's event loop. Sockets are the reactor's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anything that a user may want to send, as requests."""
+"""Requests from whatever a user may send: documents, texts, arrays, generators."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Asking(Struct, frozen=True):
 
 
 class _Gathered:
-    """Documents, until there are enough for a request."""
+    """Collects documents until they fill a request."""
 
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
@@ -48,14 +48,14 @@ class _Gathered:
         self.any = False
 
     def add(self, item: object) -> Iterator[Request]:
-        """One more; the request, where it fills one."""
+        """Add a document; return a request if that fills one."""
         self.pairs.append(_pair(item))
         self.any = True
         if len(self.pairs) == self.asking.size:
             yield from self.rest()
 
     def rest(self) -> Iterator[Request]:
-        """A request of what there is; one without documents, if there never were any."""
+        """The last request: the remaining documents, or none if there never were any."""
         pairs, self.pairs = self.pairs, []
         if pairs or not self.any:
             self.any = True
@@ -67,7 +67,7 @@ def _called(inputs: Any) -> object:
 
 
 def are_there(inputs: object) -> bool:
-    """Whether *inputs* are there already, so that to take the next one takes no time."""
+    """Whether *inputs* are in memory, so that taking the next one never blocks."""
     return inputs is None or isinstance(inputs, (*_SINGLE, list, tuple))
 
 

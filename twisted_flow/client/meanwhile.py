@@ -1,4 +1,4 @@
-"""Answers that come while the caller's generator makes the next input: it may be waiting for them."""
+"""Delivering answers while the caller's generator is making its next input, which may depend on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOK = 0.05  # seconds
 
 
 class Meanwhile:
-    """Tells of answers in the caller's thread, unless that is in the generator: then, after a moment, in another one.
+    """Calls back for answers in the caller's thread; while that runs the generator for long, in another thread.
 
     Never in both at once.
 
@@ -49,7 +49,7 @@ class Meanwhile:
                 pass
 
     def end(self) -> None:
-        """There is nothing more to make."""
+        """The generator has ended."""
         self._over = True
         self._making.set()
         self._done.set()
@@ -62,7 +62,7 @@ class Meanwhile:
                 self._tell()
 
     def _tell(self) -> None:
-        """Tell of what has come, one by one, until the next input is there."""
+        """Call back for what has come, one by one, until the next input is there."""
         while True:
             with self._lock:
                 if self._done.is_set() or self.outcomes.empty():

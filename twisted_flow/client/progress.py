@@ -26,7 +26,7 @@ class Progress:
             self._show("")
 
     def end(self) -> None:
-        """The last word, on a line that stays."""
+        """Print the final count."""
         self._show("\n")
 
     def _show(self, ending: str) -> None:

@@ -1,4 +1,4 @@
-"""Sending, on the reactor, within the client's own time: a server that is frozen tells nobody that it is late."""
+"""Sending on the reactor, with the client's own timeout: a server that hangs would never report one."""
 
 from __future__ import annotations
 

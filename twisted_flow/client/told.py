@@ -1,4 +1,4 @@
-"""What the caller of a client is told of each answer, and how failures are taken."""
+"""Callbacks for each answer, and the handling of failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Callback = Callable[[object], object]
 
 
 class Told:
-    """What the caller wants to be told, and how failures are taken."""
+    """The callbacks of one call, and how it handles failures."""
 
     def __init__(
         self,
@@ -40,14 +40,14 @@ class Told:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody hears of an answer before all are there."""
+        """Whether there is a callback that needs each answer as it comes."""
         return not self.on_done is self.on_error is self.on_always is None
 
     def take(self, documents: int, outcome: Response | Failure) -> Iterator[Response]:
-        """Call back for *outcome*; it, if it is a response.
+        """Call back for *outcome*, and return it if it is a response.
 
         :param documents: how many there were in the request.
-        :raises FlowError: if it is a failure that nobody takes.
+        :raises FlowError: if it is a failure that no callback handles.
         """
         error: Any = None
         if isinstance(outcome, Failure):
@@ -73,7 +73,7 @@ class Told:
         yield outcome
 
     def _call(self, callback: Callback, outcome: object) -> None:
-        """Where the rest is to go on whatever fails, a callback that raises is told in the log."""
+        """Call a callback; with ``continue_on_error`` what it raises is only logged."""
         try:
             callback(outcome)
         except Exception:

@@ -15,7 +15,7 @@ __all__ = ["Data", "Named", "PostAnswer", "PostBody", "ToldAnswer"]
 
 
 class Data(Struct, forbid_unknown_fields=True):
-    """Documents, and what they should have become."""
+    """Documents and groundtruths."""
 
     docs: list[Document] = []
     groundtruths: list[Document] = []
@@ -36,7 +36,7 @@ class PostBody(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Named(Struct, rename="camel"):
-    """What a request that is not read has to be answered under."""
+    """The id of a request whose body is invalid otherwise."""
 
     request_id: str = ""
 
@@ -53,7 +53,7 @@ class PostAnswer(Struct, rename="camel"):
 
 
 class ToldAnswer(Struct, rename="camel"):
-    """An answer as any server tells it; the old one leaves some of it out."""
+    """An answer of any server; Jina's leaves some fields out."""
 
     data: Data = msgspec.field(default_factory=Data)
     request_id: str = ""

@@ -14,10 +14,10 @@ __all__ = ["CODECS", "CodecEntry", "codec_of"]
 class CodecEntry:
     """One row of the table.
 
-    :param name: of the codec, which is its WebSocket subprotocol too.
+    :param name: of the codec and of its WebSocket subprotocol.
     :param module: the module in this package that is the codec; imported when it is used.
     :param binary: whether it writes bytes that are no text.
-    :param media_types: what HTTP calls bodies of it; none: HTTP does not take it.
+    :param media_types: its media types over HTTP; none: HTTP does not take it.
     """
 
     def __init__(self, name: str, module: str, *, binary: bool, media_types: tuple[str, ...] = ()) -> None:
@@ -34,13 +34,13 @@ CODECS = (
     CodecEntry("json", "json", binary=False, media_types=("application/json", "application/x-www-form-urlencoded")),
     CodecEntry("bytes", "protobuf", binary=True),
 )
-"""The first of several that would do is taken."""
+"""In the order of preference."""
 
 
 def codec_of(*, subprotocol: str | None = None, binary: bool = False) -> CodecEntry:
     """The codec of a message.
 
-    :param subprotocol: what all messages of its connection are; None: its own kind tells.
+    :param subprotocol: the connection's, which decides; None: text or binary decides.
     :param binary: whether it is a binary message.
     """
     if subprotocol is not None:

@@ -1,4 +1,4 @@
-"""A RequestProto taken apart: the documents read, and the rest as it stood. See `document.protobuf.quick`."""
+"""A RequestProto's fields: documents decoded, the rest as bytes. See `document.protobuf.quick`."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def parse_envelope_in_steps(body: bytes, envelope: Envelope, limits: Limits) -> 
 
 
 def bad_request(error: Exception) -> BadRequest:
-    """The error that says that something is no RequestProto, as *error* tells."""
+    """The BadRequest for a body that is no RequestProto, as *error* says."""
     return BadRequest(f"not a RequestProto: {error}")
 
 

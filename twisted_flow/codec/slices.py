@@ -46,7 +46,7 @@ class Cut(Struct):
 
 
 class _Budget:
-    """What one document, or all that is none, may still have: lists and objects, and values."""
+    """How many lists, objects and values one document, or the rest of the body, may still have."""
 
     def __init__(self, limits: Limits) -> None:
         self.most = limits.max_values

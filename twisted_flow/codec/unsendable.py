@@ -1,4 +1,4 @@
-"""A request of a client's that cannot be sent: what its user is told."""
+"""The client's error for a request that cannot be encoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["telling_the_place"]
 
 @contextmanager
 def telling_the_place(request: Request) -> Iterator[None]:
-    """Whatever an encoder raises over *request* names the field that cannot be sent.
+    """Have errors of an encoder name the field of *request* that cannot be sent.
 
     :raises TypeError: if JSON cannot say it.
     :raises ValueError: if it is a text that cannot be UTF-8, or a number beyond all bounds.

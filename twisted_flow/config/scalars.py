@@ -41,7 +41,7 @@ class Dumper(yaml.SafeDumper):
 
 
 def scalar(text: str, tag: str) -> object:
-    """What *text* means, which is tagged so.
+    """The value of the scalar *text* under *tag*.
 
     :raises ValueError: if it is not what its tag says.
     :raises LookupError: if there is no such tag.

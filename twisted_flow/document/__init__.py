@@ -1,4 +1,4 @@
-"""What travels: documents, arrays of them, and the numbers inside."""
+"""Documents, arrays of documents, and the arrays of numbers in them."""
 
 from .array import DocumentArray
 from .document import Document, Graph

@@ -214,13 +214,13 @@ class _Relatives(DocumentArray):
 
     @classmethod
     def of(cls, document: Document, members: Iterable[Document]) -> Self:
-        """The relatives of *document*: *members*, which know it already."""
+        """An array of the relatives of *document*: *members*, which are related already."""
         relatives = cls(members)
         relatives.document = document
         return relatives
 
     def adopted(self, member: Document, copy: bool = True, **fields: object) -> Document:
-        """*member*, or a copy of it, told how it is related, with *fields* set.
+        """*member*, or a copy of it, with its relation and *fields* set.
 
         :raises TypeError: if it is no document.
         """
@@ -235,11 +235,11 @@ class _Relatives(DocumentArray):
         return its
 
     def relate(self, member: Document) -> None:
-        """Tell *member* how it is related."""
+        """Set the fields of *member* that say how it is related."""
         raise NotImplementedError
 
     def append(self, member: Document, *, copy: bool = True, **fields: object) -> Document:  # type: ignore[override]
-        """Add a copy of *member*; of what has not been looked at of its arrays there are no two.
+        """Add a copy of *member*; arrays that nobody has read yet are shared, not copied.
 
         :param copy: False: add the very object.
         :param fields: for what is added.

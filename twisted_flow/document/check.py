@@ -1,4 +1,4 @@
-"""What makes a document that has just been decoded whole: its id, its numbers, and the rules no decoder knows."""
+"""Completing decoded documents: ids, whole numbers, lists to arrays, and the checks that decoders do not make."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Counter:
         self.left = self.most = limits.max_documents
 
     def take(self, number: int) -> None:
-        """There are so many more.
+        """Count *number* more.
 
         :raises PayloadTooLarge: if those are too many.
         """

@@ -1,4 +1,4 @@
-"""What `Document` is made of: a Struct has no constructor of its own, and decoding does not come through here."""
+"""The metaclass of `Document`: it adds a constructor, which decoding does not call."""
 
 from __future__ import annotations
 

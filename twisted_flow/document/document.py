@@ -143,7 +143,7 @@ class Document(
 
     @property
     def tags(self) -> _Said:
-        """Whatever else there is to say, in what JSON can say; see `values` for what becomes of other things."""
+        """Any further fields, in JSON's types; see `values` for how other types are converted."""
         tags = self._tags
         if type(tags) is not Tags:
             tags = self._tags = Tags(tags)
@@ -188,7 +188,7 @@ class Document(
 
     @staticmethod
     def take(array: object) -> NdArray:
-        """*array* for an assignment that does not copy it: whoever hands it over does not write to it any more.
+        """*array*, for an assignment without a copy: the caller must not write to it any more.
 
         ``document.embedding = Document.take(array)``
         """
@@ -233,7 +233,7 @@ class Document(
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        """What it says, for who prints it: long texts are cut short, arrays told by dtype and shape."""
+        """All that is set; long texts are cut short, arrays shown by dtype and shape."""
         return shown(self)
 
     def __copy__(self) -> Document:

@@ -35,7 +35,7 @@ __all__ = [
 
 
 def to_dict(document: Document) -> dict[str, Any]:
-    """All fields under their JSON names, in what JSON can say.
+    """All fields under their JSON names, in JSON's types.
 
     :raises TypeError: naming the field that it cannot.
     """
@@ -57,14 +57,14 @@ def _settle(document: Document) -> None:
 
 
 def non_empty_fields(document: Document) -> tuple[str, ...]:
-    """The names of the fields that say something, in the order of the alphabet."""
+    """The names of the fields that are not empty, in alphabetical order."""
     blank = type(document)()
     names = [name for name in document.__struct_fields__ if getattr(document, name) != getattr(blank, name)]
     return tuple(sorted(name.lstrip("_") for name in names))
 
 
 def content_hash(document: Document) -> str:
-    """16 hex digits that are the same for documents that say the same, whatever their ids, parents and relatives."""
+    """A digest (16 hex digits) of all fields but id, parent, chunks and matches."""
     twin = document.__copy__()
     twin._id = twin._parent_id = ""
     twin._chunks, twin._matches = [], []
@@ -72,7 +72,7 @@ def content_hash(document: Document) -> str:
 
 
 def as_dict(document: Document, prettify_ndarrays: bool = False) -> dict[str, Any]:
-    """The fields that say something, under the names that a program uses, in what JSON can say.
+    """The fields that are not empty, under their Python names, in JSON's types.
 
     :param prettify_ndarrays: whether arrays are nested lists, in place of their bytes.
     """
@@ -91,16 +91,16 @@ def as_json(document: Document, prettify_ndarrays: bool = False) -> str:
 
 
 def pop(document: Document, *names: str) -> None:
-    """Have the fields called *names* say nothing."""
+    """Reset the fields called *names* to their defaults."""
     blank = type(document)()
     for name in names:
         setattr(document, f"_{name}", getattr(blank, f"_{name}"))
 
 
 def update(document: Document, source: Document, fields: Iterable[str] | None = None) -> None:
-    """Have *document* say what *source* says; its own tags stay beside those of *source*.
+    """Copy fields of *source* to *document*; its own tags stay beside those of *source*.
 
-    :param fields: those that are meant; None: all that say something.
+    :param fields: which fields; None: all that are not empty.
     """
     twin = source.__deepcopy__({})
     for name in non_empty_fields(source) if fields is None else fields:

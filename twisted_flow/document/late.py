@@ -1,4 +1,4 @@
-"""What is imported when it is first used: protobuf, which who speaks JSON alone does without."""
+"""Protobuf, imported at its first use: programs that only use JSON do without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents with their arrays spelt as nested lists of numbers, as who cannot read bytes asks for them."""
+"""Documents with their arrays as nested lists of numbers, for callers that cannot read bytes."""
 
 from __future__ import annotations
 

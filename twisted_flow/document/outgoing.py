@@ -1,4 +1,4 @@
-"""Documents on their way out: in what JSON can say, as deep as may be; and where one is that cannot go."""
+"""Outgoing documents: values converted to JSON's types, nesting checked, and the position of what cannot be encoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SAID = ("tags", "edgeFeatures")  # the fields that hold whatever JSON can say
 
 
 def settled(documents: Sequence[Document], level: int = 1) -> None:
-    """Have all that a program may have put into *documents* said as JSON can say it.
+    """Convert all that a program may have put into *documents* to JSON's types, in place.
 
     :param level: how many levels of documents there are with these.
     :raises Unsayable: if JSON cannot say something, or it is nested too deep; `wrong_place` finds where that is.
@@ -96,6 +96,6 @@ def _first_unsayable(items: Iterable[tuple[str, Any]], pointer: str) -> tuple[st
 
 
 def wrong_message(docs: object, groundtruths: object, parameters: object) -> tuple[str, str] | None:
-    """The same for what a message has of a user's."""
+    """The same for a whole message: parameters, documents, groundtruths."""
     found = wrong_place(docs, "/data/docs", -1) or wrong_place(groundtruths, "/data/groundtruths", -1)
     return found or _first_unsayable([("parameters", parameters)], "") or wrong_place(parameters, "/parameters")

@@ -1,4 +1,4 @@
-"""Documents in plain terms: JSON, msgpack, and what Python builds in."""
+"""Documents as JSON, msgpack and Python's built-in types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a document shows itself to who prints it."""
+"""The ``repr`` of a document."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _short.maxlevel = 3
 
 
 def shown(document: Document) -> str:
-    """What *document* says: arrays by dtype and shape, relatives by number, all else cut short."""
+    """*document* as text: arrays by dtype and shape, chunks and matches by number, the rest cut short."""
     said = []
     for name in document.__struct_fields__:
         value = getattr(document, name)

@@ -1,4 +1,4 @@
-"""What a program puts into tags and parameters, in what JSON can say: the same on every protocol, and in the client."""
+"""Converting what a program puts into tags and parameters to JSON's types: one rule for every protocol."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _set: Any = dict.__setitem__
 
 
 class Unsayable(TypeError):
-    """Something that JSON cannot say.
+    """A value that JSON has no type for.
 
     :param pointer: where it stands (a JSON Pointer).
     """
@@ -178,7 +178,7 @@ def key_text(key: object, pointer: str = "") -> str:
 
 
 class GuardedDict(dict[str, _T]):
-    """A dict that has a say in whatever is put into it. Made of another dict, it takes that as it is."""
+    """A dict that converts what is put into it (`kept`). The dict that it is made of is taken as it is."""
 
     __slots__ = ()
 
@@ -204,8 +204,8 @@ class GuardedDict(dict[str, _T]):
 
 
 class Tags(GuardedDict[object]):
-    """What a document says beside its fields. What is put in is kept as JSON says it, and as it is at that time; what
-    JSON cannot say stays for the other executors of the flow, but cannot leave it.
+    """A document's tags. Values are converted to JSON's types, and copied, when they are put in; a value that JSON has
+    no type for stays for the other executors of the flow, but cannot leave it.
     """
 
     __slots__ = ()

@@ -13,7 +13,7 @@ from .thread import ThreadEngineMaker
 __all__ = ["ENGINES", "make_engine"]
 
 ENGINES: dict[str, IEngineMaker] = {maker.name: maker for maker in (InlineEngineMaker(), ThreadEngineMaker())}
-"""Our own by the word that picks one. More are found as plugins."""
+"""Our own engines by name. Others are found as plugins."""
 
 
 def make_engine(spec: ExecutorSpec, word: str | None = None) -> IEngine:

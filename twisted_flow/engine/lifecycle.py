@@ -1,4 +1,4 @@
-"""The life of an engine: its executor made, warmed up, asked how it does, and closed; the same for all engines.
+"""The states of an engine, and when its executor is made, warmed up, checked and closed; the same for all engines.
 
 ::
 
@@ -55,7 +55,7 @@ class Lifecycle:
     """See the module. An engine has one, and says how its executor is reached.
 
     :param executor: what runs.
-    :param run: has a function called where the executor lives; fires with what that returns.
+    :param run: calls a function where the executor runs; returns a Deferred of its result.
     :param end: called when nothing more will be run there.
     """
 
@@ -77,7 +77,7 @@ class Lifecycle:
         self.watch = self._generation.watch
 
     def enter(self, health: str) -> None:
-        """From now on its health is another; what was found out before is to be forgotten."""
+        """Change the state, and end the generation: what was looked up before is looked up anew."""
         self.health = health
         self._generation.end()
 
@@ -99,7 +99,7 @@ class Lifecycle:
             self.enter("ready")
 
     def _hook(self, hook: Callable[[], object]) -> Deferred[Any]:
-        """What *hook* returns, called where the executor lives; an ``async def`` is awaited on the loop."""
+        """The result of *hook*, called where the executor runs; an ``async def`` is awaited on the loop."""
         return self._run(hook).addCallback(_awaited)
 
     def stop(self) -> Deferred[None]:
@@ -116,7 +116,7 @@ class Lifecycle:
         return outcome
 
     def method(self, endpoint: str) -> Call | None:
-        """How *endpoint* is called; None where the executor has no such, and documents pass through.
+        """The function that calls *endpoint*; None if the executor has no such endpoint and documents pass through.
 
         :raises Unavailable: if it is not open.
         """
@@ -126,7 +126,7 @@ class Lifecycle:
         return method
 
     def direct(self, endpoint: str) -> Call | None:
-        """See `IDirect`: what never suspends."""
+        """See `IDirect`: for methods that never suspend."""
         described: Endpoint | None = find(self.endpoints, endpoint)
         if described is None or described.suspends:
             return None

@@ -22,10 +22,10 @@ __all__ = ["run_on_loop"]
 def run_on_loop(
     name: str, call: Call, request: Request, suspends: bool, under_way: CallsUnderWay
 ) -> MaybeDeferred[Outcome]:
-    """What *call*, a method of the executor called *name*, answers to *request*, awaited on the event loop.
+    """The response to *request* by *call*, a method of the executor *name*, awaited on the event loop.
 
     :param suspends: whether it may have to be awaited for more than one step.
-    :param under_way: where it is noted while it is.
+    :param under_way: where the call is listed while it runs.
     :raises FlowError: as *call* does.
     """
     context = Context.of(request)

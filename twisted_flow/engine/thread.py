@@ -1,7 +1,7 @@
 """A thread of the executor's own: its plain ``def`` methods run there, one at a time; ``async def`` ones on the loop.
 
-Calls are handed over many at once and their answers handed back so, because waking a thread, or the loop, costs more
-than most calls. The constructor and ``close`` run in the thread too.
+Calls are handed over in batches, and their answers handed back in batches, because waking a thread, or the loop, costs
+more than most calls. The constructor and ``close`` run in the thread too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Call:
         self.running = False
 
     def cancel(self, _: Deferred[object]) -> None:
-        """The caller is told at once; a method that runs on may ask its context."""
+        """Fail the caller at once; a method that is running can see it in its context."""
         if self.context is not None:
             self.context.cancelled = True
         with suppress(ValueError):  # it is on its way already
@@ -87,7 +87,7 @@ class ThreadEngine:
 
     @property
     def window(self) -> int:
-        """One fewer for a method that runs on though its caller has gone: it counts until it ends."""
+        """Smaller by one while a method runs whose caller has gone: it counts until it ends."""
         return self.most - any(call.running and call.deferred.called for call in self._handed)
 
     def start(self) -> Deferred[None]:
@@ -136,14 +136,14 @@ class ThreadEngine:
         return call.deferred
 
     def _hand_over(self) -> None:
-        """Give the thread what waits, as much as the window lets through."""
+        """Give the thread the calls that wait, as far as the window allows."""
         while self._waiting and len(self._handed) < self.most:
             self._handed.append(self._waiting.popleft())
         if self._handed:
             self._inbox.put(list(self._handed))
 
     def _work(self) -> None:
-        """The thread: run what is handed over, give back what is done."""
+        """The thread's loop: run calls, hand back their answers."""
         while (calls := self._inbox.get()) is not None:
             done: list[_Call] = []
             due = time.monotonic() + _PATIENCE

@@ -1,4 +1,4 @@
-"""Running coroutines that never wait: without a task, which would cost more than most of them."""
+"""Running coroutines that never suspend, without the cost of a task."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Stepper:
         self.refresh()
 
     def refresh(self) -> None:
-        """From now on in another context."""
+        """Begin a new context."""
         self.context = contextvars.Context()
         run: Callable[..., object] = self.context.run
         self.step: _Step = partial(run, self.send)
@@ -38,15 +38,15 @@ _idle: list[_Stepper] = []
 
 
 def at_once(coroutine: object) -> object:
-    """What *coroutine*, which never waits, returns.
+    """The result of *coroutine*, which never suspends.
 
-    :raises RuntimeError: if it waits after all.
+    :raises RuntimeError: if it suspends after all.
     """
     return _run(_idle.pop() if _idle else _Stepper(), coroutine)  # it may lead to another before it is done
 
 
 def at_once_in(function: Callable[[contextvars.Context], object]) -> Any:
-    """What the coroutine returns that *function* makes, told the context that it will run in. See `at_once`."""
+    """The same for the coroutine that *function* returns; it is given the context that it will run in."""
     stepper = _idle.pop() if _idle else _Stepper()
     return _run(stepper, function(stepper.context))
 

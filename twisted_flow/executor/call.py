@@ -19,7 +19,7 @@ __all__ = ["Call", "Context", "caller", "documents_of", "error_of", "response_to
 
 
 class Context(Struct, eq=False):
-    """What a method that names ``context`` is told of the request it answers."""
+    """What a method gets that names ``context``: the id, deadline and caller of its request."""
 
     request_id: str
     deadline: float | None = None
@@ -27,7 +27,7 @@ class Context(Struct, eq=False):
     principal: str | None = None
     """Who calls, where that is known."""
     cancelled: bool = False
-    """Whether the caller has gone: what is still to do would be done for nobody."""
+    """Whether the caller has gone, so that nobody waits for the result."""
 
     @classmethod
     def of(cls, request: Request) -> Context:
@@ -84,7 +84,7 @@ def caller(method: Callable[..., object], endpoint: Endpoint, names: Collection[
 
 
 def _own(names: tuple[str, ...], parameters: Parameters) -> Parameters:
-    """*parameters*, with those on top that are meant for the executor of one of *names* alone."""
+    """*parameters*, overridden by those that are given for one of *names* alone."""
     for name in names:
         mine = parameters.get(name)
         if type(mine) is dict:
@@ -93,7 +93,7 @@ def _own(names: tuple[str, ...], parameters: Parameters) -> Parameters:
 
 
 def _typed(kind: object, own: Callable[[Parameters], Parameters]) -> Callable[[Parameters], object]:
-    """How a method gets parameters of the type *kind*; what they are not is the caller's mistake."""
+    """Converts parameters to the type *kind*; a mismatch is the caller's ValidationError."""
     convert = converter(kind)
     return lambda parameters: convert(own(parameters))
 
@@ -139,7 +139,7 @@ def _documents(items: Iterable[object]) -> DocumentArray:
 
 
 async def awaited(result: Any) -> object:
-    """What *result*, a coroutine or an asynchronous generator, comes to."""
+    """The result of *result*, a coroutine, or an asynchronous generator whose documents are collected."""
     if isasyncgen(result):
         return [item async for item in result]
     return await result

@@ -63,7 +63,7 @@ def _component(spec: ExecutorSpec) -> IExecutor:
 
 
 def _hook(executor: object, name: str) -> object:
-    """Call what the user's class may have, or not."""
+    """Call a hook that the user's class may lack."""
     return getattr(executor, name, lambda: None)()
 
 

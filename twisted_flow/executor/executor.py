@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 __all__ = ["METAS", "Executor"]
 
 METAS: dict[str, object] = {"name": "", "description": "", "workspace": "", "py_modules": ""}
-"""What an executor's ``metas`` are where nobody says."""
+"""The defaults of an executor's ``metas``."""
 
 
 class Executor:
@@ -25,7 +25,7 @@ class Executor:
     :param metas: name, workspace and whatever else describes the executor; set before the constructor runs.
     :param requests: endpoints by name, to methods' names, in place of what the marks say.
     :param runtime_args: what the flow tells about where it runs.
-    :param more: whatever else a derived class was given and passes on; it is not looked at.
+    :param more: other arguments that a derived class passes on; they are ignored.
     """
 
     metas: SimpleNamespace = SimpleNamespace(**METAS)
@@ -60,13 +60,13 @@ class Executor:
         return str(path.resolve())
 
     def warm_up(self) -> Any:
-        """Called once when the executor is made, where its methods run: the flow is not ready before that is done.
+        """Called once after the constructor, where the methods run: the flow is ready when this has returned.
 
-        For a first prediction, say. May be an ``async def``.
+        Run a first prediction here, for example. May be an ``async def``.
         """
 
     def check_health(self) -> Any:
-        """Called now and then, where the methods run: if it raises, the flow tells that it is not ready.
+        """Called every few seconds, where the methods run: while it raises, the flow is not ready.
 
         May be an ``async def``.
         """

@@ -1,4 +1,4 @@
-"""What a flow says of an executor."""
+"""The description of an executor in a flow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ExecutorSpec"]
 
 
 class ExecutorSpec(Struct, frozen=True, kw_only=True):
-    """What a flow says of one of its executors."""
+    """The description of an executor in a flow."""
 
     uses: Any
     """A class, an object of one, a function, anything that adapts to `IExecutor`, or a string: what `load` knows, or
@@ -32,5 +32,5 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     """Where a file says this: file, line and column."""
 
     def at_fault(self, error: ConfigurationError) -> ConfigurationError:
-        """*error*, with the position in the file, if a file says this."""
+        """*error* with the position in the file, if the description comes from a file."""
         return ConfigurationError(f"{self.location}: {error}") if self.location else error

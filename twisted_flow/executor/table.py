@@ -19,10 +19,10 @@ from .requests import DEFAULT, endpoints_marked
 __all__ = ["ALWAYS", "OFFERED", "Endpoint", "endpoints_of", "find", "function_endpoints"]
 
 OFFERED = ("docs", "parameters", "groundtruths", "docs_matrix", "groundtruths_matrix", "context")
-"""What a method may ask for, by the names of its arguments."""
+"""The arguments that a method may name."""
 
 ALWAYS = OFFERED[:-1]
-"""What a method with ``**kwargs`` gets unasked."""
+"""The arguments that a method with ``**kwargs`` gets as well."""
 
 
 class Endpoint(Struct, frozen=True):
@@ -87,7 +87,7 @@ def function_endpoints(function: Callable[..., object]) -> dict[str, Endpoint]:
 
 
 def find(endpoints: Mapping[str, object], name: str) -> Any:
-    """What *endpoints* has for *name*: that one, or the default, or None."""
+    """The endpoint *name* of *endpoints*, or their default, or None."""
     return endpoints.get(name) or endpoints.get(DEFAULT)
 
 

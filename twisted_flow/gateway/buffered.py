@@ -8,7 +8,7 @@ __all__ = ["Account", "Buffered"]
 
 
 class Buffered:
-    """What all connections of a flow keep.
+    """The number of bytes that all connections of a flow keep.
 
     :param most: how many bytes that may be.
     """
@@ -21,12 +21,12 @@ class Buffered:
         return self.bytes + size <= self.most
 
     def refusal(self) -> QueueFull:
-        """Why no more can come in now."""
+        """The error for a request that finds no room."""
         return QueueFull("too many bytes are received and not answered yet", retry_after=1)
 
 
 class Account:
-    """What one connection keeps.
+    """The number of bytes that one connection keeps.
 
     :param total: what all keep.
     """
@@ -40,7 +40,7 @@ class Account:
         self.total.bytes += more
 
     def keep(self, size: int) -> bool:
-        """Keep so many bytes in place of those that were, if there is room: whether there was."""
+        """Change the number of bytes kept, if there is room; return whether there was."""
         more = size - self.bytes
         if more > 0 and not self.total.has_room(more):
             return False

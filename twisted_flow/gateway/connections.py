@@ -18,7 +18,7 @@ _LINGER_SECONDS, _LINGER_BYTES = 5, 2**24
 
 
 class Connection(Protocol):
-    """What `Connections` asks of a protocol."""
+    """What `Connections` needs of a protocol."""
 
     transport: Any
 
@@ -29,7 +29,7 @@ class Connection(Protocol):
         """End when the requests that have begun to come in are answered."""
 
     def cut(self) -> None:
-        """Answer at once that the server stops, whatever is not answered yet, and end."""
+        """Answer all that is under way with Unavailable at once, and close."""
 
 
 class Connections:

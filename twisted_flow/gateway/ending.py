@@ -7,11 +7,11 @@ from ..errors import Cancelled, FlowError, Unavailable
 __all__ = ["LAST_WORDS", "Ending"]
 
 LAST_WORDS = 0.5
-"""Seconds for what was answered at the very end to leave."""
+"""Seconds for the last answers to be sent."""
 
 
 class Ending:
-    """The end of one gateway, which those who cancel its requests are told by."""
+    """Whether a gateway is past its grace, for the errors of requests that are cancelled."""
 
     def __init__(self) -> None:
         self.cutting = False

@@ -1,4 +1,4 @@
-"""Errors as the streams tell them: an answer with status ERROR, in the encoding of the request."""
+"""Errors on WebSocket and gRPC streams: an answer with status ERROR, in the encoding of the request."""
 
 from __future__ import annotations
 

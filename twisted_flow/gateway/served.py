@@ -1,4 +1,4 @@
-"""What a gateway is made of."""
+"""The arguments that every gateway is made with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Served"]
 
 
 class Served(Struct, frozen=True, kw_only=True):
-    """What a gateway serves, where, and what is said of it: see `IGatewayMaker`."""
+    """What a gateway serves, where, and with which settings: see `IGatewayMaker`."""
 
     dispatcher: IDispatcher
     """The flow."""

@@ -1,4 +1,4 @@
-"""What a WebSocket connection, or a gRPC stream, means: many requests in flight, answers as they are ready."""
+"""The requests of a WebSocket connection or a gRPC stream: many in flight, answered as they are ready."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Session:
             self.send(done.body, binary)
 
     def _weigh(self, size: int) -> None:
-        """A message of *size* bytes came, or is to be sent: those to come may be as large, and the next ones fewer.
+        """Note the size of a message, in or out: the larger messages are of late, the fewer may be in flight.
 
         What is large is forgotten slowly: large answers belong to small requests, or the other way round.
         """

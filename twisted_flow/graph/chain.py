@@ -1,4 +1,4 @@
-"""One request through executors that stand one behind the other."""
+"""Running a request through a chain of executors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _Calls = Sequence[tuple[str, str, Call]]
 
 
 def _in_one_go(calls: _Calls, nodes: Sequence[Node], asked: Request) -> MaybeDeferred[Outcome]:
-    """Where none of them ever waits: to start and to end a coroutine for each takes longer than most of them run."""
+    """A chain whose methods never suspend, run by one coroutine: one for each costs more than most methods."""
     if asked.parts is not None:
         return _one_by_one(nodes, asked)
     routes: list[Route] = []

@@ -1,4 +1,4 @@
-"""The flow that is served now: another can take its place while gateways go on."""
+"""The flow that is served now, which can be exchanged while gateways go on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Current"]
 
 @implementer(IDispatcher, IChanging)
 class Current:
-    """Stands at the front of a flow.
+    """The dispatcher that gateways hold: it forwards to *inner*.
 
     :param inner: what answers, until `exchange`.
     """

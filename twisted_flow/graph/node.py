@@ -37,6 +37,6 @@ class Node:
         return None if self._direct is None else self._direct.direct(endpoint)
 
     def watch(self, forget: Callable[[], object]) -> None:
-        """Have *forget* called whenever what `direct` said holds no more."""
+        """Call *forget* whenever the result of `direct` is invalid."""
         if self._direct is not None:
             self._direct.watch(forget)

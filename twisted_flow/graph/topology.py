@@ -118,7 +118,7 @@ class Topology:
         return next(each for each in (name, *(f"{name}{n}" for n in range(1, len(taken) + 2))) if each not in taken)
 
     def located(self, location: str) -> None:
-        """Say where a file tells of the executor that was added last."""
+        """Note the position in a file of the executor that was added last."""
         node = self._nodes[-1]
         if node.spec is not None:
             self._nodes[-1] = replace(node, spec=replace(node.spec, location=location))
@@ -168,7 +168,7 @@ class Topology:
     _repr_svg_ = to_svg  # what a notebook shows
 
     def __getitem__(self, name: str | int) -> NodeConfig:
-        """What was said of an executor, by its name, or by when it was added."""
+        """The configuration of an executor, by its name or its position."""
         if isinstance(name, int):
             return self._nodes[name]
         for node in self._nodes:

@@ -61,7 +61,7 @@ def _copied(documents: Documents) -> Documents:
 
 
 class _Walk:
-    """The documents on the way: in the inboxes of the stops that still wait for more."""
+    """The state of one walk: the documents in the inboxes of the stops that still wait for more."""
 
     def __init__(self, plan: Plan, request: Request, visits: Mapping[str, Visit]) -> None:
         self.plan, self.request, self.visits = plan, request, visits
@@ -106,7 +106,7 @@ class _Walk:
             self.go_on(self._arrive, stop)
 
     def _arrive(self, index: int) -> None:
-        """All that a stop takes is there."""
+        """Visit a stop whose inbox is complete."""
         stop = self.plan.stops[index]
         if stop.branches != "joined":
             request = self._apart(stop, index)
@@ -191,7 +191,7 @@ class _Walk:
             forget_frames(failure.value)
 
     def _fail(self, failure: Failure) -> None:
-        """The first failure is the answer, if there is none yet."""
+        """Fail the request by the first error; later ones are ignored."""
         if self.over:
             return
         self.cancel()

@@ -29,7 +29,7 @@ def split(text: str) -> tuple[str, int | None]:
 
 
 def port_number(port: int | str) -> int:
-    """*port*, as a number where it is one written as a text; what is none is left for a check of it to refuse."""
+    """*port*, converted if it is a text of digits; anything else is returned as it is, for a later check."""
     return int(port) if isinstance(port, str) and port.isdecimal() else cast(int, port)
 
 

@@ -1,4 +1,4 @@
-"""What happens on the reactor, for a coroutine of the caller's: on another event loop, or one of Twisted's."""
+"""Items from the reactor to a coroutine of the caller's, on whichever event loop that runs."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Mailbox(Generic[T]):
         (self._items.put if self._loop is None else self._items.put_nowait)(item)
 
     def more(self) -> None:
-        """One of those that were fed is done with: there is room for another one."""
+        """Make room for one more: an item that was fed is done."""
         self._room.release()
 
     def stop(self) -> None:

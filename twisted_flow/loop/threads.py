@@ -1,4 +1,4 @@
-"""Calls that threads want made on the reactor."""
+"""Calls from threads to the reactor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that takes long, taken in turns with everything else."""
+"""Long work on the event loop, done in steps so that other work is not held up."""
 
 from __future__ import annotations
 

@@ -27,14 +27,14 @@ class _Waiter:
         self.response: Deferred[Outcome] | None = None
 
     def cancel(self, _: Deferred[Outcome]) -> None:
-        """Who waits may leave; what is under way is cancelled."""
+        """Leave the queue, or cancel the call that is under way."""
         if self.response is None:
             del self.admission.waiting[self]
         else:
             self.response.cancel()
 
     def enter(self, response: Deferred[Outcome]) -> None:
-        """It is this one's turn."""
+        """Dispatch the request: there is room."""
         self.response = response
         response.chainDeferred(self.answer)
 

@@ -1,4 +1,4 @@
-"""The memory of a process that is there to serve: what stays is not looked at again, what was used is used again."""
+"""Settings of the garbage collector and the allocator for a process that serves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _AT_HAND = 4 << 20  # bytes: blocks up to this size come from the heap, which ke
 
 
 def prepare_to_serve() -> None:
-    """To be called once, when all that stays has been made."""
+    """Call this once, when all long-lived objects have been made."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE, 20, 20)

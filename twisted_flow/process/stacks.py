@@ -1,4 +1,4 @@
-"""What every thread and every task does, for who asks by a signal."""
+"""The stacks of all threads and tasks, written to the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_FRAMES = 50
 
 
 def dump_stacks() -> None:
-    """Write it to the log."""
+    """Write the stacks of all threads and tasks to the log."""
     log.warn("SIGUSR1: what runs now\n{stacks}", stacks=_stacks())
 
 

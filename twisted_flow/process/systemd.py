@@ -32,7 +32,7 @@ def unnamed_descriptor(description: str) -> int | None:
 
 
 def notify(state: str) -> None:
-    """Say *state*, such as ``READY=1``; nothing where nobody listens."""
+    """Send *state*, such as ``READY=1``; without ``NOTIFY_SOCKET`` this does nothing."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -27,7 +27,7 @@ _MOST_FRAMES = 50
 
 
 class LoopWatch:
-    """Tells where the loop hangs, while it hangs: a thread looks at the loop's signs of life.
+    """Logs where the loop is blocked, while it is: a thread watches for a callback that the loop runs regularly.
 
     :param clock: of the loop.
     """

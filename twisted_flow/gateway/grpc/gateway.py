@@ -105,7 +105,7 @@ class GRPCGateway(Service):
             self._left(peer)
 
     async def _admitted(self, context: CallContext) -> str:
-        """Take a call, if its connection is one of those that may be: which."""
+        """Admit a call, unless its connection is one too many; return the connection's key."""
         peer: str = context.peer()
         if peer not in self._peers and len(self._peers) >= self.limits.max_connections:
             error = QueueFull(f"{self.limits.max_connections} connections have calls in progress", retry_after=1)
@@ -145,7 +145,7 @@ class GRPCGateway(Service):
             account.keep(0)
 
     async def _refuse(self, error: FlowError, context: object) -> None:
-        """End a call that never comes to be a request."""
+        """End a call that never becomes a request."""
         await self._abort(refuse(error, _identified(self.entry, context)), context)
 
     async def _abort(self, answered: Answer, context: CallContext) -> None:
@@ -215,7 +215,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
 
 
 def _identified(entry: Entry, context: CallContext) -> Entry:
-    """*entry* with the request's id, where the metadata of a call name one that may be."""
+    """*entry* with the request's id, if the call's metadata have a valid one."""
     for name, value in context.invocation_metadata() or ():
         if name == "x-request-id":
             request_id = request_id_in(value.encode())
@@ -224,7 +224,7 @@ def _identified(entry: Entry, context: CallContext) -> Entry:
 
 
 def _write_status(error: FlowError, request_id: str, request: Request | None) -> Answer:
-    """See `Entry`: the status has all that there is to say."""
+    """See `Entry`: the gRPC status says it all, so there is no body."""
     return Answer(b"", "", error, request_id)
 
 

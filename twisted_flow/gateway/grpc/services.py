@@ -1,4 +1,4 @@
-"""What gRPC's tools expect of any server: health (grpc.health.v1) and reflection (grpc.reflection.v1, v1alpha)."""
+"""The services that gRPC's tools expect: health (grpc.health.v1) and reflection (grpc.reflection.v1, v1alpha)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Health:
         )
 
     def stop(self) -> None:
-        """From now on it does not serve."""
+        """Report NOT_SERVING from now on."""
         self.stopping = True
         self._changed.set()
 
@@ -62,18 +62,18 @@ class Health:
         return _SERVING if self.ready() and not self.stopping else _NOT_SERVING
 
     async def check(self, request: Message, context: Any) -> object:
-        """Tell once."""
+        """Answer ``Check``."""
         status = self.status(request.service)
         if status == _UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service!r}")
         return self._response(status=status)
 
     async def list(self, request: object, context: object) -> object:
-        """Tell of all."""
+        """Answer ``List``."""
         return self._all(statuses={name: self._response(status=self.status(name)) for name in self.services})
 
     async def watch(self, request: Message, context: object) -> AsyncIterator[object]:
-        """Tell now, and whenever it changes, until the server stops."""
+        """Send the status now, and whenever it changes, until the server stops."""
         told = self.status(request.service)
         yield self._response(status=told)
         while not self.stopping:
@@ -85,7 +85,7 @@ class Health:
 
 
 class Reflection:
-    """What there is to call.
+    """Server reflection: the services and their descriptors.
 
     :param services: their names.
     :param version: 'v1', or 'v1alpha', as older tools have it.

@@ -1,4 +1,4 @@
-"""A plain request, and what it comes to, whichever way it came in."""
+"""A plain request's head, and the action of its route, for both ways through the gateway."""
 
 from __future__ import annotations
 

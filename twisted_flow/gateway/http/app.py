@@ -125,11 +125,11 @@ class App:
         self._route("/status", ("GET",), handler, Action(run))
 
     def _no_http(self, request: Any, failure: Failure) -> bytes:
-        """There is no HTTP here: not yet, or not any more, as where a flow has just changed its protocol."""
+        """Answer on a port without HTTP, such as that of a flow that has just changed its protocol."""
         return write(request, refuse(Unavailable("HTTP is not served here"), self.entry))
 
     def _refused(self, request: Any, failure: Failure) -> bytes:
-        """Klein found no handler."""
+        """Answer where Klein found no handler: 404 or 405."""
         raised = cast(HTTPException, failure.value)
         path = request.path.decode("ascii", "replace")
         error: FlowError = BadRequest(raised.description or "bad request")
@@ -141,7 +141,7 @@ class App:
         return write(request, refuse(error, self.entry))
 
     def _broken(self, request: Any, failure: Failure) -> bytes:
-        """A handler of ours failed, which none should."""
+        """Answer 500 where a handler of ours failed (a bug)."""
         request_id = new_id()
         log.failure("request {id}: the gateway failed", failure, id=request_id)
         return write(request, refuse(ExecutorError("internal error"), self.entry, request_id=request_id))

@@ -100,7 +100,7 @@ def read_head(raw: bytes, limits: Limits, hosts: tuple[str, ...] = ()) -> Head:
 
 
 def unfinished(raw: bytes | bytearray, limits: Limits, start: int = 0) -> None:
-    """Hold what there is of a head against what holds for all heads.
+    """Check the part of a head that has come in.
 
     :param start: what lies before was held already.
     :raises Refused: if it cannot become one.

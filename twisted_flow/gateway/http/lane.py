@@ -111,11 +111,11 @@ class Lane(Protocol):
             self.end()
 
     def to_come(self) -> bool:
-        """Whether another request may come of what there is, and of what comes."""
+        """Whether another request may still come in."""
         return bool(self.buffer) and (not self.whole or self.full or self._next_turn is not None)
 
     def crowded(self) -> bool:
-        """Whether as much is in flight as may be."""
+        """Whether the bounds of what is in flight are reached."""
         number = len(self.due)
         return number >= self.limits.max_pipeline or (
             number > 0 and self.account.bytes >= self.limits.max_in_flight_size
@@ -133,7 +133,7 @@ class Lane(Protocol):
                 self.transport.resumeProducing()  # type: ignore[union-attr]
 
     def take(self) -> bool:
-        """Take one request off the buffer: whether there was one to take."""
+        """Take one request off the buffer; return whether there was one."""
         buffer = self.buffer
         if buffer.startswith(b"\r\n") and not self.skip_blank():
             return False
@@ -180,7 +180,7 @@ class Lane(Protocol):
         return True
 
     def skip_blank(self) -> bool:
-        """Skip an empty line before a head (RFC 9112 section 2.2), but one alone: whether there is more."""
+        """Skip one empty line before a head (RFC 9112 section 2.2); return whether there is more."""
         if self.blank:
             return True
         del self.buffer[:2]
@@ -190,7 +190,7 @@ class Lane(Protocol):
         return bool(self.buffer)
 
     def answered(self, answer: Answer, due: Due) -> None:
-        """Answers leave in the order of the requests, whichever is ready first."""
+        """Send the answers that are next in the order of the requests."""
         if self.ended:
             return
         last = self.draining and len(self.due) == 1 and not self.to_come()
@@ -218,7 +218,7 @@ class Lane(Protocol):
         self.to_library(self.transport, rest, self.whole)
 
     def leave(self) -> None:
-        """This protocol has nothing more to do with its connection."""
+        """Detach this protocol from its connection."""
         self.forget()
         self.connections.remove(self)
         self.transport.unregisterProducer()  # type: ignore[union-attr]
@@ -227,7 +227,7 @@ class Lane(Protocol):
             self.transport.resumeProducing()  # type: ignore[union-attr]
 
     def forget(self) -> None:
-        """Nothing is kept for it any more."""
+        """Release what is counted for this connection."""
         self.ended = True
         self.buffer.clear()
         self.account.keep(0)
@@ -283,7 +283,7 @@ class Lane(Protocol):
         self.pause_or_resume()
 
     def resumeProducing(self) -> None:
-        """It reads again."""
+        """The client reads again: resume."""
         self.full = False
         self.since = self.connections.second
         self.advance()

@@ -118,8 +118,8 @@ _PARAMETERS = [
 
 
 def _body_schema(route: Route, references: Mapping[object, Any], schemas: Mapping[str, Any]) -> dict[str, object]:
-    """What a body is: that of all requests, but for what the route says of it. Merged, as the pages show no siblings of
-    a reference.
+    """The schema of a body: the common one with the route's own fields merged in, as docs pages ignore siblings of
+    references.
     """
     fields, required = {}, []
     if route.parameters in references:

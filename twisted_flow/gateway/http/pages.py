@@ -27,7 +27,7 @@ _FILES = {
 
 
 class Page(Struct, frozen=True):
-    """A path, and what is there."""
+    """A page: its path and its handler."""
 
     path: str
     render: Callable[[object], bytes]

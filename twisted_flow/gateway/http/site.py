@@ -60,11 +60,11 @@ class FlowChannel(HTTPChannel):
         self.site.connections.add(self)
 
     def progressed(self) -> None:
-        """What the connection waits for begins to come, or comes on."""
+        """Restart the timer: something has come in."""
         self._since = self.site.connections.second
 
     def keep(self, size: int) -> None:
-        """Keep so many bytes that are not answered yet, in place of those that were.
+        """Change the number of bytes that are counted as not answered yet.
 
         :raises Refused: if all connections together may keep no more.
         """
@@ -80,7 +80,7 @@ class FlowChannel(HTTPChannel):
             self._take()
 
     def _take(self) -> None:
-        """Take what came, so much that others have their turn soon."""
+        """Take a piece of what came in, small enough that other connections get their turn soon."""
         self._next_turn = None
         steps = self.site.limits.max_steps // _PER_PIECE + 1
         while self._inbox and self._successor is None and not self._gone:
@@ -253,7 +253,7 @@ class FlowChannel(HTTPChannel):
 
 
 class FlowSite(Site):
-    """twisted.web's face: what the lane does not take goes here.
+    """twisted.web's site, for connections that the lane hands over.
 
     :param resource: what answers.
     :param limits: what is bounded.

@@ -1,4 +1,4 @@
-"""What ``/status`` tells: versions, platform, memory, health."""
+"""The body of ``/status``: versions, platform, memory, health."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message in several frames: how much of it there may be before it is whole."""
+"""Bounds for messages that come in several frames."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_pause_or_resume()
 
     def resumeProducing(self) -> None:
-        """It reads again."""
+        """The client reads again: resume."""
         self.flow_full = False
         self.flow_take()
 
@@ -259,7 +259,7 @@ class FlowProtocol(WebSocketServerProtocol):
         """Part of `IPushProducer`."""
 
     def onAutoPingTimeout(self) -> None:
-        """No pong came. Who does not read is dropped in its own time (`sweep`), and whom we do not read cannot say."""
+        """No pong came: drop the client, unless it reads slowly (see `sweep`) or we have paused reading its pongs."""
         if self.flow_paused:
             self.autoPingTimeoutCall = self.autoPingPending = None
             self.autoPingPendingCall = self.factory._batched_timer.call_later(self.autoPingInterval, self._sendAutoPing)
@@ -268,7 +268,7 @@ class FlowProtocol(WebSocketServerProtocol):
         super().onAutoPingTimeout()
 
     def dropConnection(self, abort: bool = False) -> None:
-        """What was written leaves first, but where nobody is there to read it."""
+        """Close after what was written has been sent, unless nobody reads it."""
         super().dropConnection(abort and self.flow_dead)
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
