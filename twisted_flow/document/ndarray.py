@@ -142,15 +142,15 @@ def _size(dtype: str, shape: tuple[int, ...]) -> int:
 
 
 def _check_dense(dense: DenseNdArray) -> None:
+    if dense.quantization not in (_NONE, _FP16, _UINT8):
+        raise ValueError(f"quantization {dense.quantization} is not 0, 1 or 2")
+    if dense.original_dtype:
+        _dtype(dense.original_dtype)
     if not dense.shape and not dense.buffer and not dense.dtype:
         return  # a proto3 default: no numbers
     size = _size(dense.dtype, tuple(dense.shape))
     if size != len(dense.buffer):
         raise ValueError(f"shape {dense.shape} of {dense.dtype} needs {size} bytes, the buffer has {len(dense.buffer)}")
-    if dense.quantization not in (_NONE, _FP16, _UINT8):
-        raise ValueError(f"quantization {dense.quantization} is not 0, 1 or 2")
-    if dense.original_dtype:
-        _dtype(dense.original_dtype)
     if dense.quantization and size // _dtype(dense.dtype).itemsize > _MOST_EXPANDED:
         raise ValueError(f"a quantized array of more than {_MOST_EXPANDED} numbers")
 

@@ -41,6 +41,15 @@ def canonical_keys(raw: dict[str, object]) -> dict[str, Any]:
     return {camel(key): value for key, value in raw.items() if value is not None}
 
 
+def _canonical_count(raw: object) -> object:
+    """JSON makes no difference between 1 and 1.0."""
+    return int(raw) if type(raw) is float and raw.is_integer() else raw
+
+
+def _canonical_counts(raw: object) -> object:
+    return list(map(_canonical_count, raw)) if isinstance(raw, list) else raw
+
+
 def _canonical_array(raw: object) -> object:
     if not isinstance(raw, dict):
         return raw
@@ -53,8 +62,11 @@ def _canonical_parts(raw: object) -> object:
     parts = canonical_keys(raw)
     for part in parts.keys() & {"indices", "values"}:  # of the sparse form
         parts[part] = _canonical_parts(parts[part])
-    if isinstance(parts.get("quantization"), str):
-        parts["quantization"] = _QUANTIZATION.get(parts["quantization"], parts["quantization"])
+    if "quantization" in parts:
+        given = parts["quantization"]
+        parts["quantization"] = _QUANTIZATION.get(given, given) if isinstance(given, str) else _canonical_count(given)
+    if "shape" in parts:
+        parts["shape"] = _canonical_counts(parts["shape"])
     return parts
 
 
@@ -80,16 +92,11 @@ def _canonical_scores(raw: object) -> object:
     return {name: _canonical_score(score) for name, score in raw.items()} if isinstance(raw, dict) else raw
 
 
-def _canonical_count(raw: object) -> object:
-    """JSON makes no difference between 1 and 1.0."""
-    return int(raw) if type(raw) is float and raw.is_integer() else raw
-
-
 _PARTS = {
     "granularity": _canonical_count,
     "adjacency": _canonical_count,
     "offset": _canonical_count,
-    "location": lambda raw: list(map(_canonical_count, raw)) if isinstance(raw, list) else raw,
+    "location": _canonical_counts,
     "blob": _canonical_array,
     "embedding": _canonical_array,
     "evaluations": _canonical_scores,

@@ -139,6 +139,40 @@ def test_what_is_not_for_http() -> None:
     assert not resolved(document(), "PostBody").is_valid({"timeout": 5e-324})
     for both in ({"text": "a", "uri": "b"}, {"blob": [1], "graph": {}}):
         assert not resolved(document(), "Document").is_valid(both)
+    assert resolved(document(), "Document").is_valid({"text": "a", "uri": None, "graph": None})
+
+
+@pytest.mark.parametrize(
+    ("fields", "taken"),
+    [
+        ({"text": None, "uri": None, "graph": None, "tags": None, "location": None}, True),
+        ({"text": "a", "uri": None}, True),
+        ({"chunks": ["a", {}], "matches": ["b"]}, True),
+        ({"embedding": [[False], [1], [None]]}, True),
+        ({"embedding": [[[1.5]]]}, True),
+        ({"embedding": [[""]]}, False),
+        ({"embedding": {"dense": {"buffer": "AAAAAA==", "shape": [1.0], "dtype": "<f4", "quantization": 0.0}}}, True),
+        ({"embedding": {"dense": {"buffer": None, "shape": None, "dtype": None}, "sparse": None}}, True),
+        ({"embedding": {"dense": {"buffer": "AAAA", "dtype": None}}}, False),
+        ({"embedding": {"dense": {"originalDtype": "AAA"}}}, False),
+        ({"embedding": {"dense": {"quantization": 3}}}, False),
+        ({"embedding": {"dense": {"dtype": "u1", "shape": [0] * 65}}}, False),
+        ({"embedding": {"dense": {}, "sparse": {"indices": {}, "values": {}, "shape": [1]}}}, False),
+        ({"embedding": {"sparse": {"indices": {}, "values": {}, "shape": [1]}}}, True),
+        ({"embedding": {"sparse": {"indices": {}, "values": None, "shape": [1]}}}, False),
+        ({"scores": {"a": {"operands": [{"value": 3.4028235e38, "refId": None}]}}}, True),
+        ({"scores": {"a": {"operands": [{"value": 3.5e38}]}}}, False),
+    ],
+)
+def test_what_the_document_says_of_documents(fields: dict[str, Any], taken: bool) -> None:
+    """The server takes what it takes."""
+    assert resolved(document(), "Document").is_valid(fields) is taken
+    try:
+        Document.from_dict(fields)
+    except FlowError:
+        assert not taken
+    else:
+        assert taken
 
 
 @given(st.one_of(st.from_regex(f"({DTYPE})", fullmatch=True), st.sampled_from(NAMES), st.text(max_size=4)))

@@ -157,6 +157,8 @@ def _schemas(parameters: Sequence[Any]) -> tuple[dict[object, object], dict[str,
     references, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
     document = {"$ref": _REF.format(name="Document")}
     item = {"anyOf": [document, {"type": "string", "description": "A document with this text"}]}
+    for relatives in ("chunks", "matches"):
+        schemas["Document"]["properties"][relatives]["items"] = item
     schemas["Document"]["additionalProperties"] = {"description": "What is no field of a document becomes a tag"}
     del schemas["PostBody"]["properties"]["cancel"]  # which a WebSocket may ask for; here one closes the connection
     schemas["PostBody"]["properties"]["data"] = {
