@@ -155,7 +155,7 @@ def test_every_provider_says_what_it_provides() -> None:
     from twisted_flow.policy.deadline import Deadline
 
     providers = [InlineEngineMaker, ThreadEngineMaker, HTTPGateway, GRPCGateway, FlowDispatcher, Admission, Deadline]
-    providers += [component._ClassExecutor, component._ObjectExecutor, component._FunctionExecutor]
+    providers += [component.ClassExecutor, component.ObjectExecutor, component.FunctionExecutor]
     for provider in providers:
         ours = [each for each in implementedBy(provider) if each.__module__ == interfaces.__name__]
         assert ours, provider

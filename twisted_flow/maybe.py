@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, Union
+from typing import TYPE_CHECKING, TypeVar, Union
 
-from twisted.internet.defer import Deferred
+if TYPE_CHECKING:
+    from twisted.internet.defer import (
+        Deferred,
+    )  # who names the type need not load Twisted: an executor's child has none
 
 __all__ = ["MaybeDeferred"]
 
 T = TypeVar("T")
 
-MaybeDeferred = Union[T, Deferred[T]]  # noqa: UP007 (a type variable cannot be in T | ... at run time)
+MaybeDeferred = Union[T, "Deferred[T]"]
 """It, if it is there; else a Deferred of it. What fails at once is raised.
 
 Which of the two it is, its type tells (``type(it) is Response``; what may be there already is of a final class):

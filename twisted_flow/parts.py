@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast, final
-
-from twisted.internet.defer import Deferred
+from typing import TYPE_CHECKING, TypeVar, cast, final
 
 from .document import DocumentArray
 from .maybe import MaybeDeferred
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
 __all__ = ["Parts"]
 

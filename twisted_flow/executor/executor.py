@@ -8,8 +8,6 @@ import pathlib
 from types import SimpleNamespace
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 __all__ = ["METAS", "Executor"]
 
 METAS: dict[str, object] = {"name": "", "description": "", "workspace": "", "py_modules": ""}
@@ -82,5 +80,5 @@ class Executor:
         if inspect.iscoroutine(closing):
             closing.close()
             raise TypeError(f"{type(self).__name__}.close is an async def: await it")
-        if isinstance(closing, Deferred):
+        if hasattr(closing, "addCallbacks"):
             raise TypeError(f"{type(self).__name__}.close returns a Deferred: wait for it")

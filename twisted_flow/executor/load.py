@@ -11,10 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from twisted.plugin import getPlugins
-
 from ..errors import ConfigurationError
-from ..interfaces import IExecutorPlugin
 from ..suggestion import nearest
 from ..telemetry.printable import one_line
 
@@ -62,6 +59,10 @@ def _by_name(name: str, modules: Mapping[str, ModuleType]) -> object:
 
 def plugins() -> dict[str, Any]:
     """The executors that installed packages bring along, by name: see `IExecutorPlugin`."""
+    from twisted.plugin import getPlugins  # which loads Twisted, and looks through all of sys.path
+
+    from ..interfaces import IExecutorPlugin
+
     return {plugin.name: plugin for plugin in getPlugins(IExecutorPlugin)}
 
 
