@@ -6,7 +6,6 @@ writing of what came of it. Here alone a failure becomes an answer (`refuse`).
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -38,7 +37,7 @@ from .maybe import MaybeDeferred
 from .message import Arrays, Request, Response, Route
 from .outcome import Outcome, collected
 from .telemetry.printable import forget_frames, one_line, printable
-from .telemetry.tracebacks import MOST_OFTEN, Repeats, traceback_of
+from .telemetry.tracebacks import MOST_OFTEN, Repeats, stacks_of, traceback_of
 
 __all__ = ["Answer", "Entry", "Gateway", "answer", "read", "refuse", "respond"]
 
@@ -273,5 +272,5 @@ def _refused(error: FlowError, request_id: str, entry: Entry, request: Request |
         because="" if cause is None else _because(error, cause),
     )  # fmt: skip
     if entry.gateway.debug and cause is not None:
-        error = error.told(_more(error, cause), tuple(traceback.format_exception(cause)))
+        error = error.told(_more(error, cause), stacks_of(cause))
     return entry.write_error(error, request_id, request)

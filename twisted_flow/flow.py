@@ -17,6 +17,7 @@ from .assembly.service import FlowService
 from .assembly.wiring import make_service
 from .client.own import OwnClient
 from .errors import ConfigurationError
+from .executor.address import not_while_imported
 from .gateway.http.routes import HTTPSettings, Route, check_route, hosts, origins
 from .graph.graph import NodeConfig
 from .graph.topology import Topology
@@ -266,6 +267,7 @@ class Flow(Topology, OwnClient):
         """
         if self._service is not None:
             raise RuntimeError("the flow is already started")
+        not_while_imported()
         install_reactor()
         service = make_service(self.config)
         run_in_reactor(service.start)

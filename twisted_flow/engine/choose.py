@@ -8,11 +8,14 @@ from ..executor.spec import ExecutorSpec
 from ..interfaces import IEngine, IEngineMaker
 from ..suggestion import nearest
 from .inline import InlineEngineMaker
+from .process import ProcessEngineMaker
 from .thread import ThreadEngineMaker
 
 __all__ = ["ENGINES", "make_engine"]
 
-ENGINES: dict[str, IEngineMaker] = {maker.name: maker for maker in (InlineEngineMaker(), ThreadEngineMaker())}
+ENGINES: dict[str, IEngineMaker] = {
+    maker.name: maker for maker in (InlineEngineMaker(), ThreadEngineMaker(), ProcessEngineMaker())
+}
 """Our own engines by name. Others are found as plugins."""
 
 

@@ -81,6 +81,20 @@ class Lifecycle:
         self.health = health
         self._generation.end()
 
+    def changed(self) -> None:
+        """End the generation, where something else than the state has changed."""
+        self._generation.end()
+
+    def lost(self, health: str) -> None:
+        """The executor is gone, with its process."""
+        self._methods = None
+        self.enter(health)
+
+    def reopened(self, methods: Mapping[str, Call]) -> None:
+        """It has been made anew, and is warm."""
+        self._methods = methods
+        self.enter("ready")
+
     def start(self) -> Deferred[None]:
         """See `IEngine`."""
         self.enter("starting")

@@ -28,6 +28,14 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     uses_requests: dict[str, str] = {}
     """Endpoints to methods' names, in place of what the marks say."""
     workspace: str | None = None
+    env: dict[str, str] = {}
+    """For the environment of its own process."""
+    max_concurrency: int | None = None
+    """Calls that its engine has at once, each replica; None: the engine's own number."""
+    start_timeout: float | None = None
+    """Seconds for its constructor, in its own process; None: no limit."""
+    kill_after: float = 30.0
+    """Seconds after its deadline that a call has to end, before its own process is killed."""
     location: str = ""
     """Where a file says this: file, line and column."""
 

@@ -35,6 +35,8 @@ class Endpoint(Struct, frozen=True):
     """Which of `OFFERED` the method takes."""
     blocking: bool
     """Whether it may block, and so must not run on the event loop."""
+    deferred: bool = False
+    """Whether it returns a Deferred."""
     suspends: bool = True
     """False for an ``async def`` without a single ``await``, which is done when its first step is."""
     branches: Literal["joined", "apart", "both"] = "joined"
@@ -119,6 +121,7 @@ def _described(attribute: str, method: Callable[..., object], title: str, skip: 
         attribute,
         tuple(name for name in OFFERED if name in wants),
         blocking=not (asynchronous or deferred),
+        deferred=deferred and not asynchronous,
         suspends=not inspect.iscoroutinefunction(method) or _suspends(method),
         parameters=type_of_parameters(method, title) if "parameters" in said else None,
         branches="joined" if not apart else "both" if "docs" in said else "apart",

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from ..errors import QueueFull
 from ..executor.call import Call
-from ..interfaces import IDirect, IDispatcher, IEngine
+from ..interfaces import IChanging, IDirect, IDispatcher, IEngine
 from ..maybe import MaybeDeferred
 from ..message import Request, Response
 from ..outcome import Outcome, until_done
@@ -53,6 +53,9 @@ class Admission:
         self.waiting: dict[_Waiter, None] = {}  # in the order of their coming; any may leave
         self._under_way = 0
         self._admitting = False
+        changing = IChanging(engine, None)
+        if changing is not None:  # a process that runs again has room
+            changing.watch(self._admit)
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
@@ -71,8 +74,8 @@ class Admission:
 
     def watch(self, forget: Callable[[], object]) -> Callable[[], object]:
         """See `IChanging`."""
-        direct = IDirect(self.engine, None)
-        return (lambda: None) if direct is None else direct.watch(forget)
+        changing = IChanging(self.engine, None)
+        return (lambda: None) if changing is None else changing.watch(forget)
 
     def _wait(self, request: Request) -> Deferred[Outcome]:
         if len(self.waiting) >= self.most:

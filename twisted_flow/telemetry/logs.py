@@ -9,9 +9,21 @@ from typing import Any
 
 from twisted.logger import Logger, LogLevel, STDLibLogObserver, globalLogBeginner
 
-__all__ = ["hear_logging", "log_as_python_does"]
+__all__ = ["hear_logging", "log_as_python_does", "log_told"]
 
 _LEVELS = ((50, LogLevel.critical), (40, LogLevel.error), (30, LogLevel.warn), (20, LogLevel.info), (0, LogLevel.debug))
+
+
+def _level(number: int) -> Any:
+    return next(ours for theirs, ours in _LEVELS if number >= theirs)
+
+
+def log_told(executor: str, level: int, logger: str, text: str) -> None:
+    """Log what an executor's own process was told through ``logging``, under the names of the executor and the logger.
+
+    :param level: as ``logging`` numbers them.
+    """
+    Logger(logger or "logging").emit(_level(level), "executor {executor}: {text}", executor=executor, text=text)
 
 
 class _Heard(logging.Handler):
@@ -20,9 +32,8 @@ class _Heard(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == "twisted":  # it comes from there
             return
-        level: Any = next(ours for theirs, ours in _LEVELS if record.levelno >= theirs)
         try:
-            Logger(record.name or "logging").emit(level, "{text}", text=self.format(record))
+            Logger(record.name or "logging").emit(_level(record.levelno), "{text}", text=self.format(record))
         except Exception:
             self.handleError(record)
 

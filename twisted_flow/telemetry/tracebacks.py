@@ -8,9 +8,10 @@ import time
 import traceback
 from collections.abc import Sequence
 
+from .elsewhere import RaisedElsewhere
 from .printable import one_line
 
-__all__ = ["MOST_OFTEN", "Repeats", "told_in_full", "traceback_of"]
+__all__ = ["MOST_OFTEN", "Repeats", "raised_at", "stacks_of", "told_in_full", "traceback_of"]
 
 _MOST_FRAMES, _FIRST = 50, 10
 _MOST_CAUSES = 5
@@ -23,12 +24,14 @@ _WHILE, _PLACES = 60.0, 1000
 def told_in_full(error: BaseException) -> str:
     """*error* in one line, and below that where a user's code raised it, if it did."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = any(not _is_plumbing(each.filename) for each in frames)
+    theirs = isinstance(error, RaisedElsewhere) or any(not _is_plumbing(each.filename) for each in frames)
     return f"{one_line(error)}\n{traceback_of(error)}" if theirs else one_line(error)
 
 
 def traceback_of(error: BaseException) -> str:
     """Where *error* was raised, and what led to it; of long stacks the user's frames are kept."""
+    if isinstance(error, RaisedElsewhere):
+        return error.trace
     told = ""
     left: BaseException | None = error
     seen: set[int] = set()
@@ -43,6 +46,25 @@ def traceback_of(error: BaseException) -> str:
         left = cause
         told += f"\n{between}\n" if left is not None and id(left) not in seen else ""
     return told
+
+
+def stacks_of(error: BaseException) -> tuple[str, ...]:
+    """The whole traceback of *error*, as Python prints it."""
+    if isinstance(error, RaisedElsewhere):
+        return (f"{error.trace}\n",)
+    return tuple(traceback.format_exception(error))
+
+
+def raised_at(error: BaseException) -> tuple[str, int]:
+    """The file and the line of a user's code at which *error* was raised; '' and 0 where it was not."""
+    if isinstance(error, RaisedElsewhere):
+        return error.location
+    trace, location = error.__traceback__, ("", 0)
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
+            location = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        trace = trace.tb_next
+    return location
 
 
 def _kept(frames: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
@@ -67,11 +89,7 @@ class Repeats:
 
     def count(self, error: BaseException) -> tuple[str, int]:
         """The line of code at which *error* was raised, and how often that happened within this minute."""
-        trace, location = error.__traceback__, ("", 0)
-        while trace is not None:
-            if not trace.tb_frame.f_code.co_filename.startswith(_OURS):
-                location = trace.tb_frame.f_code.co_filename, trace.tb_lineno
-            trace = trace.tb_next
+        location = raised_at(error)
         now = time.monotonic()
         since, times = self._seen.get(location, (now, 0))
         if now - since > _WHILE:

@@ -1,0 +1,161 @@
+"""The calls and commands that a child process has under way: sent as frames, settled by the frames that come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from ..errors import ExecutorError, FlowError
+from ..loop.child import Child
+from ..message import Request, Response
+from ..telemetry.logs import log_told
+from ..telemetry.printable import printable
+from ..wire.frames import frame
+from ..worker.messages import (
+    ANSWER,
+    CANCEL,
+    COMMAND,
+    FAILED,
+    LOG,
+    RAISED,
+    read_answer,
+    read_failure,
+    read_told,
+    write_call,
+)
+from ..worker.raised import unpickled
+
+__all__ = ["ChildCalls"]
+
+
+class _Call:
+    """A call that the process has, until it answers: also one whose caller does not wait any more."""
+
+    __slots__ = ("alarm", "deferred", "request", "since")
+
+    def __init__(self, request: Request, cancel: Callable[[Deferred[Any]], None]) -> None:
+        self.request, self.since = request, time.monotonic()
+        self.deferred: Deferred[Response] = Deferred(cancel)
+        self.alarm: Any = None
+
+    def drop_alarm(self) -> None:
+        if self.alarm is not None and self.alarm.active():
+            self.alarm.cancel()
+
+
+class ChildCalls:
+    """See the module.
+
+    :param name: the executor's.
+    :param kill_after: seconds that a call has beyond its deadline to end.
+    :param overdue: called when one has not ended then.
+    :param room: called when a call has ended whose caller did not wait any more.
+    """
+
+    def __init__(self, name: str, kill_after: float, overdue: Callable[[], object], room: Callable[[], object]) -> None:
+        self.name = name
+        self.child: Child | None = None
+        """The process; None before the first one."""
+        self.left = 0
+        """Calls whose callers do not wait any more, and that have not ended."""
+        self._kill_after, self._overdue, self._room = kill_after, overdue, room
+        self._calls: dict[int, _Call] = {}
+        self._commands: dict[int, Deferred[None]] = {}
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def longest(self) -> float:
+        """For how many seconds the longest of the calls has run."""
+        first = next(iter(self._calls.values()), None)
+        return 0.0 if first is None else time.monotonic() - first.since
+
+    def call(self, request: Request) -> Deferred[Response]:
+        """Send *request*, whose endpoint the executor has.
+
+        :return: fires with the answer; fails with a `FlowError`.
+        :raises ExecutorError: if it cannot be sent.
+        """
+        child = self.child
+        assert child is not None
+        self._number = number = self._number + 1
+        try:
+            pieces = write_call(number, request)
+        except Exception as raised:  # an earlier executor of the flow has put it there
+            error = ExecutorError(f"executor {self.name!r} cannot be sent the documents: {printable(str(raised))}")
+            raise error from raised
+        call = self._calls[number] = _Call(request, lambda _: self._cancel(number))
+        child.write(pieces)
+        return call.deferred
+
+    def _cancel(self, number: int) -> None:
+        """The caller does not wait any more."""
+        from twisted.internet import reactor  # chosen by now
+
+        call = self._calls.get(number)
+        if call is None or self.child is None:
+            return
+        self.left += 1
+        self.child.write(frame(CANCEL, number, b""))
+        if call.request.deadline is not None:
+            wait = max(call.request.deadline - time.monotonic(), 0) + self._kill_after
+            call.alarm = reactor.callLater(wait, self._overdue)
+
+    def command(self, name: str, argument: bytes = b"") -> Deferred[None]:
+        """Have a command run in the process; if it is cancelled the process is killed.
+
+        :return: fails with what it raises there.
+        """
+        child = self.child
+        assert child is not None
+        self._number = number = self._number + 1
+        done: Deferred[None] = Deferred(lambda _: child.kill())
+        self._commands[number] = done
+        child.write(frame(COMMAND, number, name.encode() + b" " + argument))
+        return done
+
+    def take(self, kind: int, number: int, body: memoryview, arrays: list[memoryview]) -> None:
+        """Take a frame of the process."""
+        if kind == LOG:
+            told = read_told(body)
+            log_told(self.name, told.level, told.logger, told.text)
+            return
+        call = self._calls.pop(number, None)
+        if call is None:
+            self._take_command(kind, number, body)
+        elif call.deferred.called:
+            self.left -= 1
+            call.drop_alarm()
+            self._room()
+        elif kind == ANSWER:
+            call.deferred.callback(read_answer(call.request, body, arrays))
+        elif kind == FAILED:
+            call.deferred.errback(read_failure(body))
+        else:
+            call.deferred.errback(CancelledError())
+
+    def _take_command(self, kind: int, number: int, body: memoryview) -> None:
+        command = self._commands.pop(number, None)
+        if command is None or command.called:
+            return
+        if kind == RAISED:
+            command.errback(unpickled(bytes(body)))
+        else:
+            command.callback(None)
+
+    def fail(self, error: Callable[[], FlowError]) -> None:
+        """Fail all that is under way: the process is gone."""
+        calls, self._calls = self._calls, {}
+        commands, self._commands = self._commands, {}
+        self.left = 0
+        for call in calls.values():
+            call.drop_alarm()
+            if not call.deferred.called:
+                call.deferred.errback(error())
+        for command in commands.values():
+            if not command.called:
+                command.errback(error())

@@ -1,0 +1,114 @@
+"""The ``async def`` methods of an executor in its own process: an event loop in a thread, which reads the pipe too."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from contextvars import Context as Variables
+from inspect import isasyncgen, iscoroutine
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from ..executor.at_once import at_once
+from ..executor.call import Context, awaited, response_to
+from ..executor.table import find
+from ..message import Request
+
+if TYPE_CHECKING:
+    from .worker import Worker
+
+__all__ = ["OnLoop"]
+
+
+class OnLoop:
+    """See the module.
+
+    :param worker: whose methods these are.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._loop = asyncio.new_event_loop()
+        self._tasks: dict[int, asyncio.Task[object]] = {}
+        self._woken: SimpleQueue[None] = SimpleQueue()
+        threading.Thread(target=self._run, name="event loop", daemon=True).start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def serve(self) -> None:
+        """In the main thread: do what comes for it, until the pipe ends."""
+        self._loop.call_soon_threadsafe(self._loop.add_reader, self.worker.pipe.fileno(), self._readable)
+        while not self.worker.over:
+            self._woken.get()
+            self.worker._work()
+
+    def wake(self) -> None:
+        """There is something to do for the main thread."""
+        self._woken.put(None)
+
+    def _readable(self) -> None:
+        self.worker.read_what_is_there()
+        if self.worker.over:
+            self._loop.remove_reader(self.worker.pipe.fileno())
+            self.wake()
+        self.worker.flush()
+
+    def call(self, number: int, request: Request, context: Context) -> None:
+        """On the loop: run a method."""
+        try:
+            name = request.header.exec_endpoint
+            result = find(self.worker.methods, name)(request, context)
+            if iscoroutine(result) and not find(self.worker.executor.endpoints, name).suspends:
+                result = at_once(result)
+            elif iscoroutine(result) or isasyncgen(result):
+                self._tasks[number] = task = self._loop.create_task(
+                    self._answer(number, request, context, awaited(result)), context=Variables()
+                )
+                task.add_done_callback(lambda _: self._tasks.pop(number, None))
+                return
+            response = response_to(request, result)
+        except BaseException as raised:
+            self.worker.failed(number, raised)
+        else:
+            self.worker.answered(number, response)
+
+    async def _answer(
+        self, number: int, request: Request, context: Context, result: Coroutine[object, object, object]
+    ) -> None:
+        try:
+            response = response_to(request, await result)
+        except asyncio.CancelledError as raised:
+            if context.cancelled:
+                self.worker.cancelled(number)
+            else:
+                self.worker.failed(number, raised)
+        except BaseException as raised:
+            self.worker.failed(number, raised)
+        else:
+            self.worker.answered(number, response)
+        self._loop.call_soon(self.worker.flush)
+
+    def cancel(self, number: int) -> None:
+        """On the loop: cancel a method, if it runs here."""
+        task = self._tasks.get(number)
+        if task is not None:
+            task.cancel()
+
+    def hook(self, number: int, coroutine: Coroutine[object, object, object]) -> None:
+        """Run a hook that is an ``async def``, and tell how it ended."""
+        self._loop.call_soon_threadsafe(self._begin_hook, number, coroutine)
+
+    def _begin_hook(self, number: int, coroutine: Coroutine[object, object, object]) -> None:
+        self._tasks[number] = self._loop.create_task(self._hook(number, coroutine))
+
+    async def _hook(self, number: int, coroutine: Coroutine[object, object, object]) -> None:
+        try:
+            await coroutine
+        except BaseException as raised:
+            self.worker.raised(number, raised)
+        else:
+            self.worker.done(number)
+        self._tasks.pop(number, None)

@@ -1,0 +1,40 @@
+"""The program that an executor's process runs: it makes the executor, and answers calls until its pipe ends.
+
+``def`` methods run in the main thread, which reads the pipe by itself while it has nothing to do; while it is busy,
+another thread looks at the pipe every 20 ms, so that cancels arrive. Where there are ``async def`` methods, an asyncio
+loop in a thread of its own reads instead, and the main thread takes calls from a queue.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import os
+import signal
+import socket
+import sys
+
+from .worker import Worker
+
+__all__ = ["main"]
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Run until the pipe ends.
+
+    :param descriptor: of our end of the pipe.
+    :param parent: the process id of who started us.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the server's to act on
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
+    faulthandler.enable()
+    gc.set_threshold(20_000, 10, 10)
+    with socket.socket(fileno=descriptor) as pipe:
+        os.set_inheritable(descriptor, False)
+        Worker(pipe).run()

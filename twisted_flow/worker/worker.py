@@ -1,0 +1,272 @@
+"""Answering calls in an executor's process. See `program` for its threads."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Any
+
+from ..executor.address import found_at
+from ..executor.call import Call, Context, error_of, response_to
+from ..executor.kinds import executor_of
+from ..executor.table import find
+from ..message import Request, Response
+from ..wire.frames import FrameReader, Piece, frame
+from .logs import send_logging
+from .messages import (
+    CALL,
+    CANCEL,
+    DONE,
+    RAISED,
+    Told,
+    read_call,
+    write_answer,
+    write_failure,
+    write_told,
+)
+from .raised import pickled
+
+if TYPE_CHECKING:
+    from .on_loop import OnLoop
+
+__all__ = ["Worker"]
+
+_PATIENCE = 0.001  # seconds that an answer may wait for the next ones
+_MOST_WAITING = 64 * 1024  # bytes of such answers
+_GLANCE = 0.02  # seconds between looks at the pipe while a method runs
+
+
+class Worker:
+    """See the module.
+
+    :param pipe: to the server.
+    """
+
+    def __init__(self, pipe: socket.socket) -> None:
+        self.pipe, self.over = pipe, False
+        self.executor: Any = None
+        self.methods: Mapping[str, Call] = {}
+        self.contexts: dict[int, Context] = {}
+        """Of the calls that have come in and are not answered."""
+        self.todo: deque[Callable[[], object]] = deque()
+        self.on_loop: OnLoop | None = None
+        """The event loop's part, where there are ``async def`` methods."""
+        self._reader = FrameReader(self._received)
+        self._reading, self._sending = threading.Lock(), threading.Lock()
+        self._unsent: list[Piece] = []
+        self._unsent_size = 0
+        self._busy = threading.Event()
+        self._working = False
+        self._turns = 0
+
+    def run(self) -> None:
+        """Answer calls until the pipe ends."""
+        threading.Thread(target=self._look_after, name="pipe", daemon=True).start()
+        while not self.over:
+            with self._reading:
+                if not self.todo:
+                    self._read()
+            self._work()
+            if self.on_loop is not None:
+                self.on_loop.serve()
+                return
+
+    def read_what_is_there(self) -> None:
+        """Read without waiting."""
+        self._read(socket.MSG_DONTWAIT)
+
+    def _read(self, flags: int = 0) -> None:
+        try:
+            size = self.pipe.recv_into(self._reader.room(), 0, flags)
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        if size:
+            self._reader.filled(size)
+        else:
+            self.over = True
+
+    def _work(self) -> None:
+        """Run what there is to do; an answer waits for the next ones a moment at most."""
+        self._turns += 1
+        self._working = True
+        if not self._busy.is_set():
+            self._busy.set()
+        due = time.monotonic() + _PATIENCE
+        while self.todo:
+            self.todo.popleft()()
+            if self._unsent and (self._unsent_size > _MOST_WAITING or time.monotonic() > due):
+                self.flush()
+                due = time.monotonic() + _PATIENCE
+        self.flush()
+        self._working = False
+
+    def _look_after(self) -> None:
+        """A thread: while a method runs for long, send what waits, and see what comes."""
+        turn = 0
+        while True:
+            self._busy.wait()
+            time.sleep(_GLANCE)
+            if not self._working:
+                self._busy.clear()
+                if self._working:
+                    self._busy.set()
+            elif self._turns != turn:
+                turn = self._turns
+            else:
+                self.flush()
+                if self.on_loop is None and self._reading.acquire(blocking=False):
+                    with suppress(Exception):
+                        self.read_what_is_there()
+                    self._reading.release()
+                    if self.over:  # the server has gone: nobody waits for what runs
+                        os._exit(1)
+
+    def _received(self, kind: int, number: int, body: memoryview, arrays: list[memoryview]) -> None:
+        if kind == CALL:
+            request = read_call(body, arrays)
+            context = self.contexts[number] = Context.of(request)
+            if self.on_loop is not None and not find(self.executor.endpoints, request.header.exec_endpoint).blocking:
+                self.on_loop.call(number, request, context)
+            else:
+                self.add(lambda: self._call(number, request, context))
+        elif kind == CANCEL:
+            context = self.contexts.get(number)  # type: ignore[assignment]
+            if context is not None:
+                context.cancelled = True
+                if self.on_loop is not None:
+                    self.on_loop.cancel(number)
+        else:
+            command = bytes(body)
+            self.add(lambda: self._command(number, command))
+
+    def add(self, work: Callable[[], object]) -> None:
+        """Have *work* done in the main thread."""
+        self.todo.append(work)
+        if self.on_loop is not None:
+            self.on_loop.wake()
+
+    def _call(self, number: int, request: Request, context: Context) -> None:
+        if context.cancelled:
+            self.cancelled(number)
+            return
+        try:
+            method = find(self.methods, request.header.exec_endpoint)
+            response = response_to(request, method(request, context))
+        except BaseException as raised:  # SystemExit of a user's method is the user's mistake too
+            self.failed(number, raised)
+        else:
+            self.answered(number, response)
+
+    def answered(self, number: int, response: Response) -> None:
+        """Send the answer to a call."""
+        try:
+            pieces = write_answer(number, response)
+        except Exception as raised:  # whatever the method put into its documents
+            self.failed(number, raised)
+            return
+        del self.contexts[number]
+        self._send(pieces)
+
+    def failed(self, number: int, raised: BaseException) -> None:
+        """Send the error of a call."""
+        self.contexts.pop(number, None)
+        self._send(write_failure(number, error_of(raised, self.executor.name)))
+
+    def cancelled(self, number: int) -> None:
+        """Tell that a call has ended that nobody waits for."""
+        self.contexts.pop(number, None)
+        self._send(frame(DONE, number, b""))
+
+    def _command(self, number: int, body: bytes) -> None:
+        name, _, argument = body.partition(b" ")
+        try:
+            run = partial(self._open, argument) if name == b"open" else getattr(self.executor, name.decode())
+            result = run()
+            if iscoroutine(result):
+                self._loop().hook(number, result)
+                return
+        except BaseException as raised:
+            self.raised(number, raised)
+        else:
+            self.done(number)
+        if name == b"warm_up":
+            gc.collect()
+            gc.freeze()  # what is there now stays, and need not be looked at again
+
+    def done(self, number: int) -> None:
+        """Tell that a command is done."""
+        self._send(frame(DONE, number, b""))
+        self.flush()
+
+    def raised(self, number: int, raised: BaseException) -> None:
+        """Tell what a command raised."""
+        self._send(frame(RAISED, number, pickled(raised)))
+        self.flush()
+
+    def _loop(self) -> OnLoop:
+        """The event loop's part; made where a method or a hook is an ``async def``."""
+        if self.on_loop is None:
+            from .on_loop import OnLoop  # asyncio only for those who use it
+
+            self.on_loop = OnLoop(self)
+        return self.on_loop
+
+    def _open(self, argument: bytes) -> None:
+        told = pickle.loads(argument)
+        sys.path[:] = told["path"]
+        sys.argv[:] = told["argv"]
+        send_logging(self._log)
+        uses = found_at(told["address"])
+        spec = pickle.loads(told["spec"])
+        self.executor = executor_of(uses, spec)
+        if not all(endpoint.blocking for endpoint in self.executor.endpoints.values()):
+            self._loop()
+        self.methods = self.executor.open()
+
+    def _log(self, told: Told) -> None:
+        self._send(write_told(told))
+        self.flush()
+
+    def _send(self, pieces: list[Piece]) -> None:
+        with self._sending:
+            self._unsent += pieces
+            self._unsent_size += sum(map(len, pieces))
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if not self._unsent:
+            return
+        with self._sending:
+            pieces, size = self._unsent, self._unsent_size
+            self._unsent, self._unsent_size = [], 0
+            try:
+                if size <= _MOST_WAITING:
+                    self.pipe.sendall(b"".join(pieces))
+                else:
+                    _send_all(self.pipe, pieces)
+            except OSError:  # the server has gone
+                self.over = True
+
+
+def _send_all(pipe: socket.socket, pieces: list[Piece]) -> None:
+    left: deque[memoryview] = deque(memoryview(each).cast("B") for each in pieces if len(each))
+    while left:
+        sent = pipe.sendmsg([left[n] for n in range(min(len(left), 64))])
+        while sent:
+            if sent >= len(left[0]):
+                sent -= len(left.popleft())
+            else:
+                left[0] = left[0][sent:]
+                sent = 0
