@@ -200,10 +200,10 @@ class Worker:
         except BaseException as raised:
             self.raised(number, raised)
         else:
+            if name == b"warm_up":
+                gc.collect()
+                gc.freeze()  # what is there now stays, and need not be looked at again
             self.done(number)
-        if name == b"warm_up":
-            gc.collect()
-            gc.freeze()  # what is there now stays, and need not be looked at again
 
     def done(self, number: int) -> None:
         """Tell that a command is done."""
