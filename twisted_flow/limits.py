@@ -53,6 +53,10 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stuck_after: Annotated[Seconds | None, "seconds after which a running call makes its executor unhealthy"] = None
     ping_interval: Annotated[Pings, "seconds between pings on a WebSocket"] = 20
     ping_timeout: Annotated[Pings, "seconds to answer a ping"] = 20
+    start_timeout: Annotated[Seconds | None, "seconds for an executor's own process to start and make it"] = None
+    kill_after: Annotated[
+        Delay, "seconds after its deadline that a call has to end before its executor's own process is killed"
+    ] = 30
     timeout: Annotated[Seconds | None, "seconds for a request that does not set its own timeout"] = None
     max_queue: Annotated[Count, "requests queued for one executor; beyond that, QueueFull"] = 1024
     drain_delay: Annotated[Delay, "seconds between the signal to stop and the end of listening"] = 0

@@ -20,7 +20,6 @@ class Ignored(TypedDict, total=False):
     copy_flow: object
     ctrl_with_ipc: object
     daemon: object
-    env: object
     expose_public: object
     extra_search_paths: object
     force_update: object
@@ -32,7 +31,6 @@ class Ignored(TypedDict, total=False):
     native: object
     no_progressbar: object
     on_error_strategy: object
-    polling: object
     port_ctrl: object
     port_in: object
     port_out: object

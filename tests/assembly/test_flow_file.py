@@ -107,7 +107,11 @@ def test_modules_of_both(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     ("old", "new", "said"),
     [
         ("engine: thread", "engin: thread", "flow.yml:12:5: there is no key 'engin'; did you mean 'engine'?"),
-        ("engine: thread", "engine: thred", "engine='thred': the engines are inline, thread; did you mean 'thread'?"),
+        (
+            "engine: thread",
+            "engine: thred",
+            "engine='thred': the engines are inline, thread, process; did you mean 'thread'?",
+        ),
         ("protocol: [", "protcol: [", "flow.yml:5:3: there is no key 'protcol'; did you mean 'protocol'?"),
         ("[http, w", "[htp, w", "flow.yml:5:3: protocol='htp'"),
         ("max_body: 1000", "max_body: 0", "flow.yml:6:12: with.limits.max_body: Expected `int` >= 1"),

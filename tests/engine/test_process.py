@@ -269,7 +269,7 @@ class TestCrashes:
         other = made(uses_with={"crash_when": str(gate)})
         wait_for(other.start)
         for _ in range(4):  # as if it had
-            other._restarts.crashed(time.monotonic())
+            other._restarts.crashed(other.clock.seconds())
         gate.touch()
         admitted = Admission(other, 100)
         with pytest.raises(Unavailable):

@@ -184,11 +184,11 @@ class TestOldArguments:
 
     def test_in_a_file(self) -> None:
         """In YAML too."""
-        text = "jtype: Flow\nwith: {protocol: websocket, prefetch: 5}\nexecutors:\n  - name: a\n    polling: all\n"
-        with pytest.warns(UserWarning, match="polling"):
+        text = "jtype: Flow\nwith: {protocol: websocket, prefetch: 5}\nexecutors:\n  - name: a\n    timeout_ready: 5\n"
+        with pytest.warns(UserWarning, match="timeout_ready"):
             assert Flow.load_config(text).protocol == "websocket"
-        with pytest.raises(ConfigurationError, match="'polled'"):
-            Flow.load_config(text.replace("polling", "polled"))
+        with pytest.raises(ConfigurationError, match="'timeout_reedy'"):
+            Flow.load_config(text.replace("ready", "reedy"))
 
 
 def test_names_of_a_flow() -> None:

@@ -58,6 +58,13 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     uses_metas: dict[str, Any] = {}
     uses_requests: dict[str, str] = {}
     engine: str | None = None
+    replicas: int = 1
+    shards: int = 1
+    polling: str | dict[str, str] = "any"
+    devices: str | int | list[str | int] = []
+    env: dict[str, str | int | float] = {}
+    max_concurrency: int | None = None
+    timeout: float | None = None
     needs: str | list[str] | None = None
     floating: bool = False
 
@@ -178,6 +185,13 @@ def _add(flow: Flow, entry: Entry, file: ConfigFile, location: str) -> None:
         uses_metas=entry.uses_metas,
         uses_requests=entry.uses_requests,
         engine=entry.engine,
+        replicas=entry.replicas,
+        shards=entry.shards,
+        polling=entry.polling,
+        devices=list(map(str, entry.devices)) if isinstance(entry.devices, list) else str(entry.devices),
+        env={name: str(value) for name, value in entry.env.items()},
+        max_concurrency=entry.max_concurrency,
+        timeout=entry.timeout,
     )
     flow.located(location)
 
@@ -237,10 +251,18 @@ def _entry(node: NodeConfig) -> dict[str, object]:
         "uses_metas": spec.uses_metas,
         "uses_requests": spec.uses_requests,
         "engine": node.engine,
+        "replicas": spec.replicas,
+        "shards": spec.shards,
+        "polling": spec.polling,
+        "devices": list(spec.devices),
+        "env": spec.env,
+        "max_concurrency": spec.max_concurrency,
+        "timeout": spec.timeout,
         "needs": list(node.needs),
         "floating": node.floating,
     }
-    return {name: value for name, value in said.items() if value or name == "needs"}
+    usual = {"replicas": 1, "shards": 1, "polling": "any"}
+    return {name: value for name, value in said.items() if name == "needs" or (value and value != usual.get(name))}
 
 
 def _named(uses: object, name: str) -> str:

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..engine.choose import make_engine
 from ..executor.requests import DEFAULT
 from ..gateway.buffered import Buffered
 from ..gateway.served import Served
@@ -18,13 +17,14 @@ from ..graph.current import Current
 from ..graph.dispatch import FlowDispatcher
 from ..graph.graph import ordered
 from ..graph.node import Node
-from ..interfaces import IGateway, IListenAddress
+from ..interfaces import IDispatcher, IGateway, IListenAddress
 from ..listen.addresses import described_address, port_address
 from ..listen.listeners import Listener
 from ..policy.admission import Admission
 from ..policy.deadline import Deadline
 from ..protocols import protocol_named
 from ..suggestion import nearest
+from .copies import engine_of
 from .flow_config import FlowConfig
 from .service import FlowService
 
@@ -41,12 +41,16 @@ def make_service(config: FlowConfig) -> FlowService:
     from twisted.internet import reactor  # chosen by now
 
     graph = ordered(config.nodes)
-    engines = {node.name: make_engine(node.spec, node.engine) for node in graph if node.spec is not None}
-    nodes = [
-        Node(name, engine.endpoints, Admission(engine, config.limits.max_queue)) for name, engine in engines.items()
-    ]
+    clock = cast(IReactorTime, reactor)
+    specs = {node.name: (node.spec, node.engine) for node in graph if node.spec is not None}
+    engines = {name: engine_of(spec, word, config.limits) for name, (spec, word) in specs.items()}
+    nodes = []
+    for name, engine in engines.items():
+        admitted: IDispatcher = Admission(engine, config.limits.max_queue)
+        seconds = specs[name][0].timeout
+        nodes.append(Node(name, engine.endpoints, admitted if seconds is None else Deadline(admitted, seconds, clock)))
     flow = FlowDispatcher(nodes, graph, config.strict)
-    current = Current(Deadline(flow, config.limits.timeout, cast(IReactorTime, reactor)))
+    current = Current(Deadline(flow, config.limits.timeout, clock))
     buffered = Buffered(config.limits.max_buffered)
 
     def gateways(listener: Listener, address: IListenAddress) -> list[IGateway]:
@@ -78,7 +82,7 @@ def checked(config: FlowConfig) -> list[str]:
     lines: list[str] = []
     endpoints: set[str] = set()
     for node in ordered(config.nodes):
-        made = None if node.spec is None else make_engine(node.spec, node.engine)
+        made = None if node.spec is None else engine_of(node.spec, node.engine, config.limits)
         endpoints.update(() if made is None else made.endpoints)
         what = "joins" if made is None else " ".join(sorted(made.endpoints))
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")

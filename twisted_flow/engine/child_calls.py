@@ -49,19 +49,19 @@ class _Call:
 class ChildCalls:
     """See the module.
 
-    :param name: the executor's.
-    :param kill_after: seconds that a call has beyond its deadline to end.
-    :param overdue: called when one has not ended then.
+    :param name: the executor's, for errors.
+    :param label: the same with its numbers, for the log.
+    :param overdue: called with the deadline of a call that was given up; returns the timer that kills the process.
     :param room: called when a call has ended whose caller did not wait any more.
     """
 
-    def __init__(self, name: str, kill_after: float, overdue: Callable[[], object], room: Callable[[], object]) -> None:
-        self.name = name
+    def __init__(self, name: str, label: str, overdue: Callable[[float], Any], room: Callable[[], object]) -> None:
+        self.name, self._label = name, label
         self.child: Child | None = None
         """The process; None before the first one."""
         self.left = 0
         """Calls whose callers do not wait any more, and that have not ended."""
-        self._kill_after, self._overdue, self._room = kill_after, overdue, room
+        self._overdue, self._room = overdue, room
         self._calls: dict[int, _Call] = {}
         self._commands: dict[int, Deferred[None]] = {}
         self._number = 0
@@ -94,16 +94,13 @@ class ChildCalls:
 
     def _cancel(self, number: int) -> None:
         """The caller does not wait any more."""
-        from twisted.internet import reactor  # chosen by now
-
         call = self._calls.get(number)
         if call is None or self.child is None:
             return
         self.left += 1
         self.child.write(frame(CANCEL, number, b""))
         if call.request.deadline is not None:
-            wait = max(call.request.deadline - time.monotonic(), 0) + self._kill_after
-            call.alarm = reactor.callLater(wait, self._overdue)
+            call.alarm = self._overdue(call.request.deadline)
 
     def command(self, name: str, argument: bytes = b"") -> Deferred[None]:
         """Have a command run in the process; if it is cancelled the process is killed.
@@ -122,7 +119,7 @@ class ChildCalls:
         """Take a frame of the process."""
         if kind == LOG:
             told = read_told(body)
-            log_told(self.name, told.level, told.logger, told.text)
+            log_told(self._label, told.level, told.logger, told.text)
             return
         call = self._calls.pop(number, None)
         if call is None:

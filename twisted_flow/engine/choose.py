@@ -8,7 +8,7 @@ from ..executor.spec import ExecutorSpec
 from ..interfaces import IEngine, IEngineMaker
 from ..suggestion import nearest
 from .inline import InlineEngineMaker
-from .process import ProcessEngineMaker
+from .process_maker import ProcessEngineMaker
 from .thread import ThreadEngineMaker
 
 __all__ = ["ENGINES", "make_engine"]

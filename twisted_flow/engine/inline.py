@@ -27,9 +27,8 @@ __all__ = ["InlineEngine", "InlineEngineMaker"]
 class InlineEngine:
     """See the module. `window` bounds the tasks under way."""
 
-    window = 256
-
-    def __init__(self, executor: IExecutor) -> None:
+    def __init__(self, executor: IExecutor, most: int | None = None) -> None:
+        self.window = most or 256
         self.executor, self.name, self.endpoints = executor, executor.name, executor.endpoints
         self._life = life = Lifecycle(executor, _call)
         self.start, self.stop, self.check = life.start, life.stop, life.check
@@ -63,4 +62,4 @@ class InlineEngineMaker:
 
     def make(self, executor: IExecutor, spec: ExecutorSpec) -> IEngine:
         """See `IEngineMaker`."""
-        return InlineEngine(executor)
+        return InlineEngine(executor, spec.max_concurrency)

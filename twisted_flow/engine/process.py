@@ -15,19 +15,18 @@ from pathlib import Path
 from signal import Signals
 from typing import Any, cast
 
-from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..errors import ConfigurationError, FlowError, Unavailable
-from ..executor.address import Address, address_of
+from ..errors import FlowError, Unavailable
+from ..executor.address import Address
 from ..executor.call import response_to
-from ..executor.kinds import ClassExecutor, FunctionExecutor
 from ..executor.spec import ExecutorSpec
 from ..executor.table import Endpoint
-from ..interfaces import IChanging, IEngine, IEngineMaker, IExecutor
+from ..interfaces import IChanging, IEngine, IExecutor
 from ..loop.child import Child
 from ..maybe import MaybeDeferred
 from ..message import Request
@@ -38,7 +37,7 @@ from .child_calls import ChildCalls
 from .lifecycle import Lifecycle
 from .restarts import Restarts
 
-__all__ = ["ProcessEngine", "ProcessEngineMaker"]
+__all__ = ["ProcessEngine"]
 
 log = Logger()
 
@@ -59,16 +58,30 @@ class ProcessEngine:
     :param endpoints: its endpoints.
     :param address: where its class, or function, is found.
     :param spec: the rest of its description.
+    :param spec_bytes: the same, pickled.
+    :param spawn: makes a `Child`.
+    :param clock: hands out time; None: the reactor does.
     """
 
-    def __init__(self, name: str, endpoints: Mapping[str, Endpoint], address: Address, spec: ExecutorSpec) -> None:
+    def __init__(
+        self,
+        name: str,
+        endpoints: Mapping[str, Endpoint],
+        address: Address,
+        spec: ExecutorSpec,
+        spec_bytes: bytes,
+        spawn: Callable[..., Child] = Child,
+        clock: IReactorTime | None = None,
+    ) -> None:
+        self._spawn, self._clock = spawn, clock
         self.name, self.endpoints, self.spec = name, endpoints, spec
+        self._label = spec.label if spec.name else name
         self._blocking = any(endpoint.blocking for endpoint in endpoints.values())
         self.most = spec.max_concurrency or (16 if self._blocking else 256)
-        self._opening = {"address": address, "spec": _pickled(spec, name)}
+        self._opening = {"address": address, "spec": spec_bytes}
         self._life = life = Lifecycle(cast(IExecutor, _Remote(self)), _on_the_spot)
         self.watch = life.watch
-        self._calls = ChildCalls(name, spec.kill_after, self._overdue, life.changed)
+        self._calls = ChildCalls(name, self._label, self._overdue, life.changed)
         self._restarts = Restarts()
         self._again: Any = None  # the timer of the next start
         self._buried: Deferred[None] | None = None  # fires when the process has ended that is stopped
@@ -112,19 +125,31 @@ class ProcessEngine:
             return response_to(request, None)
         return cast("Deferred[Outcome]", self._calls.call(request))
 
-    def _overdue(self) -> None:
+    @property
+    def clock(self) -> IReactorTime:
+        """What hands out time."""
+        if self._clock is None:
+            from twisted.internet import reactor  # chosen by now
+
+            self._clock = cast(IReactorTime, reactor)
+        return self._clock
+
+    def _overdue(self, deadline: float) -> Any:
+        """A call has been given up that has this deadline: it has `kill_after` seconds more to end."""
+        wait = max(deadline - time.monotonic(), 0) + self.spec.kill_after
+        return self.clock.callLater(wait, self._kill)
+
+    def _kill(self) -> None:
         self._why = f"a call had not ended {self.spec.kill_after:g} s after its deadline; "
         if self._calls.child is not None:
             self._calls.child.kill()
 
     def open(self) -> Deferred[Mapping[str, Any]]:
         """Start a process, and have it make the executor."""
-        from twisted.internet import reactor  # chosen by now
-
         program = _PROGRAM.format(root=_ROOT, parent=os.getpid())
         child: Child
-        child = self._calls.child = Child(
-            command=[sys.executable, "-u", "-c", program, self.name],
+        child = self._calls.child = self._spawn(
+            command=[sys.executable, "-u", "-c", program, self._label],
             environment={**os.environ, **self.spec.env},
             take=self._calls.take,
             line=self._said,
@@ -135,7 +160,7 @@ class ProcessEngine:
         told = {"path": [each or os.getcwd() for each in sys.path], "argv": sys.argv, **self._opening}
         opened = self._calls.command("open", pickle.dumps(told))
         if self.spec.start_timeout is not None:
-            opened.addTimeout(self.spec.start_timeout, reactor, self._started_too_late)
+            opened.addTimeout(self.spec.start_timeout, self.clock, self._started_too_late)
         return opened.addCallback(lambda _: dict.fromkeys(self.endpoints, _nothing))
 
     def _started_too_late(self, _: object, seconds: float) -> Failure:
@@ -143,7 +168,7 @@ class ProcessEngine:
 
     def _said(self, line: str) -> None:
         self._printed.append(line)
-        log.info("executor {name}: {line}", name=self.name, line=printable(line, 2000))
+        log.info("executor {name}: {line}", name=self._label, line=printable(line, 2000))
 
     def _gone(self, child: Child) -> None:
         """The pipe has ended: what the process had under way fails."""
@@ -158,11 +183,9 @@ class ProcessEngine:
 
     def _ended(self, child: Child, status: int) -> None:
         """The process has ended."""
-        from twisted.internet import reactor
-
         if child is not self._calls.child:
             return
-        reactor.callLater(_TO_CLOSE, child.close)  # a process that it has forked may hold the pipe
+        self.clock.callLater(_TO_CLOSE, child.close)  # a process that it has forked may hold the pipe
         buried, self._buried = self._buried, None
         if buried is not None:
             buried.callback(None)
@@ -170,19 +193,17 @@ class ProcessEngine:
             self._crashed(status)
 
     def _crashed(self, status: int) -> None:
-        from twisted.internet import reactor
-
-        wait = self._restarts.crashed(time.monotonic())
+        wait = self._restarts.crashed(self.clock.seconds())
         self._life.lost("failed" if self._restarts.failed else "restarting")
         how = f"by signal {-status} ({_signal(-status)})" if status < 0 else f"with status {status}"
         printed = "".join(f"\n  {printable(line, 500)}" for line in self._printed)
         log.error(
             "executor {name}: {why}its process ended {how}; {health}, it starts again in {wait:.1f} s{printed}",
-            name=self.name, why=self._why, how=how, wait=wait, health=self.health,
+            name=self._label, why=self._why, how=how, wait=wait, health=self.health,
             printed=f"; it printed last:{printed}" if printed else "",
         )  # fmt: skip
         self._why = ""
-        self._again = reactor.callLater(wait, self._restart)
+        self._again = self.clock.callLater(wait, self._restart)
 
     def _restart(self) -> None:
         self._again = None
@@ -194,13 +215,13 @@ class ProcessEngine:
     def _restarted(self, methods: Mapping[str, Any]) -> None:
         if self._life.health in ("restarting", "failed"):
             self._restarts.started()
-            log.info("executor {name} runs again", name=self.name)
+            log.info("executor {name} runs again", name=self._label)
             self._life.reopened(methods)
 
     def _not_restarted(self, failure: Failure) -> None:
         if self._life.health in ("restarting", "failed"):
             error: Any = failure.value
-            log.error("executor {name} cannot be made: {error}", name=self.name, error=told_in_full(error))
+            log.error("executor {name} cannot be made: {error}", name=self._label, error=told_in_full(error))
             if self._calls.child is not None:
                 self._calls.child.kill()  # `_ended` has it started again
 
@@ -211,14 +232,12 @@ class ProcessEngine:
 
     def _bury(self, outcome: Any) -> Deferred[Any]:
         """Wait for the end of the process, or end it."""
-        from twisted.internet import reactor
-
         child = self._calls.child
         if child is None or child.is_over:
             return succeed(outcome)
         child.close()
         self._buried = Deferred(lambda _: child.kill())
-        late = reactor.callLater(_TO_END, child.kill)
+        late = self.clock.callLater(_TO_END, child.kill)
 
         def ended(_: object) -> Any:
             if late.active():
@@ -251,37 +270,3 @@ def _signal(number: int) -> str:
         return Signals(number).name
     except ValueError:
         return "unknown"
-
-
-def _pickled(spec: ExecutorSpec, name: str) -> bytes:
-    try:
-        return pickle.dumps(replace(spec, uses=None))
-    except Exception as error:  # an object of the user's may raise anything
-        raise ConfigurationError(f"uses_with of {name} cannot be sent to its process: {error}") from error
-
-
-@implementer(IEngineMaker)
-class ProcessEngineMaker:
-    """``engine='process'``."""
-
-    name = "process"
-
-    def make(self, executor: IExecutor, spec: ExecutorSpec) -> IEngine:
-        """See `IEngineMaker`."""
-        kind: object = executor
-        uses: Any
-        if type(kind) is ClassExecutor:
-            uses, spec = kind.owner, kind.spec
-        elif type(kind) is FunctionExecutor:
-            uses = kind.function
-        else:
-            raise ConfigurationError(
-                f"{executor.name} is an object, which its own process cannot make: give its class, and uses_with="
-            )
-        for endpoint in executor.endpoints.values():
-            if endpoint.deferred:
-                raise ConfigurationError(
-                    f"{executor.name}.{endpoint.method} returns a Deferred, and its own process has no reactor: "
-                    "make it an async def, or say engine='inline'"
-                )
-        return ProcessEngine(executor.name, executor.endpoints, address_of(uses), spec)

@@ -70,9 +70,8 @@ class _Call:
 class ThreadEngine:
     """See the module. `window` is one call that runs and those that are handed over with it."""
 
-    most = 16
-
-    def __init__(self, executor: IExecutor) -> None:
+    def __init__(self, executor: IExecutor, most: int | None = None) -> None:
+        self.most = most or 16
         self.executor, self.name, self.endpoints = executor, executor.name, executor.endpoints
         self._life = life = Lifecycle(executor, self._enqueue, self._end)
         self.stop, self.direct, self.watch = life.stop, life.direct, life.watch
@@ -180,4 +179,4 @@ class ThreadEngineMaker:
 
     def make(self, executor: IExecutor, spec: ExecutorSpec) -> IEngine:
         """See `IEngineMaker`."""
-        return ThreadEngine(executor)
+        return ThreadEngine(executor, spec.max_concurrency)

@@ -120,7 +120,14 @@ class ClassExecutor:
             metas = {**METAS, "name": owner.__name__, "workspace": self.spec.workspace or "", **self.spec.uses_metas}
             executor.metas = SimpleNamespace(**metas)
             executor.requests = {name: endpoint.method for name, endpoint in self.endpoints.items()}
-            executor.runtime_args = SimpleNamespace(name=self.name, workspace=metas["workspace"])
+            executor.runtime_args = SimpleNamespace(
+                name=self.name,
+                workspace=metas["workspace"],
+                shard_id=self.spec.shard_id,
+                replica_id=self.spec.replica_id,
+                shards=self.spec.shards,
+                replicas=self.spec.replicas,
+            )
         executor.__init__(**self.spec.uses_with)
         return _bound(executor, owner, self.endpoints, self.name)
 

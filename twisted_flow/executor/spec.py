@@ -8,7 +8,10 @@ from msgspec import Struct
 
 from ..errors import ConfigurationError
 
-__all__ = ["ExecutorSpec"]
+__all__ = ["MOST_COPIES", "ExecutorSpec"]
+
+MOST_COPIES = 10_000
+"""More replicas, or calls at once, are a mistake."""
 
 
 class ExecutorSpec(Struct, frozen=True, kw_only=True):
@@ -31,13 +34,48 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     """For the environment of its own process."""
     max_concurrency: int | None = None
-    """Calls that its engine has at once, each replica; None: the engine's own number."""
+    """Calls that its engine has at once, for each replica; None: the engine's own number."""
     start_timeout: float | None = None
     """Seconds for its constructor, in its own process; None: no limit."""
     kill_after: float = 30.0
     """Seconds after its deadline that a call has to end, before its own process is killed."""
+    replicas: int = 1
+    """Engines with an object each, between which calls are shared."""
+    shards: int = 1
+    """The same, where each holds a part of the data; see `polling`."""
+    polling: str | dict[str, str] = "any"
+    """Whether a call goes to 'any' or to 'all' of the shards; for each endpoint, where '*' stands for all others."""
+    devices: tuple[str, ...] = ()
+    """GPUs, one for each copy in turn, of a process of its own."""
+    timeout: float | None = None
+    """Seconds for a call, waiting included, beside what the request says."""
+    shard_id: int = 0
+    replica_id: int = 0
+    """Of the engine that is made of this."""
     location: str = ""
     """Where a file says this: file, line and column."""
+
+    @property
+    def label(self) -> str:
+        """The executor's name, and its numbers where there are several."""
+        numbers = [str(n) for n, most in ((self.shard_id, self.shards), (self.replica_id, self.replicas)) if most > 1]
+        return "/".join([self.name or "", *numbers])
+
+    def checked(self) -> ExecutorSpec:
+        """Itself, if its numbers make sense.
+
+        :raises ConfigurationError: where they do not.
+        """
+        for name in ("replicas", "shards", "max_concurrency"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or not 1 <= value <= MOST_COPIES):
+                raise ConfigurationError(f"{self.name}: {name}={value!r}: it is a number from 1 to {MOST_COPIES}")
+        for value in (self.polling,) if isinstance(self.polling, str) else self.polling.values():
+            if value not in ("any", "all"):
+                raise ConfigurationError(f"{self.name}: polling={value!r}: it is 'any' or 'all', or a dict of these")
+        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
+            raise ConfigurationError(f"{self.name}: timeout={self.timeout!r}: it is a number of seconds")
+        return self
 
     def at_fault(self, error: ConfigurationError) -> ConfigurationError:
         """*error* with the position in the file, if the description comes from a file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -46,6 +46,13 @@ class Topology:
         uses_metas: dict[str, object] | None = None,
         uses_requests: dict[str, str] | None = None,
         engine: str | None = None,
+        replicas: int = 1,
+        shards: int = 1,
+        polling: str | Mapping[str, str] = "any",
+        devices: str | Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        max_concurrency: int | None = None,
+        timeout: float | None = None,
         **ignored: Unpack[Ignored],
     ) -> Self:
         """Add an executor.
@@ -60,7 +67,17 @@ class Topology:
         :param uses_with: arguments of its constructor.
         :param uses_metas: for its ``metas``.
         :param uses_requests: endpoints to methods' names, in place of what the marks say.
-        :param engine: where it runs: 'inline' or 'thread'; by default a thread if a method of it may block.
+        :param engine: where it runs: 'inline', 'thread' or 'process'; by default a thread if a method of it may block.
+        :param replicas: objects of it, each in a thread or process of its own; a call goes to the least busy. They
+            share nothing: what one is told to remember, the others do not know.
+        :param shards: the same, where each holds a part of the data (see ``self.runtime_args.shard_id``).
+        :param polling: whether a call goes to 'any' shard, or to 'all', whose answers are merged; or that for each
+            endpoint: ``{'/search': 'all', '*': 'any'}``.
+        :param devices: GPUs for its processes, in turn: '0,1' (``CUDA_VISIBLE_DEVICES``, unless that is set).
+        :param env: environment variables for its processes.
+        :param max_concurrency: calls that each copy has at once; by default 256 for methods that are all
+            ``async def``, else 16, of which one runs.
+        :param timeout: seconds for a call, waiting included; what the request says holds too.
         :param ignored: arguments of Jina 2 that mean nothing here (see `old_names`); there is one warning of them.
         :return: the flow itself.
         :raises ConfigurationError: on a name that is taken.
@@ -77,7 +94,14 @@ class Topology:
                 uses_metas=uses_metas or {},
                 uses_requests=uses_requests or {},
                 workspace=self.workspace,
-            )
+                replicas=replicas,
+                shards=shards,
+                polling=polling if isinstance(polling, str) else dict(polling),
+                devices=tuple(filter(None, devices.split(","))) if isinstance(devices, str) else tuple(devices),
+                env=dict(env or {}),
+                max_concurrency=max_concurrency,
+                timeout=timeout,
+            ).checked()
         needed = (self._last,) if needs is None else (needs,) if isinstance(needs, str) else tuple(needs)
         known = {node.name for node in self._nodes}
         needed = tuple(each if each in known else _POD.sub("executor", each) for each in needed)

@@ -26,6 +26,8 @@ __all__ = ["Deadline"]
 class Deadline:
     """Gives each request the time that it names, or *default*; a stream has to be over by then.
 
+    Around an executor it is *default*, or what is left of the request's time.
+
     :param inner: what answers.
     :param default: seconds; None: no end.
     :param clock: tells and hands out time.
@@ -39,7 +41,12 @@ class Deadline:
         seconds = request.timeout or self.default
         if seconds is None:
             return self.inner.dispatch(request)
-        request = replace(request, deadline=time.monotonic() + seconds)
+        now = time.monotonic()
+        if request.deadline is not None:  # one of an executor's own, within the request's
+            if self.default is None or request.deadline <= now + self.default:
+                return self.inner.dispatch(request)
+            seconds = self.default
+        request = replace(request, deadline=now + seconds)
         outcome: MaybeDeferred[Outcome] = self.inner.dispatch(request)
         if type(outcome) is Response:
             return outcome
