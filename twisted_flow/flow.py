@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from .assembly.banner import banner, show
+from .assembly.exposing import Exposing
 from .assembly.flow_config import FlowConfig
 from .assembly.service import FlowService
 from .assembly.wiring import make_service
 from .client.own import OwnClient
 from .errors import ConfigurationError
 from .executor.address import not_while_imported
-from .gateway.http.routes import HTTPSettings, Route, check_route, hosts, origins
+from .gateway.http.routes import HTTPSettings, hosts, origins
 from .graph.graph import NodeConfig
 from .graph.topology import Topology
 from .limits import Limits, checked
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Flow"]
 
 
-class Flow(Topology, OwnClient):
+class Flow(Topology, Exposing, OwnClient):
     """Executors, joined, and how they are served.
 
     ``with Flow(protocol='http', port=12345).add(uses=MyExecutor) as flow: flow.block()``
@@ -54,6 +55,8 @@ class Flow(Topology, OwnClient):
     :param no_crud_endpoints: do without ``/index``, ``/search``, ``/update`` and ``/delete``.
     :param docs: whether there are ``/docs``, ``/redoc`` and ``/openapi.json``.
     :param strict: whether an endpoint that no executor has is answered `NotFound`; else documents pass through.
+    :param exit_on_crash: whether ``twistd flow`` ends, with status 1, once an executor's own process has crashed five
+        times within a minute; else it is started again every 30 s.
     :param workspace: the folder for the executors' own folders.
     :param limits: what is bounded, and where.
     :param debug: whether callers are told all that is known of a failure.
@@ -78,6 +81,7 @@ class Flow(Topology, OwnClient):
         no_crud_endpoints: bool = False,
         docs: bool = True,
         strict: bool = False,
+        exit_on_crash: bool = False,
         workspace: str | None = None,
         limits: Limits | None = None,
         debug: bool = False,
@@ -88,7 +92,7 @@ class Flow(Topology, OwnClient):
             raise ConfigurationError("port and port_expose are the same setting: give one of them")
         port = port if port is not None else port_expose
         super().__init__(workspace)
-        self.host, self.name, self.strict = host, name, strict
+        self.host, self.name, self.strict, self._exit_on_crash = host, name, strict, exit_on_crash
         self._protocols, self._ports = named(protocol, port)
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._listeners = listeners(self._protocols, self._ports, self._listen)
@@ -104,7 +108,7 @@ class Flow(Topology, OwnClient):
             limits=self._limits,
             debug=debug,
         )
-        self._exposed: list[Route] = []
+        self._exposed = []
         self._service: FlowService | None = None
         self._closed = threading.Event()
 
@@ -115,50 +119,6 @@ class Flow(Topology, OwnClient):
     def _must_not_run(self) -> None:
         if self._service is not None:
             raise RuntimeError("the flow is running and cannot be changed: close it first")
-
-    def expose_endpoint(
-        self,
-        exec_endpoint: str,
-        *,
-        path: str | None = None,
-        methods: Sequence[str] = ("POST",),
-        summary: str | None = None,
-        description: str | None = None,
-        tags: Sequence[str] = (),
-        status_code: int = 200,
-        response_description: str = "The documents, as the executors left them",
-        deprecated: bool = False,
-        operation_id: str | None = None,
-        include_in_schema: bool = True,
-        name: str | None = None,
-    ) -> Self:
-        """Give an endpoint of the executors an HTTP route of its own.
-
-        :param exec_endpoint: the endpoint.
-        :param path: of the route; by default the endpoint.
-        :param methods: that it takes.
-        :param status_code: of a success. The rest is for the OpenAPI document.
-        :return: the flow itself.
-        :raises ConfigurationError: where that makes no route.
-        """
-        route = Route(
-            path=path or exec_endpoint,
-            endpoint=exec_endpoint,
-            methods=tuple(method.upper() for method in ([methods] if isinstance(methods, str) else methods)),
-            summary=summary,
-            description=description,
-            tags=tuple(tags),
-            status_code=status_code,
-            response_description=response_description,
-            deprecated=deprecated,
-            operation_id=operation_id,
-            include_in_schema=include_in_schema,
-            name=name,
-        )
-        check_route(route, self._http)
-        self._must_not_run()
-        self._exposed.append(route)
-        return self
 
     @property
     def protocol(self) -> str | tuple[str, ...]:
@@ -215,6 +175,7 @@ class Flow(Topology, OwnClient):
             http=msgspec.structs.replace(self._http, exposed=tuple(self._exposed)),
             limits=self._limits,
             strict=self.strict,
+            exit_on_crash=self._exit_on_crash,
             workspace=self.workspace,
         )
 
@@ -273,7 +234,7 @@ class Flow(Topology, OwnClient):
         run_in_reactor(service.start)
         self._service = service
         self._closed.clear()
-        show(banner(self.config, service.addresses))
+        show(banner(self.config, service.addresses, service.engines))
         return self
 
     def close(self) -> None:

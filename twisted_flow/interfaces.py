@@ -20,6 +20,7 @@ __all__ = [
     "IChanging",
     "IChannel",
     "ICodec",
+    "IDescribed",
     "IDirect",
     "IDispatcher",
     "IEngine",
@@ -147,6 +148,17 @@ class IEngine(IDispatcher):
 
         :return: fails with whatever the executor's ``close`` raised.
         """
+
+
+class IDescribed(Interface):
+    """What ``/status`` tells of an executor. Asked for by adaptation: an engine need not provide it."""
+
+    name = Attribute("``str``: the executor's name.")
+    endpoints = Attribute("``Mapping[str, Endpoint]``: the executor's.")
+    health = Attribute("``str``: see `IEngine`.")
+
+    def describe() -> dict[str, object]:
+        """What JSON can say of it now: 'engine' (its kind), 'health', 'under_way' and so on."""
 
 
 class IEngineMaker(IPlugin):

@@ -61,6 +61,10 @@ class Options(usage.Options):
         ["title", None, None, "The title of the docs pages."],
         ["description", None, None, "The description on the docs pages."],
         ["workspace", None, None, "The folder for the executors' own folders."],
+        ["engine", None, None, "Where the executors of --uses run: inline, thread, process or a plugin's."],
+        ["replicas", None, None, "Objects of each executor of --uses, in a thread or process each [1]."],
+        ["devices", None, None, "GPUs for their processes, in turn, such as 0,1."],
+        ["max-concurrency", None, None, "Calls that each replica has at once [256 for async def methods, else 16]."],
         *_limit_options(),
     ]
     optFlags = [
@@ -68,6 +72,7 @@ class Options(usage.Options):
         ["no-debug-endpoints", None, "Leave out /status and /post."],
         ["no-crud-endpoints", None, "Leave out /index, /search, /update and /delete."],
         ["no-docs", None, "Leave out /docs, /redoc and /openapi.json."],
+        ["exit-on-crash", None, "Exit with status 1 once an executor's process has crashed five times in a minute."],
         ["strict", None, "Answer NotFound for an endpoint that no executor has (by default, documents pass through)."],
         ["debug", None, "Send exceptions and tracebacks to callers."],
         ["check", None, "Check the configuration and exit without serving."],
@@ -171,11 +176,25 @@ class Options(usage.Options):
         if limits := self._limits():
             settings["limits"] = limits
         flow = self._configured(settings)
+        placed = self._placed()
         for uses in self["uses"]:
-            flow.add(uses)
+            flow.add(uses, **placed)
         for endpoint in self["expose"]:
             flow.expose_endpoint(endpoint)
         return flow
+
+    def _placed(self) -> dict[str, Any]:
+        """Where the executors of --uses run."""
+        given = {name: self[name] for name in ("engine", "replicas", "devices", "max-concurrency")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if given and not self["uses"]:
+            raise ConfigurationError(f"--{next(iter(given))} is for executors of --uses; in a file each says its own")
+        for name in ("replicas", "max-concurrency"):
+            if name in given:
+                if not given[name].isdecimal():
+                    raise ConfigurationError(f"--{name}={given[name]}: it is a number")
+                given[name] = int(given[name])
+        return {name.replace("-", "_"): value for name, value in given.items()}
 
     def _configured(self, settings: dict[str, Any]) -> Flow:
         if self["config"] is None:
@@ -187,7 +206,7 @@ class Options(usage.Options):
     def _settings(self) -> dict[str, object]:
         """What was said of the flow; what was not said is none, empty or 0."""
         names = ("host", "name", "title", "description", "workspace")
-        flags = ("no-debug-endpoints", "no-crud-endpoints", "strict", "debug")
+        flags = ("no-debug-endpoints", "no-crud-endpoints", "strict", "exit-on-crash", "debug")
         return {
             "protocol": self["protocols"],
             "port": self["ports"],

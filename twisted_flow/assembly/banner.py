@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ..interfaces import IListenAddress
+from ..interfaces import IEngine, IListenAddress
 from ..listen.hostport import bare, joined, private_address
+from ..policy.replicas import described
 from .flow_config import FlowConfig
 
-__all__ = ["banner", "show"]
+__all__ = ["banner", "show", "where"]
 
 
 def show(lines: Sequence[str]) -> None:
@@ -21,8 +22,19 @@ def show(lines: Sequence[str]) -> None:
         sys.stdout.flush()
 
 
-def banner(config: FlowConfig, addresses: Sequence[IListenAddress]) -> list[str]:
-    """The lines of the banner for a flow that listens at *addresses*."""
+def where(engine: IEngine) -> str:
+    """Where the executor of *engine* runs, such as 'process × 4'."""
+    told, numbers = described(engine), []
+    for key in ("shards", "copies"):
+        copies = told.get(key)
+        if isinstance(copies, list):
+            numbers.append(f" × {len(copies)}")
+            told = copies[0]
+    return f"{told.get('engine', type(engine).__name__)}{''.join(numbers)}"
+
+
+def banner(config: FlowConfig, addresses: Sequence[IListenAddress], engines: Sequence[IEngine] = ()) -> list[str]:
+    """The lines of the banner for a flow that listens at *addresses*, with executors in *engines*."""
     everywhere = config.host in ("0.0.0.0", "::", "")
     here = "localhost" if everywhere else bare(config.host)
     private = private_address() if everywhere else None
@@ -40,4 +52,5 @@ def banner(config: FlowConfig, addresses: Sequence[IListenAddress]) -> list[str]
         if "http" in listener.protocols and config.http.docs:
             lines.append(f"\t💬 Swagger UI:\t\t{scheme}://{joined(here, port)}/docs")
             lines.append(f"\t📚 Redoc:\t\t{scheme}://{joined(here, port)}/redoc")
+    lines += [f"\t🧩 Executor {engine.name}:\t{where(engine)}" for engine in engines]
     return lines

@@ -21,6 +21,8 @@ class FlowConfig(Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeConfig, ...] = ()
     http: HTTPSettings = HTTPSettings()
     limits: Limits = Limits()
+    exit_on_crash: bool = False
+    """Whether a server that is there for this flow alone ends, with status 1, when an executor's process has failed."""
     strict: bool = False
     """Whether an endpoint that no executor has is an error."""
     workspace: str | None = None

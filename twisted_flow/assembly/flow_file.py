@@ -42,6 +42,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     no_crud_endpoints: bool = False
     docs: bool = True
     strict: bool = False
+    exit_on_crash: bool = False
     workspace: str | None = None
     limits: Limits = Limits()
     debug: bool = False
@@ -229,6 +230,7 @@ def _settings(config: FlowConfig) -> dict[str, object]:
         "no_crud_endpoints": not http.crud_endpoints,
         "docs": http.docs,
         "strict": config.strict,
+        "exit_on_crash": config.exit_on_crash,
         "workspace": config.workspace,
         "limits": config.limits,
         "debug": http.debug,

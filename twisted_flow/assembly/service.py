@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from twisted.application.service import IService, Service
@@ -17,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..errors import ConfigurationError
-from ..interfaces import IDispatcher, IEngine, IGateway, IListenAddress
+from ..interfaces import IChanging, IDispatcher, IEngine, IGateway, IListenAddress
 from ..listen.listeners import Listener
 from ..loop import when_running
 from ..process.memory import prepare_to_serve
@@ -27,7 +28,7 @@ from ..process.systemd import notify
 from ..process.watch import LoopWatch, watch_loop
 from ..telemetry.logs import hear_logging
 from ..telemetry.tracebacks import told_in_full
-from .banner import banner
+from .banner import banner, where
 from .flow_config import FlowConfig
 
 __all__ = ["FlowService"]
@@ -135,14 +136,29 @@ class FlowService(Service):
             raise
         if self.owns_process:
             prepare_to_serve()
-            notify("READY=1")
-        for line in banner(self.config, self.addresses):
+            notify(f"READY=1\n{self._status()}")
+            for engine in self.engines:
+                changing = IChanging(engine, None)
+                if changing is not None:
+                    changing.watch(partial(self._changed, engine))
+        for line in banner(self.config, self.addresses, self.engines):
             log.info("{line}", line=line)
 
     def _check(self) -> None:
         limits = self.config.limits
         for engine in self._running:
             engine.check(limits.health_timeout, limits.stuck_after)
+
+    def _status(self) -> str:
+        """The line that systemd shows of the service: each executor's state, and where it runs."""
+        return "STATUS=" + ", ".join(f"{each.name} {each.health} ({where(each)})" for each in self.engines)
+
+    def _changed(self, engine: IEngine) -> None:
+        """The state of an executor has changed, in a process that is there for this flow alone."""
+        notify(self._status())
+        if engine.health == "failed" and self.config.exit_on_crash and not self._stopping:
+            log.error("executor {name} has failed: the server ends (exit_on_crash)", name=engine.name)
+            self._end_with_failure()
 
     def _go_on(self) -> None:
         if self._stopping:
@@ -257,10 +273,14 @@ class FlowService(Service):
         error: Any = failure.value
         log.error("the flow cannot start: {error}", error=told_in_full(error))
         if self.owns_process:
-            from twisted.internet import reactor
+            self._end_with_failure()
 
-            atexit.register(_exit_with_failure)
-            reactor.stop()
+    def _end_with_failure(self) -> None:
+        from twisted.internet import reactor
+
+        self._stopping = True
+        atexit.register(_exit_with_failure)
+        reactor.stop()
 
 
 def _exit_with_failure() -> None:

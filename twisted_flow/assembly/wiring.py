@@ -17,7 +17,7 @@ from ..graph.current import Current
 from ..graph.dispatch import FlowDispatcher
 from ..graph.graph import ordered
 from ..graph.node import Node
-from ..interfaces import IDispatcher, IGateway, IListenAddress
+from ..interfaces import IGateway, IListenAddress
 from ..listen.addresses import described_address, port_address
 from ..listen.listeners import Listener
 from ..policy.admission import Admission
@@ -44,11 +44,12 @@ def make_service(config: FlowConfig) -> FlowService:
     clock = cast(IReactorTime, reactor)
     specs = {node.name: (node.spec, node.engine) for node in graph if node.spec is not None}
     engines = {name: engine_of(spec, word, config.limits) for name, (spec, word) in specs.items()}
+    admitted = {name: Admission(engine, config.limits.max_queue) for name, engine in engines.items()}
     nodes = []
-    for name, engine in engines.items():
-        admitted: IDispatcher = Admission(engine, config.limits.max_queue)
+    for name, admission in admitted.items():
         seconds = specs[name][0].timeout
-        nodes.append(Node(name, engine.endpoints, admitted if seconds is None else Deadline(admitted, seconds, clock)))
+        node = admission if seconds is None else Deadline(admission, seconds, clock)
+        nodes.append(Node(name, admission.endpoints, node))
     flow = FlowDispatcher(nodes, graph, config.strict)
     current = Current(Deadline(flow, config.limits.timeout, clock))
     buffered = Buffered(config.limits.max_buffered)
@@ -59,7 +60,7 @@ def make_service(config: FlowConfig) -> FlowService:
             address=address,
             limits=config.limits,
             buffered=buffered,
-            engines=tuple(engines.values()),
+            engines=tuple(admitted.values()),
             http=config.http,
             debug=config.http.debug,
         )

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from ..executor.call import response_to
 from ..executor.spec import ExecutorSpec
 from ..executor.table import find
-from ..interfaces import IDirect, IEngine, IEngineMaker, IExecutor
+from ..interfaces import IDescribed, IDirect, IEngine, IEngineMaker, IExecutor
 from ..maybe import MaybeDeferred
 from ..message import Request
 from ..outcome import Outcome, dispatch_whole
@@ -23,7 +23,7 @@ from .on_loop import run_on_loop
 __all__ = ["InlineEngine", "InlineEngineMaker"]
 
 
-@implementer(IEngine, IDirect)
+@implementer(IEngine, IDirect, IDescribed)
 class InlineEngine:
     """See the module. `window` bounds the tasks under way."""
 
@@ -38,6 +38,10 @@ class InlineEngine:
     def health(self) -> str:
         """See `IEngine`."""
         return self._life.health
+
+    def describe(self) -> dict[str, object]:
+        """See `IDescribed`."""
+        return {"engine": "inline", "health": self.health, "window": self.window}
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""

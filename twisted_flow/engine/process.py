@@ -26,7 +26,7 @@ from ..executor.address import Address
 from ..executor.call import response_to
 from ..executor.spec import ExecutorSpec
 from ..executor.table import Endpoint
-from ..interfaces import IChanging, IEngine, IExecutor
+from ..interfaces import IChanging, IDescribed, IEngine, IExecutor
 from ..loop.child import Child
 from ..maybe import MaybeDeferred
 from ..message import Request
@@ -50,7 +50,7 @@ _TO_END = 1.0  # seconds to end after its pipe has
 _TO_CLOSE = 0.2  # seconds that a pipe may stay open after its process has ended
 
 
-@implementer(IEngine, IChanging)
+@implementer(IEngine, IChanging, IDescribed)
 class ProcessEngine:
     """See the module. `window` is as many calls as the process gets at once: one runs, the others wait there.
 
@@ -116,6 +116,12 @@ class ProcessEngine:
         if self._blocking and len(self._calls) and not stuck:
             return succeed(None)
         return self._life.check(timeout, stuck_after, longest)
+
+    def describe(self) -> dict[str, object]:
+        """See `IDescribed`."""
+        child = self._calls.child
+        pid = None if child is None or child.is_over else child.pid
+        return {"engine": "process", "health": self.health, "window": self.window, "pid": pid}
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""

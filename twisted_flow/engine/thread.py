@@ -21,7 +21,7 @@ from zope.interface import implementer
 from ..executor.call import Context, error_of, response_to
 from ..executor.spec import ExecutorSpec
 from ..executor.table import Endpoint, find
-from ..interfaces import IDirect, IEngine, IEngineMaker, IExecutor
+from ..interfaces import IDescribed, IDirect, IEngine, IEngineMaker, IExecutor
 from ..loop import from_thread
 from ..maybe import MaybeDeferred
 from ..message import Request
@@ -66,7 +66,7 @@ class _Call:
             del self.function  # which holds the request
 
 
-@implementer(IEngine, IDirect)
+@implementer(IEngine, IDirect, IDescribed)
 class ThreadEngine:
     """See the module. `window` is one call that runs and those that are handed over with it."""
 
@@ -107,6 +107,10 @@ class ThreadEngine:
         if self._handed and not stuck:
             return succeed(None)
         return self._life.check(timeout, stuck_after, longest)
+
+    def describe(self) -> dict[str, object]:
+        """See `IDescribed`."""
+        return {"engine": "thread", "health": self.health, "window": self.window}
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""

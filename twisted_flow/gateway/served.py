@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 
-from ..interfaces import IDispatcher, IEngine, IGateway, IListenAddress
+from ..interfaces import IDescribed, IDispatcher, IGateway, IListenAddress
 from ..limits import Limits
 from .buffered import Buffered
 from .http.routes import HTTPSettings
@@ -23,7 +23,7 @@ class Served(Struct, frozen=True, kw_only=True):
     limits: Limits
     buffered: Buffered
     """Counts what has come in, of all gateways of the flow."""
-    engines: tuple[IEngine, ...] = ()
+    engines: tuple[IDescribed, ...] = ()
     """Whose health is told."""
     http: HTTPSettings = HTTPSettings()
     debug: bool = False

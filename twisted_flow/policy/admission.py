@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -10,10 +10,12 @@ from zope.interface import implementer
 
 from ..errors import QueueFull
 from ..executor.call import Call
-from ..interfaces import IChanging, IDirect, IDispatcher, IEngine
+from ..executor.table import Endpoint
+from ..interfaces import IChanging, IDescribed, IDirect, IDispatcher, IEngine
 from ..maybe import MaybeDeferred
 from ..message import Request, Response
 from ..outcome import Outcome, until_done
+from .replicas import described
 
 __all__ = ["Admission"]
 
@@ -39,7 +41,7 @@ class _Waiter:
         response.chainDeferred(self.answer)
 
 
-@implementer(IDispatcher, IDirect)
+@implementer(IDispatcher, IDirect, IDescribed)
 class Admission:
     """Lets through what fits in the engine's window; up to *most* wait; beyond that the answer is `QueueFull`.
 
@@ -49,6 +51,7 @@ class Admission:
 
     def __init__(self, engine: IEngine, most: int) -> None:
         self.engine, self.most = engine, most
+        self.name: str = engine.name
         self._dispatch: Callable[[Request], Any] = engine.dispatch
         self.waiting: dict[_Waiter, None] = {}  # in the order of their coming; any may leave
         self._under_way = 0
@@ -66,6 +69,21 @@ class Admission:
             self._under_way += 1
             until_done(outcome, self._ended)
         return outcome
+
+    @property
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """The executor's."""
+        endpoints: Mapping[str, Endpoint] = self.engine.endpoints
+        return endpoints
+
+    @property
+    def health(self) -> str:
+        """The engine's."""
+        return str(self.engine.health)
+
+    def describe(self) -> dict[str, object]:
+        """See `IDescribed`."""
+        return {**described(self.engine), "under_way": self._under_way, "queued": len(self.waiting)}
 
     def direct(self, endpoint: str) -> Call | None:
         """See `IDirect`: what is answered at once takes no room, and need not wait for some."""

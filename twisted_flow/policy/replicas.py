@@ -10,12 +10,12 @@ from zope.interface import implementer
 
 from ..executor.table import Endpoint
 from ..generation import Generation
-from ..interfaces import IChanging, IEngine
+from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred
 from ..message import Request, Response
 from ..outcome import Outcome, until_done
 
-__all__ = ["Replicas", "all_of", "best_health"]
+__all__ = ["Replicas", "all_of", "best_health", "described"]
 
 _BEST_FIRST = ("ready", "unhealthy", "restarting", "failed", "starting", "stopping", "stopped", "new")
 _SERVES = ("ready", "unhealthy")
@@ -24,6 +24,12 @@ _SERVES = ("ready", "unhealthy")
 def best_health(engines: Sequence[IEngine]) -> str:
     """The best of the states that *engines* are in: a set is ready while one of it is."""
     return min([str(engine.health) for engine in engines], key=_BEST_FIRST.index)
+
+
+def described(engine: IEngine) -> dict[str, object]:
+    """What *engine* says of itself; its health alone, where it says nothing."""
+    says = IDescribed(engine, None)
+    return {"health": engine.health} if says is None else says.describe()
 
 
 def all_of(doing: Sequence[Deferred[None]]) -> Deferred[None]:
@@ -35,7 +41,7 @@ def _first_failure(results: list[tuple[bool, Any]]) -> Any:
     return next((failure for well, failure in results if not well), None)
 
 
-@implementer(IEngine, IChanging)
+@implementer(IEngine, IChanging, IDescribed)
 class Replicas:
     """See the module. Each has its own object, process or thread; the window is that of all that serve.
 
@@ -77,6 +83,13 @@ class Replicas:
     def check(self, timeout: float, stuck_after: float | None) -> Deferred[None]:
         """Ask each. See `IEngine`."""
         return all_of([engine.check(timeout, stuck_after) for engine in self.engines])
+
+    def describe(self) -> dict[str, object]:
+        """See `IDescribed`."""
+        copies = [
+            {**described(engine), "under_way": busy} for engine, busy in zip(self.engines, self._under_way, strict=True)
+        ]
+        return {"health": self.health, "window": self.window, "copies": copies}
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""

@@ -16,12 +16,12 @@ from ..document.copies import copied
 from ..document.merge import merge
 from ..executor.requests import DEFAULT
 from ..executor.table import find
-from ..interfaces import IChanging, IEngine
+from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred
 from ..message import Request, Response
 from ..outcome import Outcome, collected, dispatch_whole
 from ..telemetry.printable import printable
-from .replicas import Replicas
+from .replicas import Replicas, described
 
 __all__ = ["ANY_OTHER", "Shards"]
 
@@ -31,7 +31,7 @@ ANY_OTHER = "*"
 """The key of a polling for the endpoints that it does not name."""
 
 
-@implementer(IEngine, IChanging)
+@implementer(IEngine, IChanging, IDescribed)
 class Shards:
     """See the module.
 
@@ -60,6 +60,10 @@ class Shards:
             return self._any.window
         least: int = min(engine.window for engine in self.engines)
         return least
+
+    def describe(self) -> dict[str, object]:
+        """See `IDescribed`."""
+        return {"health": self.health, "window": self.window, "shards": [described(each) for each in self.engines]}
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import msgspec
 
-from ...interfaces import IEngine
+from ...interfaces import IDescribed
 from ...version import __version__
 
 __all__ = ["status"]
@@ -43,8 +43,9 @@ def _used_memory() -> str:
     return f"{resident / 2**20:.1f} MiB"
 
 
-def status(engines: Iterable[IEngine]) -> bytes:
+def status(engines: Iterable[IDescribed]) -> bytes:
     """The facts, as JSON; the first three keys are those that existing clients know."""
+    described = {engine.name: engine.describe() for engine in engines}
     health = {engine.name: engine.health for engine in engines}
     facts: dict[str, object] = {
         "jina": _versions(),
@@ -54,5 +55,6 @@ def status(engines: Iterable[IEngine]) -> bytes:
         "python": sys.version.split()[0],
         "ready": all(state == "ready" for state in health.values()),
         "executors": health,
+        "engines": described,
     }
     return msgspec.json.encode(facts)
