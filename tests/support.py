@@ -278,11 +278,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*options: str, cwd: pathlib.Path) -> Iterator[Server]:
-    """A server that is up, with its `port`."""
+def serving(*options: str, cwd: pathlib.Path, ready: bool = True) -> Iterator[Server]:
+    """A server that is up, with its `port`; or one that need not come to that, where *ready* is False."""
     server = Server("--host=127.0.0.1", *options, cwd=cwd)
     try:
-        server.port = server.wait_until_ready()  # type: ignore[attr-defined]
+        if ready:
+            server.port = server.wait_until_ready()  # type: ignore[attr-defined]
         yield server
     finally:
         if server.process.poll() is None:

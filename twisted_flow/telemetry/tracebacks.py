@@ -23,8 +23,11 @@ _WHILE, _PLACES = 60.0, 1000
 
 def told_in_full(error: BaseException) -> str:
     """*error* in one line, and below that where a user's code raised it, if it did."""
+    for each in (error, error.__cause__):
+        if isinstance(each, RaisedElsewhere):
+            return f"{one_line(error)}\n{each.trace}"
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = isinstance(error, RaisedElsewhere) or any(not _is_plumbing(each.filename) for each in frames)
+    theirs = any(not _is_plumbing(each.filename) for each in frames)
     return f"{one_line(error)}\n{traceback_of(error)}" if theirs else one_line(error)
 
 
