@@ -49,6 +49,8 @@ setup(
             "mypy>=2.4",
             "mypy-zope>=1.0.17",
             "openapi-spec-validator>=0.9",
+            "pillow>=13",
+            "scikit-learn>=1.9",
             "attrs>=26.1",
             "pydantic>=2.14",
             "pytest>=9.2",

@@ -80,6 +80,9 @@ WORKS: dict[str, Any] = {
     "`Document('a').content_hash`": lambda _: same_hashes(),
     "`d.uri = 'a.png'`": lambda _: with_uri("a.png").mime_type == "image/png",
     "`Document(content=3.5)`": lambda _: fails(TypeError, lambda: Document(content=3.5)),
+    "`f.add(uses=E, replicas=2)`": lambda _: (
+        said({"replicas": 2}, {"shards": 2, "polling": "all", "name": "s"}) == ("executor0 s")
+    ),
     "`request_size=0`": lambda _: len(responses(["a"] * 150, request_size=0)) == 1,
     "`response.data.docs`": lambda _: (
         responses("a")[0].data.docs[0].text == responses("a")[0].dict()["data"]["docs"][0]["text"]
