@@ -23,6 +23,7 @@ from twisted_flow import Document, DocumentArray, Executor, requests
 from twisted_flow.loop import install_reactor
 
 SIZES = {"small": 0, "100 kB": 25_000, "4 MB": 1_000_000}
+ARRAYS = {size: np.zeros(number, "f4") for size, number in SIZES.items()}
 CALLS = {"small": 20_000, "100 kB": 2_000, "4 MB": 300}
 
 
@@ -58,8 +59,8 @@ def asked(endpoint: str, size: str) -> Any:
     """A request of that size."""
     from twisted_flow.message import Header, Request
 
-    array = np.zeros(SIZES[size], "f4")
-    document = Document(embedding=Document.take(array)) if SIZES[size] else Document("hello world")
+    array = ARRAYS[size]
+    document = Document(embedding=Document.take(array)) if len(array) else Document("hello world")
     return Request(
         request_id="r",
         header=Header(endpoint),
@@ -87,7 +88,7 @@ async def measured(call: Callable[[], Awaitable[Any]], number: int, in_flight: i
 
 
 async def engine_row(word: str, endpoint: str, size: str, in_flight: int) -> tuple[float, float, float]:
-    """A row of an engine."""
+    """A row of an engine, called as the server does: by Deferreds."""
     from twisted.internet.defer import Deferred
 
     from twisted_flow.engine.choose import make_engine
@@ -96,15 +97,32 @@ async def engine_row(word: str, endpoint: str, size: str, in_flight: int) -> tup
     engine: Any = make_engine(ExecutorSpec(uses=Work), word)
     loop = asyncio.get_running_loop()
     await engine.start().asFuture(loop)
+    times: list[float] = []
+    number, left = CALLS[size], [CALLS[size]]
+    done: Deferred[None] = Deferred()
 
-    async def call() -> Any:
-        outcome = engine.dispatch(asked(endpoint, size))
-        return await outcome.asFuture(loop) if isinstance(outcome, Deferred) else outcome
+    def call() -> None:
+        if not left[0]:
+            return
+        left[0] -= 1
+        began = time.perf_counter()
+        engine.dispatch(asked(endpoint, size)).addCallbacks(answered, done.errback, callbackArgs=(began,))
 
-    try:
-        return await measured(call, CALLS[size], in_flight)
-    finally:
-        await engine.stop().asFuture(loop)
+    def answered(_: object, began: float) -> None:
+        times.append(time.perf_counter() - began)
+        if len(times) == number:
+            done.callback(None)
+        else:
+            call()
+
+    began = time.perf_counter()
+    for _ in range(in_flight):
+        call()
+    await done.asFuture(loop)
+    took = time.perf_counter() - began
+    await engine.stop().asFuture(loop)
+    times.sort()
+    return number / took, times[number // 2] * 1e6, times[number * 99 // 100] * 1e6
 
 
 async def grpc_row(size: str, in_flight: int) -> tuple[float, float, float]:

@@ -287,7 +287,7 @@ class TestSystemd:
             systemd.settimeout(TIMEOUT)
             monkeypatch.setenv("NOTIFY_SOCKET", name)
             server = Server("--host=127.0.0.1", "--uses=mine.py:Upper", cwd=folder)
-            assert systemd.recv(100) == b"READY=1"
+            assert systemd.recv(100) == b"READY=1\nSTATUS=executor0 ready (inline)"
             port = server.wait_until_ready()
             assert ask(port, "/index", {"data": ["a"]})["status"]["code"] == 0
             server.process.terminate()

@@ -25,6 +25,7 @@ MOST_ARRAYS = 4096
 
 _HEAD = Struct("<BxHIQ")
 _SHARED = 256 * 1024  # bytes of the buffer that small frames are read into
+_LARGE = 32 * 1024  # bytes of a frame that gets a buffer of its own
 _ZEROS = bytes(8)
 
 Piece: TypeAlias = bytes | bytearray | memoryview
@@ -74,6 +75,10 @@ class FrameReader:
             return self._large[self._filled :]
         return self._shared[self._end :]
 
+    def needs_all(self) -> bool:
+        """Whether nothing can be taken before `room` is full."""
+        return self._large is not None
+
     def filled(self, size: int) -> None:
         """Note that *size* bytes were read into `room`; take the frames that are whole now."""
         if self._large is not None:
@@ -88,7 +93,7 @@ class FrameReader:
             total = self._total()
             if total is None:
                 break
-            if total > _SHARED // 2:
+            if total > _LARGE:
                 self._begin_large(total)
                 if self._large is None:  # all of it was there
                     continue

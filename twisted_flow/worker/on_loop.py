@@ -54,7 +54,6 @@ class OnLoop:
         if self.worker.over:
             self._loop.remove_reader(self.worker.pipe.fileno())
             self.wake()
-        self.worker.flush()
 
     def call(self, number: int, request: Request, context: Context) -> None:
         """On the loop: run a method."""
@@ -89,7 +88,6 @@ class OnLoop:
             self.worker.failed(number, raised)
         else:
             self.worker.answered(number, response)
-        self._loop.call_soon(self.worker.flush)
 
     def cancel(self, number: int) -> None:
         """On the loop: cancel a method, if it runs here."""

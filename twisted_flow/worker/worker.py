@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker"]
 
-_PATIENCE = 0.001  # seconds that an answer may wait for the next ones
-_MOST_WAITING = 64 * 1024  # bytes of such answers
+_AT_ONCE = 64 * 1024  # bytes that are copied together rather than sent as they are
 _GLANCE = 0.02  # seconds between looks at the pipe while a method runs
 
 
@@ -63,8 +62,6 @@ class Worker:
         """The event loop's part, where there are ``async def`` methods."""
         self._reader = FrameReader(self._received)
         self._reading, self._sending = threading.Lock(), threading.Lock()
-        self._unsent: list[Piece] = []
-        self._unsent_size = 0
         self._busy = threading.Event()
         self._working = False
         self._turns = 0
@@ -74,8 +71,8 @@ class Worker:
         threading.Thread(target=self._look_after, name="pipe", daemon=True).start()
         while not self.over:
             with self._reading:
-                if not self.todo:
-                    self._read()
+                if not self.todo:  # of a large frame all at once: the kernel copies while more comes in
+                    self._read(socket.MSG_WAITALL if self._reader.needs_all() else 0)
             self._work()
             if self.on_loop is not None:
                 self.on_loop.serve()
@@ -98,22 +95,17 @@ class Worker:
             self.over = True
 
     def _work(self) -> None:
-        """Run what there is to do; an answer waits for the next ones a moment at most."""
+        """Run what there is to do. Answers leave one by one: while the server takes one, the next is made."""
         self._turns += 1
         self._working = True
         if not self._busy.is_set():
             self._busy.set()
-        due = time.monotonic() + _PATIENCE
         while self.todo:
             self.todo.popleft()()
-            if self._unsent and (self._unsent_size > _MOST_WAITING or time.monotonic() > due):
-                self.flush()
-                due = time.monotonic() + _PATIENCE
-        self.flush()
         self._working = False
 
     def _look_after(self) -> None:
-        """A thread: while a method runs for long, send what waits, and see what comes."""
+        """A thread: while a method runs for long, see what comes."""
         turn = 0
         while True:
             self._busy.wait()
@@ -124,14 +116,12 @@ class Worker:
                     self._busy.set()
             elif self._turns != turn:
                 turn = self._turns
-            else:
-                self.flush()
-                if self.on_loop is None and self._reading.acquire(blocking=False):
-                    with suppress(Exception):
-                        self.read_what_is_there()
-                    self._reading.release()
-                    if self.over:  # the server has gone: nobody waits for what runs
-                        os._exit(1)
+            elif self.on_loop is None and self._reading.acquire(blocking=False):
+                with suppress(Exception):
+                    self.read_what_is_there()
+                self._reading.release()
+                if self.over:  # the server has gone: nobody waits for what runs
+                    os._exit(1)
 
     def _received(self, kind: int, number: int, body: memoryview, arrays: list[memoryview]) -> None:
         if kind == CALL:
@@ -208,12 +198,10 @@ class Worker:
     def done(self, number: int) -> None:
         """Tell that a command is done."""
         self._send(frame(DONE, number, b""))
-        self.flush()
 
     def raised(self, number: int, raised: BaseException) -> None:
         """Tell what a command raised."""
         self._send(frame(RAISED, number, pickled(raised)))
-        self.flush()
 
     def _loop(self) -> OnLoop:
         """The event loop's part; made where a method or a hook is an ``async def``."""
@@ -237,22 +225,13 @@ class Worker:
 
     def _log(self, told: Told) -> None:
         self._send(write_told(told))
-        self.flush()
 
     def _send(self, pieces: list[Piece]) -> None:
         with self._sending:
-            self._unsent += pieces
-            self._unsent_size += sum(map(len, pieces))
-
-    def flush(self) -> None:
-        """Send what waits."""
-        if not self._unsent:
-            return
-        with self._sending:
-            pieces, size = self._unsent, self._unsent_size
-            self._unsent, self._unsent_size = [], 0
             try:
-                if size <= _MOST_WAITING:
+                if len(pieces) == 1:
+                    self.pipe.sendall(pieces[0])
+                elif sum(map(len, pieces)) <= _AT_ONCE:
                     self.pipe.sendall(b"".join(pieces))
                 else:
                     _send_all(self.pipe, pieces)
