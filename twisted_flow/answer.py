@@ -14,7 +14,7 @@ from typing import Any, cast, final
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -34,7 +34,7 @@ from .interfaces import ICodec, IDispatcher
 from .limits import Limits
 from .loop.turns import in_turns
 from .maybe import MaybeDeferred
-from .message import Arrays, Request, Response, Route
+from .message import Arrays, Request, Response, ResponseStream, Route
 from .outcome import Outcome, collected
 from .telemetry.printable import forget_frames, one_line, printable
 from .telemetry.tracebacks import MOST_OFTEN, Repeats, stacks_of, traceback_of
@@ -181,13 +181,35 @@ def respond(
         )
     try:
         outcome: MaybeDeferred[Outcome] = dispatcher.dispatch(request)
-        whole: MaybeDeferred[Response] = outcome if type(outcome) is Response else collected(outcome)
+        if type(outcome) is ResponseStream:
+            outcome = cast("MaybeDeferred[Outcome]", collected(outcome))
     except BaseException:  # SystemExit and GeneratorExit of a user's code end nothing here
         return _failed(Failure(), request, entry)
-    if type(whole) is Response:  # since its last route ended there was a join at most; the clock takes long to read
-        routes = whole.routes
-        return _write(whole, codec, entry, started, routes[-1].end_time if routes else None)
-    return whole.addCallbacks(_write, _failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry))
+    if type(outcome) is Response:  # since its last route ended there was a join at most; the clock takes long to read
+        routes = outcome.routes
+        return _write(outcome, codec, entry, started, routes[-1].end_time if routes else None)
+    written: Deferred[Answer] = cast("Deferred[Outcome]", outcome).addCallbacks(
+        _write_whole, _failed, callbackArgs=(request, codec, entry, started), errbackArgs=(request, entry)
+    )
+    return written
+
+
+def _write_whole(
+    outcome: Outcome, request: Request, codec: ICodec, entry: Entry, started: datetime
+) -> MaybeDeferred[Answer]:
+    """*outcome*, which came later, as an answer; of a stream when all its parts are there."""
+    if type(outcome) is Response:
+        return _write(outcome, codec, entry, started)
+    try:
+        whole = collected(outcome)
+    except BaseException:
+        return _failed(Failure(), request, entry)
+    if type(whole) is Response:
+        return _write(whole, codec, entry, started)
+    written: Deferred[Answer] = whole.addCallbacks(
+        _write, _failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry)
+    )
+    return written
 
 
 def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, ended: datetime | None = None) -> Answer:

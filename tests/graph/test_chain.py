@@ -131,7 +131,14 @@ class Visiting:
         self.dispatch = visit
 
 
-@pytest.fixture(params=[(kinds, engine) for kinds in KINDS for engine in sorted(ENGINES)], ids=" ".join)
+SPREAD = (next(iter(KINDS)), "process")
+"""One chain in processes of their own: to start them takes longest."""
+
+
+@pytest.fixture(
+    params=[*((kinds, engine) for kinds in KINDS for engine in sorted(ENGINES) if engine != "process"), SPREAD],
+    ids=" ".join,
+)
 def chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
     kinds, engine = request.param
     chain = Chain(KINDS[kinds], engine)

@@ -9,20 +9,19 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..executor.call import Context, error_of, response_to
+from ..executor.call import Call, Context, error_of, response_to
 from ..executor.spec import ExecutorSpec
 from ..executor.table import Endpoint, find
 from ..interfaces import IDescribed, IDirect, IEngine, IEngineMaker, IExecutor
-from ..loop import from_thread
+from ..loop import from_thread, next_turn
 from ..maybe import MaybeDeferred
 from ..message import Request
 from ..outcome import Outcome, dispatch_whole
@@ -36,13 +35,15 @@ _PATIENCE = 0.001  # seconds that an answer may wait for the next ones
 
 
 class _Call:
-    """One call of a method, on its way to the thread and back."""
+    """One call of a method, or of a hook (which has no request), on its way to the thread and back."""
 
-    __slots__ = ("began", "context", "deferred", "function", "outcome", "running", "waiting")
+    __slots__ = ("began", "context", "deferred", "engine", "method", "outcome", "request", "running")
 
-    def __init__(self, function: Callable[[], object], context: Context | None, waiting: deque[_Call]) -> None:
-        self.function, self.context, self.waiting = function, context, waiting
-        self.deferred: Deferred[object] = Deferred(self.cancel)
+    def __init__(
+        self, engine: ThreadEngine, method: Call, request: Request | None = None, context: Context | None = None
+    ) -> None:
+        self.engine, self.method, self.request, self.context = engine, method, request, context
+        self.deferred: Deferred[Any] = Deferred(self.cancel)
         self.outcome: object = None
         self.running = False
 
@@ -50,20 +51,19 @@ class _Call:
         """Fail the caller at once; a method that is running can see it in its context."""
         if self.context is not None:
             self.context.cancelled = True
-        with suppress(ValueError):  # it is on its way already
-            self.waiting.remove(self)
+        self.engine.left(self)
 
     def run(self) -> None:
-        """In the thread."""
-        if self.context is not None and self.context.cancelled:
+        """In the thread: call the method, and make the response; a generator is run to its end for that."""
+        request, context = self.request, self.context
+        if context is not None and context.cancelled:
             return
         self.began, self.running = time.monotonic(), True
         try:
-            self.outcome = self.function()
+            result = self.method(request, context)  # type: ignore[arg-type]
+            self.outcome = result if request is None else response_to(request, result)
         except BaseException as error:  # SystemExit of a user's method is the user's mistake too
-            self.outcome = Failure(error)
-        finally:
-            del self.function  # which holds the request
+            self.outcome = Failure(error if request is None else error_of(error, self.engine.name))
 
 
 @implementer(IEngine, IDirect, IDescribed)
@@ -73,10 +73,12 @@ class ThreadEngine:
     def __init__(self, executor: IExecutor, most: int | None = None) -> None:
         self.most = most or 16
         self.executor, self.name, self.endpoints = executor, executor.name, executor.endpoints
-        self._life = life = Lifecycle(executor, self._enqueue, self._end)
+        self._life = life = Lifecycle(executor, self._hook, self._end)
         self.stop, self.direct, self.watch = life.stop, life.direct, life.watch
         self._waiting: deque[_Call] = deque()
         self._handed: list[_Call] = []
+        self._handing = False  # whether it is going to be given some
+        self._left = 0  # of these, whose callers do not wait any more
         self._inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
 
     @property
@@ -86,12 +88,12 @@ class ThreadEngine:
 
     @property
     def window(self) -> int:
-        """Smaller by one while a method runs whose caller has gone: it counts until it ends."""
-        return self.most - any(call.running and call.deferred.called for call in self._handed)
+        """Smaller while a method runs whose caller has gone: it counts until it ends."""
+        return self.most - self._left
 
     def start(self) -> Deferred[None]:
         """See `IEngine`."""
-        self._to_loop = from_thread()
+        self._to_loop, self._soon = from_thread(), next_turn()
         Thread(target=self._work, name=f"executor {self.name}", daemon=True).start()
         return self._life.start()
 
@@ -123,23 +125,28 @@ class ThreadEngine:
         endpoint: Endpoint = find(self.endpoints, name)
         if not endpoint.blocking:
             return run_on_loop(self.name, method, request, endpoint.suspends, self._life.under_way)
-        context = Context.of(request)
-        # A generator's documents are made in the thread too: `response_to` runs it to its end.
-        answering = self._enqueue(lambda: response_to(request, method(request, context)), context)
-        return answering.addErrback(self._raised)
+        return self._enqueue(_Call(self, method, request, Context.of(request)))
 
-    def _raised(self, failure: Failure) -> Failure:
-        return failure if failure.check(CancelledError) else Failure(error_of(failure.value, self.name))
+    def _hook(self, function: Callable[[], object]) -> Deferred[Any]:
+        return self._enqueue(_Call(self, lambda request, context: function()))
 
-    def _enqueue(self, function: Callable[[], Any], context: Context | None = None) -> Deferred[Any]:
-        call = _Call(function, context, self._waiting)
+    def _enqueue(self, call: _Call) -> Deferred[Any]:
         self._waiting.append(call)
-        if not self._handed:
-            self._hand_over()
+        if not self._handed and not self._handing:
+            self._handing = True
+            self._soon(self._hand_over)  # with what else comes in this turn
         return call.deferred
+
+    def left(self, call: _Call) -> None:
+        """The caller of *call* does not wait any more."""
+        try:
+            self._waiting.remove(call)
+        except ValueError:  # the thread has it already
+            self._left += 1
 
     def _hand_over(self) -> None:
         """Give the thread the calls that wait, as far as the window allows."""
+        self._handing = False
         while self._waiting and len(self._handed) < self.most:
             self._handed.append(self._waiting.popleft())
         if self._handed:
@@ -160,12 +167,14 @@ class ThreadEngine:
                 self._to_loop(self._answered, done)
 
     def _answered(self, done: list[_Call]) -> None:
-        """On the loop again: the next calls go to the thread before these answers go their way."""
+        """On the loop again."""
         del self._handed[: len(done)]
-        if not self._handed:
-            self._hand_over()
+        if not self._handed and self._waiting and not self._handing:
+            self._handing = True
+            self._soon(self._hand_over)
         for call in done:
             if call.deferred.called:  # cancelled
+                self._left -= 1
                 if isinstance(call.outcome, Failure):
                     forget_frames(call.outcome.value)
                 continue

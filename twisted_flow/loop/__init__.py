@@ -7,7 +7,7 @@ from .background import run_in_reactor
 from .mailbox import Mailbox
 from .reactor import asyncio_loop, install_reactor, when_running
 from .tasks import Signal, crossing, spawn, tasks, to_future, wait_a_while
-from .threads import from_thread
+from .threads import from_thread, next_turn
 
 __all__ = [
     "Mailbox",
@@ -16,6 +16,7 @@ __all__ = [
     "crossing",
     "from_thread",
     "install_reactor",
+    "next_turn",
     "run_in_reactor",
     "spawn",
     "tasks",

@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from ..wire.frames import FrameReader, Piece, Taker
 from .reactor import asyncio_loop
+from .threads import next_turn
 
 __all__ = ["Child"]
 
@@ -55,6 +56,7 @@ class Child:
         self._pending: list[Piece] = []
         self._transport: Any = None
         self.is_over = False
+        self._soon = next_turn()
         ours, theirs = socket.socketpair()
         with theirs:
             for end in (ours, theirs):
@@ -129,15 +131,6 @@ class Child:
         if not self._pending and self._transport is not None:
             self._soon(self._flush)
         self._pending += pieces
-
-    def _soon(self, function: Callable[[], object]) -> None:
-        loop = asyncio_loop()
-        if loop is not None:
-            loop.call_soon(function)
-            return
-        from twisted.internet import reactor
-
-        reactor.callLater(0, function)
 
     def _flush(self) -> None:
         pending, self._pending = self._pending, []

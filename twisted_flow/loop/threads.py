@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from .reactor import asyncio_loop
 
-__all__ = ["from_thread"]
+__all__ = ["from_thread", "next_turn"]
 
 log = Logger()
 
@@ -46,3 +46,13 @@ def from_thread() -> Callable[..., object]:
     from twisted.internet import reactor  # chosen by now
 
     return _Errands(reactor.callFromThread)  # type: ignore[attr-defined]
+
+
+def next_turn() -> Callable[[Callable[[], object]], object]:
+    """What has a function called in the next turn of the reactor."""
+    loop = asyncio_loop()
+    if loop is not None:
+        return loop.call_soon
+    from twisted.internet import reactor
+
+    return lambda function: reactor.callLater(0, function)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..errors import QueueFull
@@ -13,7 +14,7 @@ from ..executor.call import Call
 from ..executor.table import Endpoint
 from ..interfaces import IChanging, IDescribed, IDirect, IDispatcher, IEngine
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
+from ..message import Request, Response, ResponseStream
 from ..outcome import Outcome, until_done
 from .replicas import described
 
@@ -36,9 +37,17 @@ class _Waiter:
             self.response.cancel()
 
     def enter(self, response: Deferred[Outcome]) -> None:
-        """Dispatch the request: there is room."""
+        """The request has been dispatched: there is room."""
         self.response = response
-        response.chainDeferred(self.answer)
+        response.addCallbacks(self._came, self._failed)
+
+    def _came(self, outcome: Outcome) -> None:
+        until_done(outcome, self.admission.ended)
+        self.answer.callback(outcome)
+
+    def _failed(self, failure: Failure) -> None:
+        self.admission.ended()
+        self.answer.errback(failure)
 
 
 @implementer(IDispatcher, IDirect, IDescribed)
@@ -67,7 +76,7 @@ class Admission:
         outcome: MaybeDeferred[Outcome] = self._dispatch(request)
         if type(outcome) is not Response:  # what is answered already takes no room
             self._under_way += 1
-            until_done(outcome, self._ended)
+            until_done(outcome, self.ended)
         return outcome
 
     @property
@@ -102,7 +111,8 @@ class Admission:
         self.waiting[waiter] = None
         return waiter.answer
 
-    def _ended(self) -> None:
+    def ended(self) -> None:
+        """A call is over: there is room for another one."""
         self._under_way -= 1
         if self.waiting:
             self._admit()
@@ -115,8 +125,18 @@ class Admission:
         while self.waiting and self._under_way < self.engine.window:
             waiter = next(iter(self.waiting))
             del self.waiting[waiter]
-            self._under_way += 1
-            outcome = maybeDeferred(self._dispatch, waiter.request)
-            until_done(outcome, self._ended)
-            waiter.enter(outcome)
+            try:
+                outcome: MaybeDeferred[Outcome] = self._dispatch(waiter.request)
+            except BaseException:
+                waiter.answer.errback(Failure())
+                continue
+            if type(outcome) is Response:
+                waiter.answer.callback(outcome)
+            elif type(outcome) is ResponseStream:
+                self._under_way += 1
+                until_done(outcome, self.ended)
+                waiter.answer.callback(outcome)
+            else:
+                self._under_way += 1
+                waiter.enter(outcome)
         self._admitting = False

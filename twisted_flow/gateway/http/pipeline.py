@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
 
@@ -54,17 +54,24 @@ class Pipeline:
         self._account.add(size)
         answering.addCallback(answered, due)
 
-    def ready(self, due: Due, answer: Answer, last: bool) -> Iterator[bytes]:
+    def ready(self, due: Due, answer: Answer, last: bool) -> Iterable[bytes]:
         """*due* is ready: what leaves now.
 
         :param last: whether the connection ends with it.
         """
-        due.ready = written(answer, due.plain, last)
-        self._account.add(len(due.ready) - due.size)
-        due.size = len(due.ready)
-        while self._due and (ready := self._due[0].ready) is not None:
+        ready = written(answer, due.plain, last)
+        if len(self._due) == 1:  # as most: nothing waits for it
+            self._due.clear()
+            self._account.add(-due.size)
+            return (ready,)
+        due.ready = ready
+        self._account.add(len(ready) - due.size)
+        due.size = len(ready)
+        leaving = []
+        while self._due and (first := self._due[0].ready) is not None:
             self._account.add(-self._due.popleft().size)
-            yield ready
+            leaving.append(first)
+        return leaving
 
     def cancel(self) -> None:
         """Cancel what is not ready."""
