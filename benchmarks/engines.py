@@ -8,12 +8,15 @@ Server and child share two cores; a round runs all rows in turn, and the medians
 from __future__ import annotations
 
 import asyncio
+import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -195,6 +198,40 @@ async def start_row() -> float:
     return took * 1000
 
 
+async def crash_row() -> str:
+    """SIGKILL of a process that has 2,000 requests before it: what became of them, and when it served again."""
+    from twisted.internet.defer import Deferred, DeferredList
+
+    from twisted_flow.assembly.copies import engine_of
+    from twisted_flow.executor.spec import ExecutorSpec
+    from twisted_flow.limits import Limits
+    from twisted_flow.policy.admission import Admission
+
+    engine: Any = engine_of(ExecutorSpec(uses=Work, name="work"), "process", Limits())
+    loop = asyncio.get_running_loop()
+    await engine.start().asFuture(loop)
+    admission: Any = Admission(engine, 4000)
+    answers = [admission.dispatch(asked("/python", "small")) for _ in range(2000)]
+    await asyncio.sleep(0.1)
+    os.kill(engine.describe()["pid"], signal.SIGKILL)
+    began = time.perf_counter()
+    while engine.health == "ready":
+        await asyncio.sleep(0)
+    noticed = time.perf_counter() - began
+    while engine.health != "ready":
+        await asyncio.sleep(0.001)
+    again = time.perf_counter() - began
+    outcomes: Deferred[Any] = DeferredList(answers, consumeErrors=True)
+    results = await outcomes.asFuture(loop)
+    failed = Counter(type(outcome.value).__name__ for well, outcome in results if not well)
+    await engine.stop().asFuture(loop)
+    answered = sum(well for well, _ in results)
+    return (
+        f"kill -9 with 2,000 requests: noticed after {noticed * 1000:.1f} ms, served again after {again:.2f} s; "
+        f"{answered} answered, {dict(failed)} failed, {2000 - len(results)} without an answer"
+    )
+
+
 async def run(rounds: int) -> None:
     """Print all rows."""
     rows: dict[tuple[str, str, int], list[tuple[float, float, float]]] = {}
@@ -219,6 +256,7 @@ async def run(rounds: int) -> None:
         print(f"50 clients of a model of 0.2 s, 1, 4 and 8 replicas ({word}): " + ", ".join(f"{t:.1f} s" for t in took))
     one, two = await model_row("process", "/python", 1, 200), await model_row("process", "/python", 2, 200)
     print(f"200 calls of 5 ms of Python: one process {one:.2f} s, two {two:.2f} s: {one / two:.2f} times as fast")
+    print(await crash_row())
     print(f"a child from its start to its first answer: {await start_row():.0f} ms")
 
 
