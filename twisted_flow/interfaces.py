@@ -127,7 +127,9 @@ class IEngine(IDispatcher):
     name = Attribute("``str``: the executor's name.")
     endpoints = Attribute("``Mapping[str, Endpoint]``: the executor's.")
     window = Attribute("``int``: how many calls it takes at once, now. More may be dispatched only by who bounds them.")
-    health = Attribute("``str``: 'new', 'starting', 'ready', 'unhealthy', 'stopping' or 'stopped'; see `lifecycle`.")
+    health = Attribute(
+        "``str``: 'new', 'starting', 'ready', 'unhealthy', 'restarting', 'failed', 'stopping' or 'stopped'."
+    )
 
     def start() -> Deferred[None]:
         """Make the executor, and have it warm up.

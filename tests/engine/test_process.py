@@ -89,6 +89,17 @@ class Child(Executor):
         docs[0].tags["k"] = object()
 
 
+class Hangs(Executor):
+    """Is never made."""
+
+    def __init__(self) -> None:
+        time.sleep(1000)
+
+    @requests
+    def f(self) -> None:
+        pass
+
+
 class Quick(Executor):
     """Has no ``def``: nothing of it is in the way of the others."""
 
@@ -292,6 +303,24 @@ class TestCrashes:
             wait_for(engine.start)
         wait_for(engine.stop)
         assert engine.health == "stopped"
+
+    def test_start_that_hangs(self) -> None:
+        """A constructor that does not end is given up after `start_timeout`; a start that is cancelled ends too."""
+        engine = made(Hangs, start_timeout=0.5)
+        with pytest.raises(TimeoutError, match="was not made within 0.5 s"):
+            wait_for(engine.start)
+        wait_for(engine.stop)
+        assert gone(engine)
+        other = made(Hangs)
+
+        def cancelled() -> Deferred[Any]:
+            starting = other.start()
+            deferLater(reactor, 0.3, starting.cancel)  # type: ignore[arg-type]
+            return starting.addErrback(lambda failure: failure.type)  # type: ignore[no-any-return]
+
+        wait_for(cancelled)
+        wait_for(other.stop)
+        assert gone(other)
 
     def test_stop_while_it_restarts(self, engine: Any) -> None:
         """Nothing is started any more."""
