@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -224,6 +224,9 @@ def wait_for(function: Callable[[], Any]) -> Any:
 class Server:
     """``twistd flow``, as a process. Its output is read as it comes."""
 
+    started: ClassVar[list[Server]] = []
+    """All of them: a test that fails leaves none running (see conftest)."""
+
     def __init__(self, *options: str, cwd: pathlib.Path, twistd: pathlib.Path | None = None, **process: Any) -> None:
         twistd = twistd or pathlib.Path(sys.executable).with_name("twistd")
         self.process = subprocess.Popen(
@@ -234,6 +237,7 @@ class Server:
             text=True,
             **{"env": {**os.environ, "PYTHONUNBUFFERED": "1"}, **process},
         )
+        self.started.append(self)
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
