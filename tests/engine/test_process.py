@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -83,6 +84,15 @@ class Child(Executor):
     def truth(self, groundtruths: DocumentArray, parameters: dict[str, Any]) -> None:
         groundtruths[0].text += "!"
         parameters["more"] = 1
+
+    @requests(on="/start")
+    def start(self, docs: DocumentArray) -> None:
+        kind = docs[0].text
+        if kind == "program":
+            docs[0].text = subprocess.run(["echo", "3"], capture_output=True, text=True, check=True).stdout.strip()
+        else:
+            with multiprocessing.get_context(kind).Pool(1) as pool:
+                docs[0].text = str(pool.map(abs, [-3])[0])
 
     @requests(on="/object")
     def object(self, docs: DocumentArray) -> None:
@@ -186,9 +196,18 @@ class TestItsOwn:
 
     def test_object_in_tags(self, engine: Any) -> None:
         """What cannot travel is the executor's error; the process lives on."""
-        with pytest.raises(ExecutorError, match="child"):
+        with pytest.raises(ExecutorError, match="executor 'child' the answer cannot be encoded: /data/docs/0/tags/k"):
             ask(engine, "/object")
+        document = Document()
+        document.tags["k"] = object()
+        with pytest.raises(ExecutorError, match="what executor 'child' takes cannot be encoded: /data/docs/0/tags/k"):
+            wait_for(lambda: asking(engine, request(document, endpoint="/pid")))
         assert ask(engine, "/pid")
+
+    def test_processes_of_its_own(self, engine: Any) -> None:
+        """A method may start programs, and pools of processes of either kind."""
+        for kind in ("program", "spawn", "fork"):
+            assert ask(engine, "/start", kind) == "3"
 
     def test_log(self, engine: Any) -> None:
         """What it logs, warns of and prints is in the server's log, under its name."""
@@ -381,12 +400,17 @@ class Later(Executor):
 
 
 SCRIPT = """
-import os, sys, time
+import multiprocessing, os, sys, time
 from twisted_flow import Document, Executor, Flow, requests
+
+def double(number):
+    return 2 * number
 
 class Mine(Executor):
     @requests
     def f(self, docs):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.map(double, [2]) == [4]
         docs[0].text = f"{type(self).__module__} {os.getpid()} {os.getppid()}"
 
     def close(self):

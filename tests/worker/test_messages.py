@@ -137,6 +137,15 @@ def test_commands_that_raise() -> None:
     assert type(unpickled(pickled(ValueError("x")))) is ValueError
 
 
+def test_large_numbers() -> None:
+    """Whole numbers beyond 64 bits stay exact, as in JSON."""
+    docs = [Document(id="a", embedding=np.arange(2000.0)), Document(id="b", embedding=[1.5])]
+    docs[0].tags.update({"n": 2**70, "deep": [{"m": -(10**40)}], "f": 1.5, "s": 2**63})
+    read = call(request(*docs, parameters={"k": 10**30}))
+    assert list(read.docs) == docs
+    assert read.parameters == {"k": 10**30}
+
+
 def test_what_cannot_travel() -> None:
     """An object of a user's in tags is an error that names the field."""
     document = Document()

@@ -8,11 +8,10 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from ..errors import ExecutorError, FlowError
+from ..errors import FlowError
 from ..loop.child import Child
 from ..message import Request, Response
 from ..telemetry.logs import log_told
-from ..telemetry.printable import printable
 from ..wire.frames import frame
 from ..worker.messages import (
     ANSWER,
@@ -21,6 +20,7 @@ from ..worker.messages import (
     FAILED,
     LOG,
     RAISED,
+    not_sendable,
     read_answer,
     read_failure,
     read_told,
@@ -86,7 +86,8 @@ class ChildCalls:
         try:
             pieces = write_call(number, request)
         except Exception as raised:  # an earlier executor of the flow has put it there
-            error = ExecutorError(f"executor {self.name!r} cannot be sent the documents: {printable(str(raised))}")
+            error = not_sendable(raised, request, f"what executor {self.name!r} takes")
+            error.executor = self.name
             raise error from raised
         call = self._calls[number] = _Call(request, lambda _: self._cancel(number))
         child.write(pieces)

@@ -80,9 +80,9 @@ def found_at(address: Address) -> Any:
 
 
 def _module(address: Address) -> ModuleType:
-    if address.module == "__main__":
-        module = _from_file(_MAIN, address.file)
-        sys.modules["__main__"] = module  # what is pickled by that name is found
+    if address.module == "__main__":  # what is pickled by that name is found, as multiprocessing does it
+        module = _from_file(_MAIN, address.file, "__main__")
+        module.__spec__ = None  # as a script has it: processes of its own find it again by its file
         return module
     if address.module in sys.modules:
         return sys.modules[address.module]
@@ -95,11 +95,12 @@ def _module(address: Address) -> ModuleType:
     return _from_file(address.module, address.file)
 
 
-def _from_file(name: str, file: str) -> ModuleType:
+def _from_file(name: str, file: str, *other_names: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    for each in (name, *other_names):
+        sys.modules[each] = module
     spec.loader.exec_module(module)
     return module

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from ..document import Document, DocumentArray
 from ..document.ndarray import DenseNdArray, NdArray
+from ..document.outgoing import wrong_message
 from ..document.values import plain_value
-from ..errors import FieldError, FlowError, error_named
+from ..errors import ExecutorError, FieldError, FlowError, error_named
 from ..message import Header, Parameters, Request, Response
 from ..telemetry.elsewhere import raised_elsewhere
 from ..telemetry.printable import one_line
@@ -19,8 +21,8 @@ from ..wire.frames import MOST_ARRAYS, Piece, frame
 
 __all__ = [
     "ANSWER", "CALL", "CANCEL", "COMMAND", "DONE", "FAILED", "LOG", "RAISED",
-    "Told", "read_answer", "read_call", "read_failure", "read_told", "write_answer", "write_call", "write_failure",
-    "write_told",
+    "Told", "not_sendable", "read_answer", "read_call", "read_failure", "read_told",
+    "write_answer", "write_call", "write_failure", "write_told",
 ]  # fmt: skip
 
 CALL, CANCEL, COMMAND = 1, 2, 3
@@ -28,6 +30,7 @@ CALL, CANCEL, COMMAND = 1, 2, 3
 ANSWER, FAILED, DONE, RAISED, LOG = 4, 5, 6, 7, 8
 """Kinds of frames from it: of calls, of commands, and a line for the log."""
 
+_LARGE = 1  # msgpack's kind of extension for whole numbers beyond 64 bits, as their digits
 _LEAST = 4096  # bytes of an array that travels beside the body
 
 Documents = list[Document]
@@ -79,9 +82,13 @@ class Told(Struct, array_like=True):
     text: str
 
 
+def _read_large(kind: int, digits: memoryview) -> int:
+    return int(bytes(digits))
+
+
 _encode = msgspec.msgpack.Encoder(enc_hook=plain_value).encode
-_decode_call = msgspec.msgpack.Decoder(_Call).decode
-_decode_answer = msgspec.msgpack.Decoder(_Answer).decode
+_decode_call = msgspec.msgpack.Decoder(_Call, ext_hook=_read_large).decode
+_decode_answer = msgspec.msgpack.Decoder(_Answer, ext_hook=_read_large).decode
 _decode_failure = msgspec.msgpack.Decoder(_Failure).decode
 _decode_told = msgspec.msgpack.Decoder(Told).decode
 
@@ -142,6 +149,19 @@ def read_answer(request: Request, body: memoryview, arrays: list[memoryview]) ->
     return Response(request, DocumentArray(message.docs), request.groundtruths, [])
 
 
+def not_sendable(raised: Exception, request: Request | Response, what: str) -> ExecutorError:
+    """The error for *what*, of *request*, over which an encoder raised *raised*; it names the field, if it finds it."""
+    found = None
+    with suppress(Exception):  # whatever a user's objects do
+        found = wrong_message(request.docs, request.groundtruths, request.parameters)
+    error = ExecutorError(f"{what} cannot be encoded")
+    if found is not None:
+        where = FieldError(*found)
+        error = ExecutorError(f"{error.detail}: {where.pointer}: {where.detail}", errors=(where,))
+    error.__cause__ = raised
+    return error
+
+
 def write_failure(number: int, error: FlowError) -> list[Piece]:
     """The frame of a call that failed: what is told of *error* to callers, and to the log."""
     cause = error.__cause__
@@ -183,15 +203,35 @@ def _frame(kind: int, number: int, message: _Call | _Answer, lists: Sequence[Doc
     for docs in lists:
         _take_apart(docs, apart, message.order)
     if not apart:
-        return frame(kind, number, _encode(message))
+        return frame(kind, number, _encoded(message))
     if len(apart) == len(message.order):  # no array stands in two documents: in their order
         message.order = []
     try:
-        body = _encode(message)
+        body = _encoded(message)
     finally:
         for dense, buffer in apart:
             dense.buffer = buffer
     return frame(kind, number, body, [buffer for _, buffer in apart])
+
+
+def _encoded(message: _Call | _Answer) -> bytes:
+    try:
+        return _encode(message)
+    except OverflowError:  # a whole number beyond 64 bits, which msgpack does not know
+        return _encode(
+            _with_large_numbers(
+                msgspec.to_builtins(message, enc_hook=plain_value, builtin_types=(bytes, bytearray, memoryview))
+            )
+        )
+
+
+def _with_large_numbers(value: object) -> object:
+    """*value* with whole numbers beyond 64 bits in a form of our own."""
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        return msgspec.msgpack.Ext(_LARGE, str(value).encode())
+    if type(value) is dict:
+        return {key: _with_large_numbers(each) for key, each in value.items()}
+    return [_with_large_numbers(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _take_apart(docs: Documents, apart: list[tuple[DenseNdArray, Piece]], order: list[int]) -> None:

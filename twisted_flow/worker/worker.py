@@ -29,6 +29,7 @@ from .messages import (
     DONE,
     RAISED,
     Told,
+    not_sendable,
     read_call,
     write_answer,
     write_failure,
@@ -164,7 +165,7 @@ class Worker:
         try:
             pieces = write_answer(number, response)
         except Exception as raised:  # whatever the method put into its documents
-            self.failed(number, raised)
+            self.failed(number, not_sendable(raised, response, "the answer"))
             return
         del self.contexts[number]
         self._send(pieces)
