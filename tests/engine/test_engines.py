@@ -499,6 +499,30 @@ class TestThread:
         assert executor.threads == {executor.closed_in}
         assert executor.threads != {wait_for(threading.get_ident)}
 
+    def test_answers_do_not_wait(self) -> None:
+        """What is answered does not wait for the method that runs next, though both came together."""
+        gate = threading.Event()
+
+        class Waits(Executor):
+            @requests(on="/quick")
+            def quick(self) -> None:
+                pass
+
+            @requests(on="/slow")
+            def slow(self) -> None:
+                assert gate.wait(20)
+
+        engine: Any = make_engine(ExecutorSpec(uses=Waits), "thread")
+        wait_for(engine.start)
+
+        def both() -> Deferred[Any]:
+            quick, slow = (asking(engine, request(endpoint=endpoint)) for endpoint in ("/quick", "/slow"))
+            quick.addCallback(lambda _: gate.set())
+            return DeferredList([quick, slow])
+
+        assert [well for well, _ in wait_for(both)] == [True, True]
+        wait_for(engine.stop)
+
     def test_does_not_block_the_loop(self) -> None:
         """While a plain method waits, the loop answers other things: the method ends only when they are done."""
         gate = threading.Event()

@@ -31,8 +31,6 @@ from .on_loop import run_on_loop
 
 __all__ = ["ThreadEngine", "ThreadEngineMaker"]
 
-_PATIENCE = 0.001  # seconds that an answer may wait for the next ones
-
 
 class _Call:
     """One call of a method, or of a hook (which has no request), on its way to the thread and back."""
@@ -155,33 +153,25 @@ class ThreadEngine:
     def _work(self) -> None:
         """The thread's loop: run calls, hand back their answers."""
         while (calls := self._inbox.get()) is not None:
-            done: list[_Call] = []
-            due = time.monotonic() + _PATIENCE
             for call in calls:
                 call.run()
-                done.append(call)
-                if time.monotonic() > due:
-                    self._to_loop(self._answered, done)
-                    done, due = [], time.monotonic() + _PATIENCE
-            if done:
-                self._to_loop(self._answered, done)
+                self._to_loop(self._answered, call)  # which wakes it once for many: no answer waits for the next call
 
-    def _answered(self, done: list[_Call]) -> None:
+    def _answered(self, call: _Call) -> None:
         """On the loop again."""
-        del self._handed[: len(done)]
+        del self._handed[0]
         if not self._handed and self._waiting and not self._handing:
             self._handing = True
             self._soon(self._hand_over)
-        for call in done:
-            if call.deferred.called:  # cancelled
-                self._left -= 1
-                if isinstance(call.outcome, Failure):
-                    forget_frames(call.outcome.value)
-                continue
-            if isinstance(call.outcome, Failure):
-                call.deferred.errback(call.outcome)
-            else:
-                call.deferred.callback(call.outcome)
+        outcome = call.outcome
+        if call.deferred.called:  # cancelled
+            self._left -= 1
+            if isinstance(outcome, Failure):
+                forget_frames(outcome.value)
+        elif isinstance(outcome, Failure):
+            call.deferred.errback(outcome)
+        else:
+            call.deferred.callback(outcome)
 
 
 @implementer(IEngineMaker)
