@@ -94,6 +94,10 @@ class Child(Executor):
             with multiprocessing.get_context(kind).Pool(1) as pool:
                 docs[0].text = str(pool.map(abs, [-3])[0])
 
+    @requests(on="/past_checks")
+    def past_checks(self, docs: DocumentArray) -> None:
+        docs[0]._text = 5  # type: ignore[assignment]
+
     @requests(on="/object")
     def object(self, docs: DocumentArray) -> None:
         docs[0].tags["k"] = object()
@@ -204,6 +208,37 @@ class TestItsOwn:
             wait_for(lambda: asking(engine, request(document, endpoint="/pid")))
         assert ask(engine, "/pid")
 
+    def test_answer_that_cannot_be_read(self, engine: Any) -> None:
+        """What a method has put past all checks fails its own call alone."""
+        with pytest.raises(ExecutorError, match="the answer cannot be encoded"):
+            ask(engine, "/past_checks")
+        assert ask(engine, "/pid")
+        assert engine.health == "ready"
+
+    def test_signals_for_the_server(self, engine: Any) -> None:
+        """A stop signal to all processes of a terminal, or a unit, is for the server alone."""
+        pid = int(ask(engine, "/pid"))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+            os.kill(pid, number)
+        assert ask(engine, "/pid") == str(pid)
+
+    def test_no_room_for_a_child(self, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A start that fails before there is a process is tried again, too."""
+
+        def full(*arguments: Any, **options: Any) -> Any:
+            raise OSError(24, "Too many open files")
+
+        spawn = engine._spawn
+        engine._spawn = full
+        with pytest.raises(FlowError):
+            ask(engine, "/die", "exit")
+        until(lambda: engine._again is not None)
+        engine._again.reset(0)
+        until(lambda: engine._restarts._in_a_row == 2)
+        engine._spawn = spawn
+        engine._again.reset(0)
+        until(lambda: engine.health == "ready")
+
     def test_processes_of_its_own(self, engine: Any) -> None:
         """A method may start programs, and pools of processes of either kind."""
         for kind in ("program", "spawn", "fork"):
@@ -247,6 +282,23 @@ class TestCancelling:
         assert well
         assert response.docs[0].text == "slept"
         assert engine.window == 16
+
+    def test_a_call_that_had_not_begun(self) -> None:
+        """It gives up its place at once, and has nobody killed: the call before it goes on."""
+        engine = made(kill_after=0.1)
+        wait_for(engine.start)
+
+        def both() -> Deferred[Any]:
+            runs = asking(engine, request(Document("0.6"), endpoint="/sleep", deadline=time.monotonic() + 20))
+            waits = asking(engine, request(Document("0"), endpoint="/sleep", deadline=time.monotonic() + 0.05))
+            deferLater(reactor, 0.1, waits.cancel)  # type: ignore[arg-type]
+            return DeferredList([runs, waits], consumeErrors=True)
+
+        (well, response), (answered, _) = wait_for(both)
+        assert (well, answered) == (True, False)
+        assert response.docs[0].text == "slept"
+        assert (engine.health, engine.window) == ("ready", 16)
+        wait_for(engine.stop)
 
     def test_a_method_that_hangs(self) -> None:
         """Its place counts until it ends; `kill_after` seconds beyond its deadline its process is killed, and replaced."""
@@ -318,7 +370,7 @@ class TestCrashes:
         gate = tmp_path / "gate"
         gate.touch()
         engine = made(uses_with={"crash_when": str(gate)})
-        with pytest.raises(Unavailable, match="crashed"):
+        with pytest.raises(Unavailable, match="ended before it was ready"):
             wait_for(engine.start)
         wait_for(engine.stop)
         assert engine.health == "stopped"

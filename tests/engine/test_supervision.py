@@ -33,7 +33,7 @@ class FakeChild:
 
     def __init__(self, command: Any, environment: Any, take: Any, line: Any, gone: Any, ended: Any) -> None:
         self.take, self.line, self.gone, self.ended = take, line, gone, ended
-        self.is_over = self.closed = False
+        self.is_over = self.is_lost = self.closed = False
         self.calls: dict[int, Any] = {}
         self.commands: list[tuple[int, bytes]] = []
         self.reader = FrameReader(self.read)
@@ -75,7 +75,7 @@ class FakeChild:
 
     def end(self, status: int = -9) -> None:
         if not self.is_over:
-            self.is_over = True
+            self.is_over = self.is_lost = True
             self.gone()
             self.ended(status)
 
@@ -83,6 +83,7 @@ class FakeChild:
         self.closed = True
 
     kill = end
+    abandon = close
 
 
 class Supervised(RuleBasedStateMachine):

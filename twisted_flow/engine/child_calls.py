@@ -130,7 +130,12 @@ class ChildCalls:
             call.drop_alarm()
             self._room()
         elif kind == ANSWER:
-            call.deferred.callback(read_answer(call.request, body, arrays))
+            try:
+                response = read_answer(call.request, body, arrays)
+            except Exception as raised:  # whatever a method has put past the checks of a document
+                call.deferred.errback(not_sendable(raised, call.request, "the answer"))
+            else:
+                call.deferred.callback(response)
         elif kind == FAILED:
             call.deferred.errback(read_failure(body))
         else:

@@ -15,7 +15,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -42,9 +42,7 @@ __all__ = ["ProcessEngine"]
 log = Logger()
 
 _ROOT = str(Path(__file__).parents[2])
-_PROGRAM = (
-    "import sys; sys.path.insert(0, {root!r}); from twisted_flow.worker.program import main; main({{pipe}}, {parent})"
-)
+_PROGRAM = "import sys; sys.path[0] = {root!r}; from twisted_flow.worker.program import main; main({{pipe}}, {parent})"
 _LAST_LINES = 20  # of what it has printed, for the log record of a crash
 _TO_END = 1.0  # seconds to end after its pipe has
 _TO_CLOSE = 0.2  # seconds that a pipe may stay open after its process has ended
@@ -185,13 +183,15 @@ class ProcessEngine:
             child.kill()
 
     def _crash(self) -> FlowError:
+        if self._life.health == "starting":
+            return Unavailable(f"the process of executor {self.name!r} ended before it was ready", executor=self.name)
         return Unavailable(f"executor {self.name!r} crashed while it had the request", executor=self.name)
 
     def _ended(self, child: Child, status: int) -> None:
         """The process has ended."""
         if child is not self._calls.child:
             return
-        self.clock.callLater(_TO_CLOSE, child.close)  # a process that it has forked may hold the pipe
+        self.clock.callLater(_TO_CLOSE, child.abandon)  # a process that it has forked may hold the pipe
         buried, self._buried = self._buried, None
         if buried is not None:
             buried.callback(None)
@@ -213,7 +213,7 @@ class ProcessEngine:
 
     def _restart(self) -> None:
         self._again = None
-        self.open().addCallback(self._warm_up).addCallbacks(self._restarted, self._not_restarted)
+        maybeDeferred(self.open).addCallback(self._warm_up).addCallbacks(self._restarted, self._not_restarted)
 
     def _warm_up(self, methods: Mapping[str, Any]) -> Deferred[Mapping[str, Any]]:
         return self._calls.command("warm_up").addCallback(lambda _: methods)
@@ -228,13 +228,16 @@ class ProcessEngine:
         if self._life.health in ("restarting", "failed"):
             error: Any = failure.value
             log.error("executor {name} cannot be made: {error}", name=self._label, error=told_in_full(error))
-            if self._calls.child is not None:
-                self._calls.child.kill()  # `_ended` has it started again
+            child = self._calls.child
+            if child is not None and not child.is_over:
+                child.kill()  # `_ended` has it started again
+            elif self._again is None:  # it could not even be spawned
+                self._crashed(1)
 
     def hook(self, name: str) -> Deferred[None]:
         """Have a hook of the executor called; without a process there is nothing to call."""
         child = self._calls.child
-        return succeed(None) if child is None or child.is_over else self._calls.command(name)
+        return succeed(None) if child is None or child.is_over or child.is_lost else self._calls.command(name)
 
     def _bury(self, outcome: Any) -> Deferred[Any]:
         """Wait for the end of the process, or end it."""

@@ -55,14 +55,19 @@ class Child:
         self._reader = FrameReader(take)
         self._pending: list[Piece] = []
         self._transport: Any = None
-        self.is_over = False
+        self.is_over = self.is_lost = False
+        """Whether the process has ended; and whether its pipe has."""
         self._soon = next_turn()
         ours, theirs = socket.socketpair()
         with theirs:
             for end in (ours, theirs):
                 for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                     end.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
-            self._spawn(command, environment, theirs.fileno())
+            try:
+                self._spawn(command, environment, theirs.fileno())
+            except BaseException:
+                ours.close()
+                raise
         ours.setblocking(False)
         self._connect(ours)
 
@@ -155,6 +160,7 @@ class Child:
 
     def lost(self) -> None:
         """The pipe has ended."""
+        self.is_lost = True
         self._transport = None
         self._pending = []
         gone, self._gone = self._gone, lambda: None
@@ -165,6 +171,11 @@ class Child:
         if self._transport is not None:
             self._flush()
             self._transport.close()
+
+    def abandon(self) -> None:
+        """End the pipe now, whatever is not sent: nobody reads it."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def kill(self) -> None:
         """End the process now."""
@@ -198,6 +209,7 @@ class _OnReactor(Protocol):
     def connectionMade(self) -> None:
         self.writelines = self.transport.writeSequence  # type: ignore[union-attr]
         self.write = self.transport.write  # type: ignore[union-attr]
+        self.abort = self.transport.abortConnection  # type: ignore[union-attr]
         self.close = self.transport.loseConnection  # type: ignore[union-attr]
         self.child.connected(self)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
 from contextvars import Context as Variables
@@ -37,6 +38,7 @@ class OnLoop:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
+        os._exit(1)  # a method has stopped the loop: no call would be answered any more
 
     def serve(self) -> None:
         """In the main thread: do what comes for it, until the pipe ends."""
@@ -89,11 +91,10 @@ class OnLoop:
         else:
             self.worker.answered(number, response)
 
-    def cancel(self, number: int) -> None:
-        """On the loop: cancel a method, if it runs here."""
+    def cancel(self, number: int) -> bool:
+        """On the loop: cancel a method, if it runs here; return whether it does."""
         task = self._tasks.get(number)
-        if task is not None:
-            task.cancel()
+        return task is not None and task.cancel()
 
     def hook(self, number: int, coroutine: Coroutine[object, object, object]) -> None:
         """Run a hook that is an ``async def``, and tell how it ended."""

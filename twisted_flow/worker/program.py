@@ -10,10 +10,13 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
+import logging
 import os
 import signal
 import socket
 import sys
+from contextlib import suppress
+from functools import partial
 
 from .worker import Worker
 
@@ -22,13 +25,32 @@ __all__ = ["main"]
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
+_THE_SERVERS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+"""Signals that a terminal, or systemd, sends to all processes at once: the server acts on them, and ends this one."""
+
+
+def _nothing(*_: object) -> None:
+    """Handle a signal. (What is ignored would be ignored by programs that the executor starts, too.)"""
+
+
+def _leave(descriptor: int) -> None:
+    """In a process that the executor has forked: the pipe and the log are not its own."""
+    with suppress(OSError):
+        os.close(descriptor)
+    logging.getLogger().handlers.clear()
+    for number in _THE_SERVERS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def main(descriptor: int, parent: int) -> None:
     """Run until the pipe ends.
 
     :param descriptor: of our end of the pipe.
     :param parent: the process id of who started us.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the server's to act on
+    for number in _THE_SERVERS:
+        signal.signal(number, _nothing)
+    os.register_at_fork(after_in_child=partial(_leave, descriptor))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it has ended already

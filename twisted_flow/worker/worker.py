@@ -66,6 +66,8 @@ class Worker:
         self._busy = threading.Event()
         self._working = False
         self._turns = 0
+        self._running = 0
+        """The call whose method the main thread runs."""
 
     def run(self) -> None:
         """Answer calls until the pipe ends."""
@@ -126,7 +128,11 @@ class Worker:
 
     def _received(self, kind: int, number: int, body: memoryview, arrays: list[memoryview]) -> None:
         if kind == CALL:
-            request = read_call(body, arrays)
+            try:
+                request = read_call(body, arrays)
+            except Exception as raised:  # of an earlier executor: what no message can have
+                self.failed(number, raised)
+                return
             context = self.contexts[number] = Context.of(request)
             if self.on_loop is not None and not find(self.executor.endpoints, request.header.exec_endpoint).blocking:
                 self.on_loop.call(number, request, context)
@@ -136,8 +142,10 @@ class Worker:
             context = self.contexts.get(number)  # type: ignore[assignment]
             if context is not None:
                 context.cancelled = True
-                if self.on_loop is not None:
-                    self.on_loop.cancel(number)
+                if self.on_loop is not None and self.on_loop.cancel(number):
+                    return
+                if number != self._running:  # it waits for its turn: its place is free
+                    self.cancelled(number)
         else:
             command = bytes(body)
             self.add(lambda: self._command(number, command))
@@ -150,8 +158,8 @@ class Worker:
 
     def _call(self, number: int, request: Request, context: Context) -> None:
         if context.cancelled:
-            self.cancelled(number)
-            return
+            return  # and that has been told
+        self._running = number
         try:
             method = find(self.methods, request.header.exec_endpoint)
             response = response_to(request, method(request, context))
@@ -167,7 +175,7 @@ class Worker:
         except Exception as raised:  # whatever the method put into its documents
             self.failed(number, not_sendable(raised, response, "the answer"))
             return
-        del self.contexts[number]
+        self.contexts.pop(number, None)
         self._send(pieces)
 
     def failed(self, number: int, raised: BaseException) -> None:
