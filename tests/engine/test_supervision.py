@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from tests.support import request
 from twisted_flow import Document
 from twisted_flow.engine.process import ProcessEngine
+from twisted_flow.engine.restarts import Restarts
 from twisted_flow.errors import FlowError, QueueFull, Unavailable
 from twisted_flow.executor.address import Address
 from twisted_flow.executor.spec import ExecutorSpec
@@ -40,13 +41,7 @@ class FakeChild:
 
     def write(self, pieces: list[Any]) -> None:
         for piece in pieces:
-            rest = memoryview(piece)
-            while rest:
-                room = self.reader.room()
-                size = min(len(room), len(rest))
-                room[:size] = rest[:size]
-                rest = rest[size:]
-                self.reader.filled(size)
+            self.reader.feed(piece)
 
     def read(self, kind: int, number: int, body: memoryview, arrays: list[memoryview]) -> None:
         if kind == CALL:
@@ -59,8 +54,7 @@ class FakeChild:
     def send(self, pieces: list[Any]) -> None:
         reader = FrameReader(self.take)
         for piece in pieces:
-            reader.room()[: len(piece)] = piece
-            reader.filled(len(piece))
+            reader.feed(piece)
 
     def answer(self, number: int) -> None:
         asked = self.calls.pop(number)
@@ -102,6 +96,7 @@ class Supervised(RuleBasedStateMachine):
         spec = ExecutorSpec(uses=None, name="e", max_concurrency=4, kill_after=KILL_AFTER)
         made: Any = ProcessEngine
         self.engine: ProcessEngine = made("e", ENDPOINTS, Address("m", "n"), spec, b"", spawn, self.clock)
+        self.engine._restarts = Restarts(lambda: 0.5)  # the same each time
         self.admission = Admission(self.engine, 6)
         self.started: list[Any] = []
         self.engine.start().addBoth(self.started.append)

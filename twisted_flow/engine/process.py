@@ -15,7 +15,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -151,6 +151,8 @@ class ProcessEngine:
     def open(self) -> Deferred[Mapping[str, Any]]:
         """Start a process, and have it make the executor."""
         program = _PROGRAM.format(root=_ROOT, parent=os.getpid())
+        told = {"path": [each or os.getcwd() for each in sys.path], "argv": sys.argv, **self._opening}
+        opening = pickle.dumps(told)
         child: Child
         child = self._calls.child = self._spawn(
             command=[sys.executable, "-u", "-c", program, self._label],
@@ -161,8 +163,7 @@ class ProcessEngine:
             ended=lambda status: self._ended(child, status),
         )
         self._printed.clear()
-        told = {"path": [each or os.getcwd() for each in sys.path], "argv": sys.argv, **self._opening}
-        opened = self._calls.command("open", pickle.dumps(told))
+        opened = self._calls.command("open", opening)
         if self.spec.start_timeout is not None:
             opened.addTimeout(self.spec.start_timeout, self.clock, self._started_too_late)
         return opened.addCallback(lambda _: dict.fromkeys(self.endpoints, _nothing))
@@ -213,7 +214,13 @@ class ProcessEngine:
 
     def _restart(self) -> None:
         self._again = None
-        maybeDeferred(self.open).addCallback(self._warm_up).addCallbacks(self._restarted, self._not_restarted)
+        try:
+            opened = self.open()
+        except Exception as error:  # there was no room for a process: nothing will end
+            self._not_made(error)
+            self._crashed(1)
+        else:
+            opened.addCallback(self._warm_up).addCallbacks(self._restarted, self._not_restarted)
 
     def _warm_up(self, methods: Mapping[str, Any]) -> Deferred[Mapping[str, Any]]:
         return self._calls.command("warm_up").addCallback(lambda _: methods)
@@ -226,13 +233,12 @@ class ProcessEngine:
 
     def _not_restarted(self, failure: Failure) -> None:
         if self._life.health in ("restarting", "failed"):
-            error: Any = failure.value
-            log.error("executor {name} cannot be made: {error}", name=self._label, error=told_in_full(error))
-            child = self._calls.child
-            if child is not None and not child.is_over:
-                child.kill()  # `_ended` has it started again
-            elif self._again is None:  # it could not even be spawned
-                self._crashed(1)
+            self._not_made(failure.value)
+            if self._calls.child is not None:
+                self._calls.child.kill()  # `_ended` has it started again
+
+    def _not_made(self, error: Any) -> None:
+        log.error("executor {name} cannot be made: {error}", name=self._label, error=told_in_full(error))
 
     def hook(self, name: str) -> Deferred[None]:
         """Have a hook of the executor called; without a process there is nothing to call."""

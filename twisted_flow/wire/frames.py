@@ -109,6 +109,16 @@ class FrameReader:
             self._shared[:rest] = bytes(self._shared[self._begin : self._end])
             self._begin, self._end = 0, rest
 
+    def feed(self, data: Piece) -> None:
+        """Take *data*, where it was not read into `room`."""
+        rest = memoryview(data)
+        while rest:
+            room = self.room()
+            size = min(len(room), len(rest))
+            room[:size] = rest[:size]
+            rest = rest[size:]
+            self.filled(size)
+
     def _total(self) -> int | None:
         """The size of the frame that begins in the shared buffer; None where its head is not all there."""
         arrays: int
