@@ -7,7 +7,6 @@ writing of what came of it. Here alone a failure becomes an answer (`refuse`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast, final
@@ -19,13 +18,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .document.identity import new_id
-from .document.outgoing import wrong_message
+from .document.outgoing import not_encoded
 from .errors import (
     GRPC_STATUSES,
     BadRequest,
     Cancelled,
     ExecutorError,
-    FieldError,
     FlowError,
     PayloadTooLarge,
     ValidationError,
@@ -222,20 +220,8 @@ def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, e
     except FlowError as refused:
         return refuse(refused, entry, response.request)
     except Exception as raised:  # whatever an executor put into its documents
-        return refuse(_not_encoded(raised, response), entry, response.request)
-
-
-def _not_encoded(raised: Exception, response: Response) -> ExecutorError:
-    """The error for an answer that an encoder refused by raising *raised*; it names the field if that can be found."""
-    error = ExecutorError("the answer cannot be encoded")
-    found = None
-    with suppress(Exception):  # whatever a user's objects do: the answer is an answer
-        found = wrong_message(response.docs, response.groundtruths, response.request.parameters)
-    if found is not None:
-        where = FieldError(*found)
-        error = ExecutorError(f"{error.detail}: {where.pointer}: {where.detail}", errors=(where,))
-    error.__cause__ = raised
-    return error
+        parts = response.docs, response.groundtruths, response.request.parameters
+        return refuse(not_encoded("the answer", raised, *parts), entry, response.request)
 
 
 def _failed(failure: Failure, request: Request, entry: Entry) -> Answer:

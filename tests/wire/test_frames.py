@@ -41,13 +41,7 @@ def test_small_arrays_let_go_of_the_frame() -> None:
     """Who keeps a small array does not keep the large one beside it."""
     kept: list[list[memoryview]] = []
     reader = FrameReader(lambda kind, call, body, arrays: kept.append(arrays))
-    stream = b"".join(frame(1, 1, b"", [bytes(5000), bytes(1_000_000)]))
-    while stream:
-        room = reader.room()
-        size = min(len(room), len(stream))
-        room[:size] = stream[:size]
-        stream = stream[size:]
-        reader.filled(size)
+    reader.feed(b"".join(frame(1, 1, b"", [bytes(5000), bytes(1_000_000)])))
     small, large = kept[0]
     assert len(memoryview(small.obj)) == 5000  # type: ignore[arg-type]
     assert memoryview(large.obj).nbytes > 1_000_000  # type: ignore[arg-type]

@@ -32,13 +32,7 @@ def travelled(pieces: list[Any]) -> tuple[memoryview, list[memoryview]]:
     """Body and arrays, behind the pipe."""
     kept: list[tuple[memoryview, list[memoryview]]] = []
     reader = FrameReader(lambda kind, call, body, arrays: kept.append((memoryview(bytes(body)), arrays)))
-    stream = b"".join(pieces)
-    while stream:
-        room = reader.room()
-        size = min(len(room), len(stream))
-        room[:size] = stream[:size]
-        stream = stream[size:]
-        reader.filled(size)
+    reader.feed(b"".join(pieces))
     return kept[0]
 
 

@@ -28,8 +28,7 @@ def engine_of(spec: ExecutorSpec, word: str | None, limits: Limits) -> IEngine:
     try:
         return _engine_of(spec, word, limits)
     except ConfigurationError as error:
-        location = f"{spec.location}: " if spec.location else ""
-        raise error if str(error).startswith(location) else spec.at_fault(error) from None
+        raise spec.at_fault(error) from error.__cause__
 
 
 def _engine_of(spec: ExecutorSpec, word: str | None, limits: Limits) -> IEngine:

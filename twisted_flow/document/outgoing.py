@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct
 
+from ..errors import ExecutorError, FieldError
 from ..limits import MAX_DEPTH
 from .spelling import on_the_wire
 from .values import SCALARS, Tags, Unsayable, escaped, key_text, plain_dict, plain_value, too_deep
@@ -14,7 +16,7 @@ from .values import SCALARS, Tags, Unsayable, escaped, key_text, plain_dict, pla
 if TYPE_CHECKING:
     from .document import Document
 
-__all__ = ["settled", "wrong_message", "wrong_place"]
+__all__ = ["not_encoded", "settled", "wrong_message", "wrong_place"]
 
 _SAID = ("tags", "edgeFeatures")  # the fields that hold whatever JSON can say
 
@@ -99,3 +101,17 @@ def wrong_message(docs: object, groundtruths: object, parameters: object) -> tup
     """The same for a whole message: parameters, documents, groundtruths."""
     found = wrong_place(docs, "/data/docs", -1) or wrong_place(groundtruths, "/data/groundtruths", -1)
     return found or _first_unsayable([("parameters", parameters)], "") or wrong_place(parameters, "/parameters")
+
+
+def not_encoded(what: str, raised: Exception, docs: object, groundtruths: object, parameters: object) -> ExecutorError:
+    """The error for a message, called *what*, that an encoder refused by raising *raised*; it names the field, if that
+    can be found.
+    """
+    error, found = ExecutorError(f"{what} cannot be encoded"), None
+    with suppress(Exception):  # whatever a user's objects do: the answer is an answer
+        found = wrong_message(docs, groundtruths, parameters)
+    if found is not None:
+        where = FieldError(*found)
+        error = ExecutorError(f"{error.detail}: {where.pointer}: {where.detail}", errors=(where,))
+    error.__cause__ = raised
+    return error

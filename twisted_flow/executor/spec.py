@@ -79,4 +79,6 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
 
     def at_fault(self, error: ConfigurationError) -> ConfigurationError:
         """*error* with the position in the file, if the description comes from a file."""
-        return ConfigurationError(f"{self.location}: {error}") if self.location else error
+        if not self.location or str(error).startswith(f"{self.location}: "):
+            return error
+        return ConfigurationError(f"{self.location}: {error}")

@@ -22,9 +22,7 @@ __all__ = ["Child"]
 
 log = Logger()
 
-_BUFFER = (
-    2 * 2**20
-)  # bytes that the system keeps for either side of the pipe: without them 4 MB take three times as long
+_BUFFER = 2 * 2**20  # bytes that the system keeps for either side: without, 4 MB take three times as long
 _LONGEST_LINE = 16 * 2**10
 _PIPE = 3  # the child's descriptor of its end
 _GLANCE = 0.05  # seconds between looks whether it has ended, where the system does not tell
@@ -152,8 +150,15 @@ class Child:
 
     def filled(self, size: int) -> None:
         """Something was read there."""
+        self._read(self._reader.filled, size)
+
+    def fed(self, data: bytes) -> None:
+        """Something was read elsewhere."""
+        self._read(self._reader.feed, data)
+
+    def _read(self, take: Callable[..., object], what: object) -> None:
         try:
-            self._reader.filled(size)
+            take(what)
         except Exception:
             log.failure("a frame of process {pid} cannot be read", pid=self.pid)
             self.kill()
@@ -214,13 +219,7 @@ class _OnReactor(Protocol):
         self.child.connected(self)
 
     def dataReceived(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            room = self.child.room()
-            size = min(len(room), len(rest))
-            room[:size] = rest[:size]
-            rest = rest[size:]
-            self.child.filled(size)
+        self.child.fed(data)
 
     def connectionLost(self, reason: Any = None) -> None:
         self.child.lost()

@@ -15,15 +15,10 @@ from ..maybe import MaybeDeferred
 from ..message import Request, Response
 from ..outcome import Outcome, until_done
 
-__all__ = ["Replicas", "all_of", "best_health", "described"]
+__all__ = ["Replicas", "described"]
 
 _BEST_FIRST = ("ready", "unhealthy", "restarting", "failed", "starting", "stopping", "stopped", "new")
 _SERVES = ("ready", "unhealthy")
-
-
-def best_health(engines: Sequence[IEngine]) -> str:
-    """The best of the states that *engines* are in: a set is ready while one of it is."""
-    return min([str(engine.health) for engine in engines], key=_BEST_FIRST.index)
 
 
 def described(engine: IEngine) -> dict[str, object]:
@@ -32,7 +27,7 @@ def described(engine: IEngine) -> dict[str, object]:
     return {"health": engine.health} if says is None else says.describe()
 
 
-def all_of(doing: Sequence[Deferred[None]]) -> Deferred[None]:
+def _all_of(doing: Sequence[Deferred[None]]) -> Deferred[None]:
     """Wait for all, and fail as the first that failed; cancelling cancels all."""
     return DeferredList(doing, consumeErrors=True).addCallback(_first_failure)
 
@@ -63,8 +58,8 @@ class Replicas:
 
     @property
     def health(self) -> str:
-        """The best of theirs."""
-        return best_health(self.engines)
+        """The best of theirs: a set is ready while one of it is."""
+        return min([str(engine.health) for engine in self.engines], key=_BEST_FIRST.index)
 
     @property
     def window(self) -> int:
@@ -74,15 +69,15 @@ class Replicas:
 
     def start(self) -> Deferred[None]:
         """Start all at once. See `IEngine`."""
-        return all_of([engine.start() for engine in self.engines])
+        return _all_of([engine.start() for engine in self.engines])
 
     def stop(self) -> Deferred[None]:
         """Stop all at once. See `IEngine`."""
-        return all_of([engine.stop() for engine in self.engines])
+        return _all_of([engine.stop() for engine in self.engines])
 
     def check(self, timeout: float, stuck_after: float | None) -> Deferred[None]:
         """Ask each. See `IEngine`."""
-        return all_of([engine.check(timeout, stuck_after) for engine in self.engines])
+        return _all_of([engine.check(timeout, stuck_after) for engine in self.engines])
 
     def describe(self) -> dict[str, object]:
         """See `IDescribed`."""

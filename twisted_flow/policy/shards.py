@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -83,7 +83,7 @@ class Shards:
         asked = [request, *(_copy(request) for _ in self.engines[1:])]
         before = copied(request.docs), copied(request.groundtruths)
         answers = [
-            maybeDeferred(_asker(engine), each).addCallback(collected)
+            maybeDeferred(cast(Any, engine).dispatch, each).addCallback(collected)
             for engine, each in zip(self.engines, asked, strict=True)
         ]
         together: Deferred[Any] = gatherResults(answers, consumeErrors=True)
@@ -106,11 +106,6 @@ class Shards:
                 document=printable(conflicts[0][0]), more=len(conflicts) - 1, name=self.name,
             )  # fmt: skip
         return Response(replace(request, docs=docs), docs, groundtruths, [])
-
-
-def _asker(engine: IEngine) -> Callable[[Request], MaybeDeferred[Outcome]]:
-    dispatch: Callable[[Request], MaybeDeferred[Outcome]] = engine.dispatch
-    return dispatch
 
 
 def _copy(request: Request) -> Request:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from .elsewhere import RaisedElsewhere
 from .printable import one_line
 
-__all__ = ["MOST_OFTEN", "Repeats", "raised_at", "stacks_of", "told_in_full", "traceback_of"]
+__all__ = ["MOST_OFTEN", "Repeats", "raised_at", "stacks_of", "told_elsewhere", "told_in_full", "traceback_of"]
 
 _MOST_FRAMES, _FIRST = 50, 10
 _MOST_CAUSES = 5
@@ -68,6 +68,14 @@ def raised_at(error: BaseException) -> tuple[str, int]:
             location = trace.tb_frame.f_code.co_filename, trace.tb_lineno
         trace = trace.tb_next
     return location
+
+
+def told_elsewhere(error: BaseException) -> tuple[str, str, str, tuple[str, int]]:
+    """What another process is told of *error*: its class, its text, its traceback, and where it was raised: what
+    `raised_elsewhere` takes.
+    """
+    name = type(error).__name__
+    return name, one_line(error).removeprefix(f"{name}: "), traceback_of(error), raised_at(error)
 
 
 def _kept(frames: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

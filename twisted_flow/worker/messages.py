@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from ..document import Document, DocumentArray
 from ..document.ndarray import DenseNdArray, NdArray
-from ..document.outgoing import wrong_message
+from ..document.outgoing import not_encoded
 from ..document.values import plain_value
 from ..errors import ExecutorError, FieldError, FlowError, error_named
 from ..message import Header, Parameters, Request, Response
 from ..telemetry.elsewhere import raised_elsewhere
-from ..telemetry.printable import one_line
-from ..telemetry.tracebacks import raised_at, traceback_of
+from ..telemetry.tracebacks import told_elsewhere
 from ..wire.frames import MOST_ARRAYS, Piece, frame
 
 __all__ = [
@@ -57,13 +55,6 @@ class _Answer(Struct, array_like=True):
     order: list[int]
 
 
-class _Raised(Struct, array_like=True):
-    name: str
-    text: str
-    trace: str
-    location: tuple[str, int]
-
-
 class _Failure(Struct, array_like=True):
     name: str
     detail: str
@@ -71,7 +62,8 @@ class _Failure(Struct, array_like=True):
     retry_after: float | None
     retryable: bool
     executor: str
-    raised: _Raised | None
+    raised: tuple[str, str, str, tuple[str, int]] | None
+    """See `told_elsewhere`."""
 
 
 class Told(Struct, array_like=True):
@@ -149,26 +141,15 @@ def read_answer(request: Request, body: memoryview, arrays: list[memoryview]) ->
     return Response(request, DocumentArray(message.docs), request.groundtruths, [])
 
 
-def not_sendable(raised: Exception, request: Request | Response, what: str) -> ExecutorError:
-    """The error for *what*, of *request*, over which an encoder raised *raised*; it names the field, if it finds it."""
-    found = None
-    with suppress(Exception):  # whatever a user's objects do
-        found = wrong_message(request.docs, request.groundtruths, request.parameters)
-    error = ExecutorError(f"{what} cannot be encoded")
-    if found is not None:
-        where = FieldError(*found)
-        error = ExecutorError(f"{error.detail}: {where.pointer}: {where.detail}", errors=(where,))
-    error.__cause__ = raised
-    return error
+def not_sendable(raised: Exception, message: Request | Response, what: str) -> ExecutorError:
+    """The error for *what*, which is *message*, over which an encoder raised *raised*. See `not_encoded`."""
+    return not_encoded(what, raised, message.docs, message.groundtruths, message.parameters)
 
 
 def write_failure(number: int, error: FlowError) -> list[Piece]:
     """The frame of a call that failed: what is told of *error* to callers, and to the log."""
     cause = error.__cause__
-    raised = None
-    if cause is not None:
-        name = type(cause).__name__
-        raised = _Raised(name, one_line(cause).removeprefix(f"{name}: "), traceback_of(cause), raised_at(cause))
+    raised = None if cause is None else told_elsewhere(cause)
     message = _Failure(
         error.name, error.detail, error.errors, error.retry_after, error.retryable, error.executor, raised
     )
@@ -183,8 +164,7 @@ def read_failure(body: memoryview) -> FlowError:
         retryable=message.retryable, executor=message.executor,
     )  # fmt: skip
     if message.raised is not None:
-        raised = message.raised
-        error.__cause__ = raised_elsewhere(raised.name, raised.text, raised.trace, raised.location)
+        error.__cause__ = raised_elsewhere(*message.raised)
     return error
 
 

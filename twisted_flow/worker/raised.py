@@ -6,17 +6,14 @@ import pickle
 from contextlib import suppress
 
 from ..telemetry.elsewhere import raised_elsewhere
-from ..telemetry.printable import one_line
-from ..telemetry.tracebacks import raised_at, traceback_of
+from ..telemetry.tracebacks import told_elsewhere
 
 __all__ = ["pickled", "unpickled"]
 
 
 def pickled(raised: BaseException) -> bytes:
     """*raised* as bytes."""
-    name = type(raised).__name__
-    told = (name, one_line(raised).removeprefix(f"{name}: "), traceback_of(raised), raised_at(raised))
-    itself = b""
+    told, itself = told_elsewhere(raised), b""
     with suppress(Exception):
         itself = pickle.dumps(raised.with_traceback(None))
         pickle.loads(itself)  # some can be written and not read
