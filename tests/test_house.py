@@ -154,8 +154,10 @@ def test_every_provider_says_what_it_provides() -> None:
     from twisted_flow.graph.dispatch import FlowDispatcher
     from twisted_flow.policy.admission import Admission
     from twisted_flow.policy.deadline import Deadline
+    from twisted_flow.policy.retry import Retry
 
-    providers = [InlineEngineMaker, ThreadEngineMaker, HTTPGateway, GRPCGateway, FlowDispatcher, Admission, Deadline]
+    providers = [InlineEngineMaker, ThreadEngineMaker, HTTPGateway, GRPCGateway, FlowDispatcher]
+    providers += [Admission, Deadline, Retry]
     providers += [component.ClassExecutor, component.ObjectExecutor, component.FunctionExecutor]
     for provider in providers:
         ours = [each for each in implementedBy(provider) if each.__module__ == interfaces.__name__]

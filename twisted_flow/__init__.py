@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .errors import ConfigurationError as ConfigurationError
     from .errors import FlowError as FlowError
     from .errors import Reject as Reject
+    from .executor.batching import dynamic_batching as dynamic_batching
     from .executor.executor import Executor as Executor
     from .executor.requests import requests as requests
     from .flow import Flow as Flow
@@ -32,6 +33,7 @@ _HOMES = {
     "FlowError": "errors",
     "Limits": "limits",
     "Reject": "errors",
+    "dynamic_batching": "executor.batching",
     "requests": "executor.requests",
 }
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Literal, final
 
 from msgspec import Struct, to_builtins
 from msgspec.json import encode
+from msgspec.structs import replace
 
 from .document import DocumentArray
-from .errors import FlowError, ValidationError
+from .document.copies import copied
+from .errors import FieldError, FlowError, ValidationError, error_named
 from .limits import LONGEST_NAME
 from .parts import Parts
 
@@ -26,6 +29,8 @@ __all__ = [
     "StatusCode",
     "bare_request",
     "check_names",
+    "copy_of",
+    "error_in",
     "status_of",
 ]
 
@@ -75,6 +80,16 @@ def status_of(error: FlowError) -> Status:
     return Status(StatusCode.ERROR, f"{error.name}: {detail}", told)
 
 
+def error_in(status: Status) -> FlowError:
+    """The error that *status*, which is no success, tells: what `status_of` was given."""
+    told = status.exception
+    if told is None:
+        return error_named("", status.description or "the request failed")
+    detail = status.description.removeprefix(f"{told.name}: ")
+    errors = [FieldError(*each.split(": ", 1)) for each in told.args[1:] if each.startswith("/") and ": " in each]
+    return error_named(told.name, detail, stacks=tuple(told.stacks), executor=told.executor, errors=tuple(errors))
+
+
 class Header(Struct, frozen=True, rename="camel", gc=False):
     """Where a request goes (HeaderProto)."""
 
@@ -117,6 +132,19 @@ class Request(Struct, frozen=True, kw_only=True):
     """Documents that come after those in `docs`, where not all have come yet."""
     principal: str | None = None
     """Who asks, where that is known."""
+
+
+def copy_of(request: Request) -> Request:
+    """A twin of *request*: what is done to the documents and parameters of one does not show in the other."""
+    matrix, truths = request.docs_matrix, request.groundtruths_matrix
+    return replace(
+        request,
+        docs=copied(request.docs),
+        groundtruths=copied(request.groundtruths),
+        parameters=deepcopy(request.parameters) if request.parameters else {},
+        docs_matrix=None if matrix is None else [copied(docs) for docs in matrix],
+        groundtruths_matrix=None if truths is None else [copied(docs) for docs in truths],
+    )
 
 
 def check_names(request_id: str, endpoint: str, target: str) -> None:

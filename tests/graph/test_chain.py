@@ -67,6 +67,10 @@ class Marks(Executor):
     async def told(self, docs: DocumentArray, context: Any, parameters: dict[str, Any]) -> None:
         docs[0].text = f"{context.request_id} {context.deadline} {parameters['x']}"
 
+    @requests(on="/parameters")
+    async def note(self, docs: DocumentArray, parameters: dict[str, Any]) -> None:
+        parameters[self.mark] = len(parameters)
+
     @requests(on="/variable")
     async def variable(self, docs: DocumentArray) -> None:
         docs[0].text = f"{docs[0].text}{self.mark} {VARIABLE.get()} "
@@ -166,6 +170,13 @@ def test_groundtruths(chain: Chain) -> None:
     """They go along."""
     truths = DocumentArray([Document("t")])
     assert chain.ask("/return", "x", groundtruths=truths).groundtruths == truths
+
+
+def test_parameters(chain: Chain) -> None:
+    """What one does to them reaches the next one, and the answer."""
+    for given in ({}, {"x": 1}):
+        found = chain.ask("/parameters", "x", parameters=dict(given)).parameters
+        assert found == {**given, "a": len(given), "b": len(given) + 1, "c": len(given) + 2}
 
 
 @pytest.mark.parametrize(

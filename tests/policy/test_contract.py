@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 from tests.streams import Streaming, texts
 from tests.support import Dispatcher, Held, request, result_of
 from twisted_flow.errors import DeadlineExceeded, NotFound, QueueFull
+from twisted_flow.executor.batching import Batching
 from twisted_flow.executor.table import Endpoint
 from twisted_flow.generation import Generation
 from twisted_flow.graph.current import Current
@@ -22,9 +23,14 @@ from twisted_flow.graph.node import Node
 from twisted_flow.interfaces import IChanging, IDirect, IDispatcher
 from twisted_flow.message import Response, ResponseStream
 from twisted_flow.policy.admission import Admission
+from twisted_flow.policy.batch import Batch
 from twisted_flow.policy.deadline import Deadline
+from twisted_flow.policy.retry import Retry
 
-ENDPOINTS = {"/default": Endpoint("/default", "f", ("docs",), blocking=False)}
+ENDPOINTS = {
+    "/default": Endpoint("/default", "f", ("docs",), blocking=False, idempotent=True),
+    "/batched": Endpoint("/batched", "f", ("docs",), blocking=False),
+}
 
 
 def _flow(inner: Any) -> Any:
@@ -42,6 +48,8 @@ def _fork(inner: Any) -> Any:
 WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "admission": lambda inner: Admission(inner, 10),
     "deadline": lambda inner: Deadline(inner, 5, Clock()),  # type: ignore[arg-type]
+    "retry": lambda inner: Retry(inner, ENDPOINTS, 3, Clock()),  # type: ignore[arg-type]
+    "batch": lambda inner: Batch(inner, {"/batched": Batching(9)}, Clock()),  # type: ignore[arg-type]
     "current": Current,
     "flow": _flow,
     "fork": _fork,
@@ -54,7 +62,8 @@ def wrap(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
     """Wraps what an engine may be."""
 
     def wrapped(inner: Any) -> Any:
-        inner.name, inner.window = "e", 10
+        inner.name, inner.window, inner.endpoints = "e", 10, ENDPOINTS
+        inner.start = inner.stop = inner.check = None
         return WRAPPERS[request.param](inner)
 
     return wrapped

@@ -83,6 +83,60 @@ class TestAdmission:
         engine.release(1)
         assert second.called
 
+    def test_when_to_come_again(self) -> None:
+        """Once it is known how fast calls end, who is refused is told when those that wait will have been answered."""
+        engine, clock = Engine(1), Clock()
+        admission: Any = Admission(engine, 20, clock.seconds)  # type: ignore[arg-type]
+        for _ in range(21):
+            asking(admission, request())
+        for number in range(10):
+            clock.advance(0.5)
+            engine.release(number)
+            asking(admission, request())
+        refused = failure_of(asking(admission, request()))
+        assert isinstance(refused, QueueFull)
+        assert refused.retry_after == pytest.approx(20 * 0.5, rel=0.2)
+
+    def test_no_time_to_wait(self) -> None:
+        """Who could not be answered in time is told at once, so that those who can are."""
+        engine, clock = Engine(1), Clock()
+        admission: Any = Admission(engine, 100, clock.seconds)  # type: ignore[arg-type]
+        for _ in range(31):
+            asking(admission, request())
+        for number in range(10):
+            clock.advance(0.5)
+            engine.release(number)
+        refused = failure_of(asking(admission, request(deadline=clock.seconds() + 8)))
+        assert isinstance(refused, QueueFull)
+        assert refused.detail == "20 requests wait for executor 'e', longer than this one has time: about 11 s"
+        for deadline in (clock.seconds() + 14, None):
+            assert not asking(admission, request(deadline=deadline)).called
+        engine.window = 0  # while it restarts nobody knows
+        assert not asking(admission, request(deadline=clock.seconds() + 1)).called
+
+    def test_twice_the_load(self) -> None:
+        """At twice the rate that an executor takes, those that are let in are answered in time, at its full rate."""
+        engine, clock = Engine(1), Clock()
+        admission: Any = Admission(engine, 1000, clock.seconds)  # type: ignore[arg-type]
+        served, late, refused, ends = [0], [0], [0], [0.0]
+
+        def came(outcome: Any, deadline: float) -> None:
+            if isinstance(outcome, Failure):
+                refused[0] += 1
+            else:
+                (served if clock.seconds() <= deadline else late)[0] += 1
+
+        for _ in range(2000):  # one each 5 ms; the executor takes 10 ms
+            deadline = clock.seconds() + 0.5
+            asking(admission, request(deadline=deadline)).addBoth(came, deadline)
+            clock.advance(0.005)
+            if clock.seconds() >= ends[0] and (open_ := [n for n, each in enumerate(engine.held) if not each.called]):
+                engine.release(open_[0])
+                ends[0] = clock.seconds() + 0.01 - 1e-9
+        assert served[0] > 900
+        assert late[0] < 30
+        assert served[0] + late[0] + refused[0] + len(admission.waiting) in (1999, 2000)
+
     @given(st.integers(1, 3), st.integers(0, 3), st.lists(st.tuples(st.sampled_from("dcrf"), st.integers(0, 30))))
     def test_never_too_many(self, window: int, most: int, steps: list[tuple[str, int]]) -> None:
         """Whatever happens, the window holds, the queue holds, and nobody is forgotten."""

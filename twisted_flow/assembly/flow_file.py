@@ -66,6 +66,8 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     env: dict[str, str | int | float] = {}
     max_concurrency: int | None = None
     timeout: float | None = None
+    batch: int | dict[str, Any] | None = None
+    retries: int = 0
     needs: str | list[str] | None = None
     floating: bool = False
 
@@ -193,6 +195,8 @@ def _add(flow: Flow, entry: Entry, file: ConfigFile, location: str) -> None:
         env={name: str(value) for name, value in entry.env.items()},
         max_concurrency=entry.max_concurrency,
         timeout=entry.timeout,
+        batch=entry.batch,
+        retries=entry.retries,
     )
     flow.located(location)
 
@@ -260,6 +264,8 @@ def _entry(node: NodeConfig) -> dict[str, object]:
         "env": spec.env,
         "max_concurrency": spec.max_concurrency,
         "timeout": spec.timeout,
+        "batch": msgspec.to_builtins(spec.batch),
+        "retries": spec.retries,
         "needs": list(node.needs),
         "floating": node.floating,
     }

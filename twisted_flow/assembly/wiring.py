@@ -17,15 +17,17 @@ from ..graph.current import Current
 from ..graph.dispatch import FlowDispatcher
 from ..graph.graph import ordered
 from ..graph.node import Node
-from ..interfaces import IGateway, IListenAddress
+from ..interfaces import IDispatcher, IGateway, IListenAddress
 from ..listen.addresses import described_address, port_address
 from ..listen.listeners import Listener
 from ..policy.admission import Admission
 from ..policy.deadline import Deadline
+from ..policy.retry import Retry
 from ..protocols import protocol_named
 from ..suggestion import nearest
 from .copies import engine_of
 from .flow_config import FlowConfig
+from .repeated import batched, batchings, retries
 from .service import FlowService
 
 __all__ = ["checked", "make_service"]
@@ -44,12 +46,16 @@ def make_service(config: FlowConfig) -> FlowService:
     clock = cast(IReactorTime, reactor)
     specs = {node.name: (node.spec, node.engine) for node in graph if node.spec is not None}
     engines = {name: engine_of(spec, word, config.limits) for name, (spec, word) in specs.items()}
-    admitted = {name: Admission(engine, config.limits.max_queue) for name, engine in engines.items()}
-    nodes = []
-    for name, admission in admitted.items():
-        seconds = specs[name][0].timeout
-        node = admission if seconds is None else Deadline(admission, seconds, clock)
-        nodes.append(Node(name, admission.endpoints, node))
+    admitted, nodes = {}, []
+    for name, engine in engines.items():
+        spec = specs[name][0]
+        admitted[name] = admission = Admission(batched(engine, spec, clock), config.limits.max_queue)
+        node: IDispatcher = admission
+        if retries(engine, spec):
+            node = Retry(node, engine.endpoints, spec.retries, clock)
+        if spec.timeout is not None:
+            node = Deadline(node, spec.timeout, clock)
+        nodes.append(Node(name, engine.endpoints, node))
     flow = FlowDispatcher(nodes, graph, config.strict)
     current = Current(Deadline(flow, config.limits.timeout, clock))
     buffered = Buffered(config.limits.max_buffered)
@@ -84,6 +90,9 @@ def checked(config: FlowConfig) -> list[str]:
     endpoints: set[str] = set()
     for node in ordered(config.nodes):
         made = None if node.spec is None else engine_of(node.spec, node.engine, config.limits)
+        if made is not None and node.spec is not None:
+            batchings(made, node.spec)
+            retries(made, node.spec)
         endpoints.update(() if made is None else made.endpoints)
         what = "joins" if made is None else " ".join(sorted(made.endpoints))
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")

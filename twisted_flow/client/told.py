@@ -8,8 +8,8 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import FieldError, FlowError, error_named
-from ..message import Response, StatusCode
+from ..errors import FlowError
+from ..message import Response, StatusCode, error_in
 from .progress import Progress
 
 __all__ = ["Callback", "Told"]
@@ -65,7 +65,7 @@ class Told:
         if failed and self.on_error is not None:
             self._call(self.on_error, outcome)
         elif failed and not self.go_on:
-            raise error or error_of(outcome)
+            raise error or error_in(outcome.status)
         elif not failed and self.on_done is not None:
             self._call(self.on_done, outcome)
         if self.on_always is not None:
@@ -80,13 +80,3 @@ class Told:
             if not self.go_on:
                 raise
             log.failure("a callback of the client raised")
-
-
-def error_of(response: Response) -> FlowError:
-    status = response.status
-    told = status.exception
-    if told is None:
-        return error_named("", status.description or "the request failed")
-    detail = status.description.removeprefix(f"{told.name}: ")
-    errors = [FieldError(*each.split(": ", 1)) for each in told.args[1:] if each.startswith("/") and ": " in each]
-    return error_named(told.name, detail, stacks=tuple(told.stacks), executor=told.executor, errors=tuple(errors))

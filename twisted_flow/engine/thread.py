@@ -1,7 +1,8 @@
 """A thread of the executor's own: its plain ``def`` methods run there, one at a time; ``async def`` ones on the loop.
 
-Calls are handed over in batches, and their answers handed back in batches, because waking a thread, or the loop, costs
-more than most calls. The constructor and ``close`` run in the thread too.
+The thread takes calls from a queue that both sides see: it need not wait for the loop between two calls, and what its
+caller gives up is dropped at once. It is woken once for all calls of a turn of the loop, and wakes the loop once
+for many answers, because a wake-up costs more than most calls. The constructor and ``close`` run in the thread too.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = ["ThreadEngine", "ThreadEngineMaker"]
 class _Call:
     """One call of a method, or of a hook (which has no request), on its way to the thread and back."""
 
-    __slots__ = ("began", "context", "deferred", "engine", "method", "outcome", "request", "running")
+    __slots__ = ("began", "context", "deferred", "engine", "method", "outcome", "request")
 
     def __init__(
         self, engine: ThreadEngine, method: Call, request: Request | None = None, context: Context | None = None
@@ -43,7 +44,7 @@ class _Call:
         self.engine, self.method, self.request, self.context = engine, method, request, context
         self.deferred: Deferred[Any] = Deferred(self.cancel)
         self.outcome: object = None
-        self.running = False
+        self.began = 0.0
 
     def cancel(self, _: Deferred[object]) -> None:
         """Fail the caller at once; a method that is running can see it in its context."""
@@ -56,7 +57,7 @@ class _Call:
         request, context = self.request, self.context
         if context is not None and context.cancelled:
             return
-        self.began, self.running = time.monotonic(), True
+        self.began = time.monotonic()
         try:
             result = self.method(request, context)  # type: ignore[arg-type]
             self.outcome = result if request is None else response_to(request, result)
@@ -66,18 +67,18 @@ class _Call:
 
 @implementer(IEngine, IDirect, IDescribed)
 class ThreadEngine:
-    """See the module. `window` is one call that runs and those that are handed over with it."""
+    """See the module. `window` is one call that runs and those that wait behind it."""
 
     def __init__(self, executor: IExecutor, most: int | None = None) -> None:
         self.most = most or 16
         self.executor, self.name, self.endpoints = executor, executor.name, executor.endpoints
         self._life = life = Lifecycle(executor, self._hook, self._end)
         self.stop, self.direct, self.watch = life.stop, life.direct, life.watch
-        self._waiting: deque[_Call] = deque()
-        self._handed: list[_Call] = []
-        self._handing = False  # whether it is going to be given some
+        self._waiting: deque[_Call] = deque()  # the loop appends and removes, the thread takes
+        self._taken: deque[_Call] = deque()  # by the thread, and not answered on the loop yet
         self._left = 0  # of these, whose callers do not wait any more
-        self._inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
+        self._woken = False  # whether the thread is going to look
+        self._inbox: SimpleQueue[bool] = SimpleQueue()
 
     @property
     def health(self) -> str:
@@ -96,15 +97,15 @@ class ThreadEngine:
         return self._life.start()
 
     def _end(self) -> None:
-        self._inbox.put(None)
+        self._inbox.put(False)
 
     def check(self, timeout: float, stuck_after: float | None) -> Deferred[None]:
         """See `IEngine`. While the thread is at work the question would wait behind that, and is not asked."""
         now = time.monotonic()
-        ran = [now - call.began for call in self._handed if call.running]
+        ran = [now - call.began for call in self._taken.copy() if call.began]
         longest = max([self._life.under_way.longest(), *ran])
         stuck = stuck_after is not None and longest > stuck_after
-        if self._handed and not stuck:
+        if (self._taken or self._waiting) and not stuck:
             return succeed(None)
         return self._life.check(timeout, stuck_after, longest)
 
@@ -130,10 +131,13 @@ class ThreadEngine:
 
     def _enqueue(self, call: _Call) -> Deferred[Any]:
         self._waiting.append(call)
-        if not self._handed and not self._handing:
-            self._handing = True
-            self._soon(self._hand_over)  # with what else comes in this turn
+        if not self._woken:
+            self._woken = True
+            self._soon(self._wake)  # for what else comes in this turn, too
         return call.deferred
+
+    def _wake(self) -> None:
+        self._inbox.put(True)
 
     def left(self, call: _Call) -> None:
         """The caller of *call* does not wait any more."""
@@ -142,27 +146,23 @@ class ThreadEngine:
         except ValueError:  # the thread has it already
             self._left += 1
 
-    def _hand_over(self) -> None:
-        """Give the thread the calls that wait, as far as the window allows."""
-        self._handing = False
-        while self._waiting and len(self._handed) < self.most:
-            self._handed.append(self._waiting.popleft())
-        if self._handed:
-            self._inbox.put(list(self._handed))
-
     def _work(self) -> None:
         """The thread's loop: run calls, hand back their answers."""
-        while (calls := self._inbox.get()) is not None:
-            for call in calls:
+        take, taken = self._waiting.popleft, self._taken.append
+        while self._inbox.get():
+            self._woken = False  # who comes from now on wakes it again
+            while self._waiting:
+                try:
+                    call = take()
+                except IndexError:  # whose caller has gone meanwhile
+                    break
+                taken(call)
                 call.run()
                 self._to_loop(self._answered, call)  # which wakes it once for many: no answer waits for the next call
 
     def _answered(self, call: _Call) -> None:
         """On the loop again."""
-        del self._handed[0]
-        if not self._handed and self._waiting and not self._handing:
-            self._handing = True
-            self._soon(self._hand_over)
+        self._taken.popleft()
         outcome = call.outcome
         if call.deferred.called:  # cancelled
             self._left -= 1

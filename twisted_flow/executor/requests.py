@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
-__all__ = ["DEFAULT", "endpoints_marked", "requests"]
+__all__ = ["DEFAULT", "endpoints_marked", "idempotent_marked", "requests"]
 
 DEFAULT = "/default"
 """The endpoint that answers whatever no other one does: what a bare ``@requests`` marks."""
 
-_MARK = "__twisted_flow_endpoints__"
+_MARK, _IDEMPOTENT = "__twisted_flow_endpoints__", "__twisted_flow_idempotent__"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -18,8 +19,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 @overload
 def requests(method: Method) -> Method: ...
 @overload
-def requests(*, on: str | Sequence[str] | None = None) -> Callable[[Method], Method]: ...
-def requests(method: Any = None, *, on: str | Sequence[str] | None = None) -> Any:
+def requests(*, on: str | Sequence[str] | None = None, idempotent: bool = False) -> Callable[[Method], Method]: ...
+def requests(method: Any = None, *, on: str | Sequence[str] | None = None, idempotent: bool = False) -> Any:
     """Mark a method of an executor as what answers an endpoint.
 
     ``@requests`` answers every endpoint that no other method has, ``@requests(on='/search')`` that one,
@@ -29,6 +30,8 @@ def requests(method: Any = None, *, on: str | Sequence[str] | None = None) -> An
     ``docs`` in place), a Document, or several.
 
     :param on: the endpoint or endpoints; by default every other one.
+    :param idempotent: whether calling the method again with the same documents does no harm, so that it may be where
+        a call has failed: see ``retries=`` of `Flow.add`, and `dynamic_batching`.
     :raises TypeError: if *on* is not made of strings.
     """
     names = (
@@ -43,6 +46,8 @@ def requests(method: Any = None, *, on: str | Sequence[str] | None = None) -> An
         if not callable(method) and not isinstance(method, staticmethod | classmethod):
             raise TypeError(f"@requests marks methods, not a {type(method).__name__}")
         setattr(method, _MARK, (*endpoints_marked(method), *names))
+        if idempotent:
+            setattr(method, _IDEMPOTENT, True)
         return method
 
     return mark if method is None else mark(method)
@@ -52,3 +57,8 @@ def endpoints_marked(method: Any) -> tuple[str, ...]:
     """The endpoints that *method* is marked for; () where it is no endpoint at all."""
     marked: tuple[str, ...] = getattr(method, _MARK, ())
     return marked
+
+
+def idempotent_marked(method: Any) -> bool:
+    """Whether *method* is marked as one that may be called again."""
+    return bool(getattr(method, _IDEMPOTENT, False) or getattr(inspect.unwrap(method), _IDEMPOTENT, False))

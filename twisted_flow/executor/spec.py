@@ -7,11 +7,15 @@ from typing import Any
 from msgspec import Struct
 
 from ..errors import ConfigurationError
+from .batching import Batching
 
 __all__ = ["MOST_COPIES", "ExecutorSpec"]
 
 MOST_COPIES = 10_000
 """More replicas, or calls at once, are a mistake."""
+
+MOST_RETRIES = 100
+"""The same of retries."""
 
 
 class ExecutorSpec(Struct, frozen=True, kw_only=True):
@@ -49,6 +53,10 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     """GPUs, one for each copy in turn, of a process of its own."""
     timeout: float | None = None
     """Seconds for a call, waiting included, beside what the request says."""
+    batch: dict[str, Batching] = {}
+    """How requests share calls, by endpoint, where '*' stands for all others; beside what `dynamic_batching` says."""
+    retries: int = 0
+    """How often a call that failed is repeated, of an endpoint that is idempotent."""
     shard_id: int = 0
     replica_id: int = 0
     """Of the engine that is made of this."""
@@ -70,6 +78,8 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or not 1 <= value <= MOST_COPIES):
                 raise ConfigurationError(f"{self.name}: {name}={value!r}: it is a number from 1 to {MOST_COPIES}")
+        if type(self.retries) is not int or not 0 <= self.retries <= MOST_RETRIES:
+            raise ConfigurationError(f"{self.name}: retries={self.retries!r}: it is a number from 0 to {MOST_RETRIES}")
         for value in (self.polling,) if isinstance(self.polling, str) else self.polling.values():
             if value not in ("any", "all"):
                 raise ConfigurationError(f"{self.name}: polling={value!r}: it is 'any' or 'all', or a dict of these")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -12,11 +12,12 @@ from msgspec.structs import replace
 
 from ..errors import ConfigurationError
 from ..suggestion import nearest
+from .batching import Batching, batching_marked
 from .executor import Executor
 from .parameters import type_of_parameters
-from .requests import DEFAULT, endpoints_marked
+from .requests import DEFAULT, endpoints_marked, idempotent_marked
 
-__all__ = ["ALWAYS", "OFFERED", "Endpoint", "endpoints_of", "find", "function_endpoints"]
+__all__ = ["ALWAYS", "OFFERED", "Endpoint", "check_batched", "endpoints_of", "find", "function_endpoints"]
 
 OFFERED = ("docs", "parameters", "groundtruths", "docs_matrix", "groundtruths_matrix", "context")
 """The arguments that a method may name."""
@@ -45,6 +46,10 @@ class Endpoint(Struct, frozen=True):
     """The type that ``parameters`` have to be of (see `parameters`). None: any dict."""
     summary: str = ""
     """The first line of the method's docstring."""
+    idempotent: bool = False
+    """Whether a call that failed may be repeated."""
+    batching: Batching | None = None
+    """How requests share its calls; None: each has its own."""
 
 
 def endpoints_of(owner: type, renamed: Mapping[str, str] | None = None) -> dict[str, Endpoint]:
@@ -72,7 +77,11 @@ def endpoints_of(owner: type, renamed: Mapping[str, str] | None = None) -> dict[
         raise ConfigurationError(f"{owner.__name__} has no method marked with @requests")
     described = {
         attribute: _described(
-            attribute, getattr(owner, attribute), f"{owner.__name__}.{attribute}", skip=_takes_self(owner, attribute)
+            attribute,
+            getattr(owner, attribute),
+            f"{owner.__name__}.{attribute}",
+            skip=_takes_self(owner, attribute),
+            marked=[vars(base)[attribute] for base in owner.__mro__ if attribute in vars(base)],
         )
         for attribute in set(table.values())
     }
@@ -85,7 +94,8 @@ def _takes_self(owner: type, attribute: str) -> bool:
 
 def function_endpoints(function: Callable[..., object]) -> dict[str, Endpoint]:
     """The one endpoint of an executor that is a plain function."""
-    return {DEFAULT: _described("__call__", function, getattr(function, "__name__", "function"), skip=0)}
+    title = getattr(function, "__name__", "function")
+    return {DEFAULT: _described("__call__", function, title, skip=0, marked=[function])}
 
 
 def find(endpoints: Mapping[str, object], name: str) -> Any:
@@ -93,8 +103,23 @@ def find(endpoints: Mapping[str, object], name: str) -> Any:
     return endpoints.get(name) or endpoints.get(DEFAULT)
 
 
-def _described(attribute: str, method: Callable[..., object], title: str, skip: int) -> Endpoint:
-    """The endpoint that *method* makes, under the default's name; its first *skip* arguments are bound."""
+def check_batched(endpoint: Endpoint, title: str) -> None:
+    """Check that requests can share calls of *endpoint*.
+
+    :raises ConfigurationError: if its method asks for what only one request has.
+    """
+    for name in ("context", "docs_matrix", "groundtruths_matrix"):
+        if name in endpoint.wants and (name == "context" or endpoint.branches != "joined"):
+            raise ConfigurationError(f"{title} asks for {name!r}, which belongs to one request: it cannot be batched")
+
+
+def _described(
+    attribute: str, method: Callable[..., object], title: str, skip: int, marked: Sequence[object]
+) -> Endpoint:
+    """The endpoint that *method* makes, under the default's name; its first *skip* arguments are bound.
+
+    :param marked: it, and those that it overrides: what these are marked with holds for it as well.
+    """
     parameters = list(inspect.signature(method).parameters.values())[skip:]
     greedy = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -116,7 +141,7 @@ def _described(attribute: str, method: Callable[..., object], title: str, skip: 
     asynchronous = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
     returns = getattr(method, "__annotations__", {}).get("return", "")
     deferred = "Deferred" in (returns if isinstance(returns, str) else getattr(returns, "__name__", ""))
-    return Endpoint(
+    endpoint = Endpoint(
         DEFAULT,
         attribute,
         tuple(name for name in OFFERED if name in wants),
@@ -126,7 +151,12 @@ def _described(attribute: str, method: Callable[..., object], title: str, skip: 
         parameters=type_of_parameters(method, title) if "parameters" in said else None,
         branches="joined" if not apart else "both" if "docs" in said else "apart",
         summary=(inspect.getdoc(method) or "").partition("\n")[0],
+        idempotent=any(map(idempotent_marked, marked)),
+        batching=next(filter(None, map(batching_marked, marked)), None),
     )
+    if endpoint.batching is not None:
+        check_batched(endpoint, title)
+    return endpoint
 
 
 def _suspends(coroutine_function: object) -> bool:

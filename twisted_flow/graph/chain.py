@@ -117,7 +117,13 @@ class _Passage:
             if self.position == len(self.nodes):
                 return self._end(response)
             if response is not None and not response.in_place:
-                self.request = replace(self.request, docs=response.docs, groundtruths=response.groundtruths, parts=None)
+                self.request = replace(
+                    self.request,
+                    docs=response.docs,
+                    groundtruths=response.groundtruths,
+                    parameters=response.request.parameters,
+                    parts=None,
+                )
             try:
                 outcome: MaybeDeferred[Outcome] = self.nodes[self.position].dispatch(self.request)
             except FlowError as error:
@@ -173,4 +179,6 @@ class _Passage:
         if response.request is asked:
             response.routes[:] = self.routes
             return response
+        if response.request.parameters is not asked.parameters:
+            asked = replace(asked, parameters=response.request.parameters)  # which an executor has changed elsewhere
         return Response(asked, response.docs, response.groundtruths, self.routes, response.status)

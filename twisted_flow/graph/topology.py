@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ..errors import ConfigurationError
+from ..executor.batching import batchings_of
 from ..executor.spec import ExecutorSpec
 from ..old_names import Ignored, ignore
 from ..suggestion import nearest
@@ -53,6 +54,8 @@ class Topology:
         env: Mapping[str, str] | None = None,
         max_concurrency: int | None = None,
         timeout: float | None = None,
+        batch: int | Mapping[str, Any] | None = None,
+        retries: int = 0,
         **ignored: Unpack[Ignored],
     ) -> Self:
         """Add an executor.
@@ -78,6 +81,11 @@ class Topology:
         :param max_concurrency: calls that each copy has at once; by default 256 for methods that are all
             ``async def``, else 16, of which one runs.
         :param timeout: seconds for a call, waiting included; what the request says holds too.
+        :param batch: how many documents of several requests share a call: 32, or ``{'preferred_batch_size': 32,
+            'timeout': 10}`` with the milliseconds that the first of them waits for more; or such for each endpoint:
+            ``{'/encode': 32}``. It wins over ``@dynamic_batching``.
+        :param retries: how often a call is repeated that failed with what is ``retryable`` (a crash, a connection that
+            was lost); only of endpoints with ``@requests(idempotent=True)``.
         :param ignored: arguments of Jina 2 that mean nothing here (see `old_names`); there is one warning of them.
         :return: the flow itself.
         :raises ConfigurationError: on a name that is taken.
@@ -101,6 +109,8 @@ class Topology:
                 env=dict(env or {}),
                 max_concurrency=max_concurrency,
                 timeout=timeout,
+                batch=batchings_of(batch, name),
+                retries=retries,
             ).checked()
         needed = (self._last,) if needs is None else (needs,) if isinstance(needs, str) else tuple(needs)
         known = {node.name for node in self._nodes}

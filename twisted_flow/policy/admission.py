@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,13 +13,18 @@ from zope.interface import implementer
 from ..errors import QueueFull
 from ..executor.call import Call
 from ..executor.table import Endpoint
-from ..interfaces import IChanging, IDescribed, IDirect, IDispatcher, IEngine
+from ..interfaces import IDescribed, IDirect, IDispatcher, IEngine
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, ResponseStream
 from ..outcome import Outcome, until_done
+from .rate import Rate
 from .replicas import described
+from .watching import watch_of
 
 __all__ = ["Admission"]
+
+_SOONEST, _LATEST = 0.1, 60.0  # seconds after which trying again makes sense
+_SURE = 0.9  # of its time has to be enough for a request to wait: where many come, all have just that
 
 
 class _Waiter:
@@ -52,22 +58,23 @@ class _Waiter:
 
 @implementer(IDispatcher, IDirect, IDescribed)
 class Admission:
-    """Lets through what fits in the engine's window; up to *most* wait; beyond that the answer is `QueueFull`.
+    """Lets through what fits in the engine's window; up to *most* wait; beyond that the answer is `QueueFull`, as it
+    is for a request whose time would be over before its turn.
 
     :param engine: what answers.
     :param most: how many requests may wait.
+    :param now: tells the time that deadlines are in.
     """
 
-    def __init__(self, engine: IEngine, most: int) -> None:
-        self.engine, self.most = engine, most
+    def __init__(self, engine: IEngine, most: int, now: Callable[[], float] = time.monotonic) -> None:
+        self.engine, self.most, self._now = engine, most, now
+        self._rate = Rate(now)
         self.name: str = engine.name
         self._dispatch: Callable[[Request], Any] = engine.dispatch
         self.waiting: dict[_Waiter, None] = {}  # in the order of their coming; any may leave
         self._under_way = 0
         self._admitting = False
-        changing = IChanging(engine, None)
-        if changing is not None:  # a process that runs again has room
-            changing.watch(self._admit)
+        self.watch(self._changed)  # a process that runs again has room
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
@@ -101,21 +108,42 @@ class Admission:
 
     def watch(self, forget: Callable[[], object]) -> Callable[[], object]:
         """See `IChanging`."""
-        changing = IChanging(self.engine, None)
-        return (lambda: None) if changing is None else changing.watch(forget)
+        return watch_of(self.engine)(forget)
 
     def _wait(self, request: Request) -> Deferred[Outcome]:
-        if len(self.waiting) >= self.most:
-            raise QueueFull(f"{self.most} requests wait for executor {self.engine.name!r}", retry_after=1)
+        waiting = len(self.waiting)
+        if waiting >= self.most:
+            raise self._full(f"{waiting} requests wait for executor {self.name!r}")
+        if not waiting:
+            self._rate.begin()
+        elif request.deadline is not None and self.engine.window:
+            seconds = self._rate.seconds_for(self._under_way + waiting + 1)
+            if seconds is not None and seconds > _SURE * (request.deadline - self._now()):
+                raise self._full(
+                    f"{waiting} requests wait for executor {self.name!r}, longer than this one has time: "
+                    f"about {seconds:.2g} s"
+                )
         waiter = _Waiter(self, request)
         self.waiting[waiter] = None
         return waiter.answer
+
+    def _full(self, detail: str) -> QueueFull:
+        """The error for who cannot wait: trying again makes sense when those have been answered that wait now."""
+        seconds = self._rate.seconds_for(len(self.waiting))
+        return QueueFull(detail, retry_after=1 if seconds is None else min(max(seconds, _SOONEST), _LATEST))
 
     def ended(self) -> None:
         """A call is over: there is room for another one."""
         self._under_way -= 1
         if self.waiting:
+            self._rate.ended()
             self._admit()
+
+    def _changed(self) -> None:
+        """The engine starts or stops, or has more room, or less."""
+        if not self._under_way:  # it has not worked
+            self._rate.begin()
+        self._admit()
 
     def _admit(self) -> None:
         """Those that wait, as far as there is room."""
@@ -131,6 +159,7 @@ class Admission:
                 waiter.answer.errback(Failure())
                 continue
             if type(outcome) is Response:
+                self._rate.ended()
                 waiter.answer.callback(outcome)
             elif type(outcome) is ResponseStream:
                 self._under_way += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -13,16 +14,17 @@ from zope.interface import implementer
 
 from ..document import DocumentArray
 from ..errors import DeadlineExceeded
-from ..interfaces import IDispatcher
+from ..interfaces import IChanging, IDispatcher
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, ResponseStream
 from ..outcome import Outcome
 from ..parts import Parts
+from .watching import watch_of
 
 __all__ = ["Deadline"]
 
 
-@implementer(IDispatcher)
+@implementer(IDispatcher, IChanging)
 class Deadline:
     """Gives each request the time that it names, or *default*; a stream has to be over by then.
 
@@ -35,6 +37,10 @@ class Deadline:
 
     def __init__(self, inner: IDispatcher, default: float | None, clock: IReactorTime) -> None:
         self.inner, self.default, self.clock = inner, default, clock
+
+    def watch(self, forget: Callable[[], object]) -> Callable[[], object]:
+        """See `IChanging`."""
+        return watch_of(self.inner)(forget)
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""

@@ -14,6 +14,7 @@ from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred
 from ..message import Request, Response
 from ..outcome import Outcome, until_done
+from .watching import watch_of
 
 __all__ = ["Replicas", "described"]
 
@@ -52,9 +53,7 @@ class Replicas:
         self._generation = Generation()
         self.watch = self._generation.watch
         for engine in self.engines:
-            changing = IChanging(engine, None)
-            if changing is not None:
-                changing.watch(self._generation.end)
+            watch_of(engine)(self._generation.end)
 
     @property
     def health(self) -> str:

@@ -18,7 +18,7 @@ from ..executor.requests import DEFAULT
 from ..executor.table import find
 from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
+from ..message import Request, Response, copy_of
 from ..outcome import Outcome, collected, dispatch_whole
 from ..telemetry.printable import printable
 from .replicas import Replicas, described
@@ -80,7 +80,7 @@ class Shards:
 
     def _ask_all(self, request: Request) -> Deferred[Outcome]:
         """Each shard answers on documents of its own; the answers are joined, three-way, in the order of the shards."""
-        asked = [request, *(_copy(request) for _ in self.engines[1:])]
+        asked = [request, *(copy_of(request) for _ in self.engines[1:])]
         before = copied(request.docs), copied(request.groundtruths)
         answers = [
             maybeDeferred(cast(Any, engine).dispatch, each).addCallback(collected)
@@ -106,19 +106,6 @@ class Shards:
                 document=printable(conflicts[0][0]), more=len(conflicts) - 1, name=self.name,
             )  # fmt: skip
         return Response(replace(request, docs=docs), docs, groundtruths, [])
-
-
-def _copy(request: Request) -> Request:
-    matrix = request.docs_matrix
-    truths = request.groundtruths_matrix
-    return replace(
-        request,
-        docs=copied(request.docs),
-        groundtruths=copied(request.groundtruths),
-        parameters=dict(request.parameters),
-        docs_matrix=None if matrix is None else [copied(docs) for docs in matrix],
-        groundtruths_matrix=None if truths is None else [copied(docs) for docs in truths],
-    )
 
 
 def _first(failure: Failure, answers: Sequence[Deferred[Any]]) -> Failure:

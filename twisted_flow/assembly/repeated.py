@@ -1,0 +1,68 @@
+"""Which endpoints of an executor share calls, and which are repeated: its methods' marks, and what its flow says."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from ..errors import ConfigurationError
+from ..executor.batching import ANY_OTHER, Batching
+from ..executor.spec import ExecutorSpec
+from ..executor.table import check_batched
+from ..interfaces import IEngine
+from ..policy.batch import Batch
+from ..suggestion import nearest
+
+__all__ = ["batched", "batchings", "retries"]
+
+
+def batched(engine: IEngine, spec: ExecutorSpec, clock: IReactorTime) -> IEngine:
+    """*engine*, or one that has requests share its calls, where that is asked for. See `batchings`."""
+    found = batchings(engine, spec)
+    if not found:
+        return engine
+    blocking = any(endpoint.blocking for endpoint in engine.endpoints.values())
+    shards = 1 if _asks_all(spec) else spec.shards
+    return Batch(engine, found, clock, copies=spec.replicas * shards if blocking else None)
+
+
+def _asks_all(spec: ExecutorSpec) -> bool:
+    return "all" in ([spec.polling] if isinstance(spec.polling, str) else spec.polling.values())
+
+
+def batchings(engine: IEngine, spec: ExecutorSpec) -> dict[str, Batching]:
+    """How requests share calls, by endpoint.
+
+    :raises ConfigurationError: where *spec* names an endpoint that there is not, or one that cannot be batched.
+    """
+    endpoints, said = engine.endpoints, spec.batch
+    for name in said:
+        if name not in endpoints and name != ANY_OTHER:
+            error = f"{spec.name}: batch= names the endpoint {name!r}, which there is not{nearest(name, endpoints)}"
+            raise spec.at_fault(ConfigurationError(error))
+    found = {}
+    for name, endpoint in endpoints.items():
+        batching = said.get(name) or said.get(ANY_OTHER) or endpoint.batching
+        if batching is None:
+            continue
+        try:
+            check_batched(endpoint, f"{spec.name}: {endpoint.method}")
+        except ConfigurationError as error:
+            hint = "" if name in said else ": let batch= name the endpoints that share calls"
+            raise spec.at_fault(ConfigurationError(f"{error}{hint}")) from None
+        found[name] = batching
+    return found
+
+
+def retries(engine: IEngine, spec: ExecutorSpec) -> bool:
+    """Whether calls are repeated.
+
+    :raises ConfigurationError: where *spec* says so, and none may be.
+    """
+    if spec.retries and not any(endpoint.idempotent for endpoint in engine.endpoints.values()):
+        raise spec.at_fault(
+            ConfigurationError(
+                f"{spec.name}: retries= is for endpoints that may be called again: mark their methods with "
+                "@requests(idempotent=True)"
+            )
+        )
+    return bool(spec.retries)
