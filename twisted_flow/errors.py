@@ -191,6 +191,11 @@ class PayloadTooLarge(FlowError):
 
     http_status, grpc_status = 413, "RESOURCE_EXHAUSTED"
 
+    @classmethod
+    def of(cls, size: int, most: int) -> PayloadTooLarge:
+        """The error that a message of *size* bytes is more than the *most* that a server takes."""
+        return cls(f"a message of {size} bytes; the server takes {most}")
+
 
 class UnsupportedMediaType(FlowError):
     """The body is of a media type that nothing here reads."""

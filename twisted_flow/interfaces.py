@@ -224,10 +224,17 @@ class ICodec(Interface):
 class IExchange(Interface):
     """Some requests, sent one after another and answered in any order."""
 
+    over = Attribute("``bool``: whether the connection has ended, so that nothing can be sent any more.")
+    max_body = Attribute(
+        "``int | None``: bytes of a request that the server takes, set by who knows. A larger one fails with "
+        "`PayloadTooLarge`, in place of all that are under way on the connection."
+    )
+
     def send(request: Request) -> Deferred[Response]:
         """Send *request*, whose id no other one under way has.
 
-        :return: fires with the answer, whatever its status; fails with a `FlowError` where there is none.
+        :return: fires with the answer, whatever its status; fails with a `FlowError` where there is none, or whose
+            ``response`` it is. Cancelling it cancels the request, at a server that knows how.
         """
 
     def end() -> None:

@@ -14,6 +14,7 @@ from ..interfaces import IEngine
 from ..limits import Limits
 from ..policy.replicas import Replicas
 from ..policy.shards import ANY_OTHER, Shards
+from .remotes import remote_engine
 
 __all__ = ["engine_of"]
 
@@ -32,6 +33,8 @@ def engine_of(spec: ExecutorSpec, word: str | None, limits: Limits) -> IEngine:
 
 
 def _engine_of(spec: ExecutorSpec, word: str | None, limits: Limits) -> IEngine:
+    if spec.host:
+        return remote_engine(spec)
     if (spec.env or spec.devices) and word != "process":
         raise ConfigurationError(
             f"{spec.name}: env= and devices= are for a process of its own: say engine='process' too"

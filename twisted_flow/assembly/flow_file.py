@@ -68,6 +68,10 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     timeout: float | None = None
     batch: int | dict[str, Any] | None = None
     retries: int = 0
+    host: str | list[str] = []
+    port: int | None = None
+    endpoints: list[str] = []
+    external: bool = False
     needs: str | list[str] | None = None
     floating: bool = False
 
@@ -178,25 +182,16 @@ def _given(file: ConfigFile, path: tuple[str | int, ...], said: Struct) -> dict[
 
 def _add(flow: Flow, entry: Entry, file: ConfigFile, location: str) -> None:
     modules = [entry.py_modules] if isinstance(entry.py_modules, str) else entry.py_modules
-    add = flow.inspect if entry.floating else flow.add
+    options = msgspec.structs.asdict(entry)
+    add = flow.inspect if options.pop("floating") else flow.add
     add(
-        absolute(entry.uses, file.folder) if isinstance(entry.uses, str) else entry.uses,
-        name=entry.name,
-        needs=entry.needs,
-        py_modules=[absolute(module, file.folder) for module in modules],
-        uses_with=entry.uses_with,
-        uses_metas=entry.uses_metas,
-        uses_requests=entry.uses_requests,
-        engine=entry.engine,
-        replicas=entry.replicas,
-        shards=entry.shards,
-        polling=entry.polling,
-        devices=list(map(str, entry.devices)) if isinstance(entry.devices, list) else str(entry.devices),
-        env={name: str(value) for name, value in entry.env.items()},
-        max_concurrency=entry.max_concurrency,
-        timeout=entry.timeout,
-        batch=entry.batch,
-        retries=entry.retries,
+        **options
+        | {
+            "uses": absolute(entry.uses, file.folder) if isinstance(entry.uses, str) else entry.uses,
+            "py_modules": [absolute(module, file.folder) for module in modules],
+            "devices": list(map(str, entry.devices)) if isinstance(entry.devices, list) else str(entry.devices),
+            "env": {name: str(value) for name, value in entry.env.items()},
+        }
     )
     flow.located(location)
 
@@ -266,6 +261,8 @@ def _entry(node: NodeConfig) -> dict[str, object]:
         "timeout": spec.timeout,
         "batch": msgspec.to_builtins(spec.batch),
         "retries": spec.retries,
+        "host": list(spec.host),
+        "endpoints": list(spec.endpoints),
         "needs": list(node.needs),
         "floating": node.floating,
     }

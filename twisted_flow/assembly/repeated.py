@@ -35,6 +35,8 @@ def batchings(engine: IEngine, spec: ExecutorSpec) -> dict[str, Batching]:
     :raises ConfigurationError: where *spec* names an endpoint that there is not, or one that cannot be batched.
     """
     endpoints, said = engine.endpoints, spec.batch
+    if spec.host:  # whose endpoints are known later
+        return said
     for name in said:
         if name not in endpoints and name != ANY_OTHER:
             error = f"{spec.name}: batch= names the endpoint {name!r}, which there is not{nearest(name, endpoints)}"
@@ -58,7 +60,7 @@ def retries(engine: IEngine, spec: ExecutorSpec) -> bool:
 
     :raises ConfigurationError: where *spec* says so, and none may be.
     """
-    if spec.retries and not any(endpoint.idempotent for endpoint in engine.endpoints.values()):
+    if spec.retries and not spec.host and not any(endpoint.idempotent for endpoint in engine.endpoints.values()):
         raise spec.at_fault(
             ConfigurationError(
                 f"{spec.name}: retries= is for endpoints that may be called again: mark their methods with "

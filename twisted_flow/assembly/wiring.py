@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ..executor.catalogue import Catalogue
 from ..executor.requests import DEFAULT
 from ..gateway.buffered import Buffered
 from ..gateway.served import Served
@@ -56,7 +57,8 @@ def make_service(config: FlowConfig) -> FlowService:
         if spec.timeout is not None:
             node = Deadline(node, spec.timeout, clock)
         nodes.append(Node(name, engine.endpoints, node))
-    flow = FlowDispatcher(nodes, graph, config.strict)
+    catalogue = partial(Catalogue.of, admitted.values(), config.limits.max_body)
+    flow = FlowDispatcher(nodes, graph, config.strict, catalogue)
     current = Current(Deadline(flow, config.limits.timeout, clock))
     buffered = Buffered(config.limits.max_buffered)
 

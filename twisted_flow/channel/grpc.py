@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from grpc import RpcError, StatusCode, aio
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
 from ..codec import protobuf
@@ -14,7 +14,8 @@ from ..errors import FlowError, PayloadTooLarge, Unavailable
 from ..interfaces import IChannel, IExchange
 from ..listen.hostport import joined
 from ..loop import Signal, crossing, spawn
-from ..message import Request, Response
+from ..message import Request, Response, bare_request
+from ..wire.metadata import OURS, SERVER
 
 __all__ = ["GRPCChannel"]
 
@@ -32,6 +33,10 @@ class _Exchange:
 
     def __init__(self, call: Any, address: str) -> None:
         self.call, self.address = call, address
+        self.over, self.max_body = False, None
+        """See `IExchange`."""
+        self._ours = False
+        self._why: FlowError | None = None  # nothing can be sent any more
         self._to_loop, self._to_reactor = crossing()
         self.requests: dict[str, Deferred[Response]] = {}
         self._outgoing: deque[bytes] = deque()
@@ -42,16 +47,24 @@ class _Exchange:
 
     def send(self, request: Request) -> Deferred[Response]:
         """See `IExchange`."""
+        if self._why is not None:
+            return fail(Unavailable(str(self._why)))
         message = protobuf.encode_request(request)
-        answer: Deferred[Response] = Deferred(lambda _: self.forget(request.request_id))
+        if self.max_body is not None and len(message) > self.max_body:
+            return fail(PayloadTooLarge.of(len(message), self.max_body))
+        answer: Deferred[Response] = Deferred(lambda _: self.cancel(request.request_id))
         self.requests[request.request_id] = answer
-        self._outgoing.append(message)
-        self._to_loop(self._something.set)
+        self._put(message)
         return answer
 
-    def forget(self, request_id: str) -> None:
-        """Drop a request that was cancelled: its answer will be ignored."""
-        self.requests.pop(request_id, None)
+    def _put(self, message: bytes) -> None:
+        self._outgoing.append(message)
+        self._to_loop(self._something.set)
+
+    def cancel(self, request_id: str) -> None:
+        """Drop a request: our servers are told, and any answer is ignored."""
+        if self.requests.pop(request_id, None) is not None and self._ours and not self.over:
+            self._put(protobuf.encode_request(bare_request(request_id, cancels=True)))
 
     def end(self) -> None:
         """See `IExchange`."""
@@ -62,6 +75,8 @@ class _Exchange:
         while True:
             while self._outgoing:
                 await self.call.write(self._outgoing.popleft())
+            if self.over:
+                return
             if self._ended:
                 await self.call.done_writing()
                 return
@@ -70,6 +85,8 @@ class _Exchange:
 
     async def _read(self) -> None:
         while (message := await self.call.read()) is not aio.EOF:
+            if not self._ours:
+                self._ours = (SERVER, OURS) in tuple(await self.call.initial_metadata())
             self._to_reactor(self._answered, protobuf.decode_response(message))
         code = await self.call.code()
         self._to_reactor(self._failed, None if code is StatusCode.OK else (code, await self.call.details()))
@@ -86,6 +103,8 @@ class _Exchange:
         code, detail = why if isinstance(why, tuple) else (None, str(why or "the stream ended"))
         detail = detail or "the connection was closed"
         kind: type[FlowError] = PayloadTooLarge if code is StatusCode.RESOURCE_EXHAUSTED else Unavailable
+        self.over, self._why = True, self._why or kind(f"{self.address}: {detail}")
+        self._to_loop(self._something.set)  # who writes need not wait
         requests, self.requests = self.requests, {}
         for answer in requests.values():
             if not answer.called:

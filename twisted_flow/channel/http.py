@@ -98,6 +98,8 @@ class HTTPChannel:
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port, self.address = host, port, joined(host, port)
+        self.over, self.max_body = False, None
+        """See `IExchange`: each request may have a connection of its own, and one too large fails alone."""
         self.idle: list[_Connection] = []
         self._open: set[_Connection] = set()
         self.closed = False

@@ -15,7 +15,7 @@ from ..errors import BadRequest, PayloadTooLarge, Unavailable
 from ..interfaces import IChannel, IExchange
 from ..listen.hostport import joined
 from ..loop.connecting import connect
-from ..message import Request, Response
+from ..message import Request, Response, bare_request
 from ..wire.websocket import BINARY, frame_head, masked
 
 __all__ = ["WebSocketChannel"]
@@ -56,6 +56,13 @@ class _Connection(WebSocketClientProtocol):
         """The handshake is done."""
         self.flow_opened.callback(self)
 
+    max_body: int | None = None
+
+    @property
+    def over(self) -> bool:
+        """See `IExchange`."""
+        return not self.flow_usable()
+
     def flow_usable(self) -> bool:
         """Whether something can be sent."""
         return bool(self.state == self.STATE_OPEN)
@@ -64,15 +71,24 @@ class _Connection(WebSocketClientProtocol):
         """See `IExchange`."""
         if not self.flow_usable():
             return fail(Unavailable(f"the connection to {self.flow_channel.address} was lost"))
-        payload, mask = protobuf.encode_request(request), os.urandom(4)
-        answer: Deferred[Response] = Deferred(lambda _: self.flow_forget(request.request_id))
+        payload = protobuf.encode_request(request)
+        if self.max_body is not None and len(payload) > self.max_body:
+            return fail(PayloadTooLarge.of(len(payload), self.max_body))
+        answer: Deferred[Response] = Deferred(lambda _: self.flow_cancel(request.request_id))
         self.flow_requests[request.request_id] = answer
-        self.transport.write(frame_head(BINARY, len(payload), mask) + masked(payload, mask))
+        self.flow_write(payload)
         return answer
 
-    def flow_forget(self, request_id: str) -> None:
-        """Drop a request that was cancelled: its answer will be ignored."""
+    def flow_write(self, payload: bytes) -> None:
+        """Send a message."""
+        mask = os.urandom(4)
+        self.transport.write(frame_head(BINARY, len(payload), mask) + masked(payload, mask))
+
+    def flow_cancel(self, request_id: str) -> None:
+        """Drop a request: our servers are told, and any answer is ignored."""
         self.flow_requests.pop(request_id, None)
+        if self.flow_ours and self.flow_usable():
+            self.flow_write(protobuf.encode_request(bare_request(request_id, cancels=True)))
 
     def end(self) -> None:
         """See `IExchange`. Ours needs not be told; others close after it."""

@@ -15,7 +15,7 @@ from ..loop import Mailbox, from_thread, run_in_reactor
 from ..message import Request, Response
 from .inputs import Asking, requests_of_async
 from .meanwhile import Meanwhile
-from .sending import send
+from .sending import Sending
 from .told import Told
 
 __all__ = ["post_in_thread", "post_on_loop"]
@@ -37,27 +37,32 @@ def post_in_thread(
     except FlowError:
         yield from told.take(0, Failure())
         return
-    call = from_thread()
+    call, sending = from_thread(), Sending(exchange)
     outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
     meanwhile = Meanwhile(outcomes, lambda outcome: told.take(*outcome))
     in_flight = 0
     try:
-        while (request := meanwhile.next_of(requests) if lazy else next(requests, None)) is not None:
-            in_flight -= len(meanwhile.told)
-            yield from _told_meanwhile(meanwhile)
-            call(send, exchange, request, outcomes.put)
-            in_flight += 1
-            while in_flight and (in_flight >= window or not outcomes.empty()):
-                in_flight -= 1
-                yield from told.take(*outcomes.get())
-    finally:
-        meanwhile.end()
-        call(exchange.end)
-    in_flight -= len(meanwhile.told)
-    yield from _told_meanwhile(meanwhile)
-    while in_flight:
-        in_flight -= 1
-        yield from told.take(*outcomes.get())
+        try:
+            while (request := meanwhile.next_of(requests) if lazy else next(requests, None)) is not None:
+                in_flight -= len(meanwhile.told)
+                yield from _told_meanwhile(meanwhile)
+                call(sending.send, request, outcomes.put)
+                in_flight += 1
+                while in_flight and (in_flight >= window or not outcomes.empty()):
+                    in_flight -= 1
+                    yield from told.take(*outcomes.get())
+        finally:
+            meanwhile.end()
+            call(exchange.end)
+        in_flight -= len(meanwhile.told)
+        yield from _told_meanwhile(meanwhile)
+        while in_flight:
+            in_flight -= 1
+            yield from told.take(*outcomes.get())
+    except BaseException as error:
+        if not isinstance(error, Exception):  # interrupted, or closed before its end
+            call(sending.cancel)
+        raise
     told.end()
 
 
@@ -81,13 +86,14 @@ async def post_on_loop(
         for response in told.take(0, exchange):
             yield response
         return
+    sending = Sending(exchange)
     mail.feed(requests_of_async(inputs, asking), window, lambda last, item: ("end" if last else "request", item))
     in_flight, ended = 0, False
     try:
         while in_flight or not ended:
             kind, item = await mail.get()
             if kind == "request":
-                call(send, exchange, item, lambda outcome: mail.put(("answer", outcome)))
+                call(sending.send, item, lambda outcome: mail.put(("answer", outcome)))
                 in_flight += 1
             elif kind == "end":
                 ended = True
@@ -99,6 +105,10 @@ async def post_on_loop(
                 mail.more()
                 for response in told.take(*item):
                     yield response
+    except BaseException as error:
+        if not isinstance(error, Exception):  # cancelled, or closed before its end
+            call(sending.cancel)
+        raise
     finally:
         mail.stop()
         if not ended:

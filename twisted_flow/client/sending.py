@@ -13,7 +13,7 @@ from ..errors import DeadlineExceeded, FlowError, Unavailable
 from ..interfaces import IChannel, IExchange
 from ..message import Request
 
-__all__ = ["connected", "send"]
+__all__ = ["Sending", "connected"]
 
 _MARGIN = 0.25  # seconds that the server's own word for it may take
 _LEAST, _CONNECTING = 1.0, 10.0  # seconds for that alone
@@ -31,22 +31,36 @@ def connected(channel: IChannel, address: str, timeout: float | None) -> Deferre
     return _within(exchange, seconds, error, f"no connection to {address} within {seconds:g} s")
 
 
-def send(exchange: IExchange, request: Request, put: Callable[[object], None]) -> None:
-    """Send *request*, and *put* how many documents it has, and what becomes of it: a `Response` or a Failure."""
-    documents = len(request.docs)
+class Sending:
+    """What one call of `Client.post` sends on *exchange*."""
 
-    def answered(outcome: object) -> None:
-        put((documents, outcome))
+    def __init__(self, exchange: IExchange) -> None:
+        self.exchange = exchange
+        self._open: set[Deferred[Any]] = set()
 
-    try:
-        answer: Deferred[Any] = exchange.send(request)
-    except Exception:  # what cannot be encoded
-        answered(Failure())
-        return
-    seconds = request.timeout
-    if seconds is not None:
-        answer = _within(answer, seconds + _MARGIN, DeadlineExceeded, f"no answer within {seconds:g} s")
-    answer.addBoth(answered)
+    def send(self, request: Request, put: Callable[[object], None]) -> None:
+        """Send *request*, and *put* how many documents it has, and what becomes of it: a `Response` or a Failure."""
+        documents = len(request.docs)
+
+        def answered(outcome: object) -> None:
+            self._open.discard(answer)
+            put((documents, outcome))
+
+        try:
+            answer: Deferred[Any] = self.exchange.send(request)
+        except Exception:  # what cannot be encoded
+            put((documents, Failure()))
+            return
+        seconds = request.timeout
+        if seconds is not None:
+            answer = _within(answer, seconds + _MARGIN, DeadlineExceeded, f"no answer within {seconds:g} s")
+        self._open.add(answer)
+        answer.addBoth(answered)
+
+    def cancel(self) -> None:
+        """The caller waits no longer: end what is under way, at the server too."""
+        for answer in list(self._open):
+            answer.cancel()
 
 
 def _within(waiting: Deferred[Any], seconds: float, error: type[FlowError], detail: str) -> Deferred[Any]:

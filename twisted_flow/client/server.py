@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
@@ -26,7 +27,17 @@ def server_named(protocol: str, host: str, port: int | str | None) -> tuple[str,
     port = named if named is not None else port
     protocol = protocol.lower()
     protocol_named(protocol)  # which says so if there is none
+    if ":" in host and not _is_ipv6(host):
+        raise ConfigurationError(f"host={host!r}: it is a name or an address, with a port as 'host:port'")
     number = DEFAULT_PORT if port is None else port_number(port)
     if type(number) is not int or not 0 < number <= 65535:
         raise ConfigurationError(f"port={port!r}: the server's port is needed, a number from 1 to 65535")
     return protocol, host, number
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True

@@ -230,6 +230,8 @@ _decode_answer = msgspec.json.Decoder(ToldAnswer).decode
 
 def encode_request(request: Request) -> bytes:
     """See `ICodec`."""
+    if request.cancels:
+        return msgspec.json.encode({"cancel": request.request_id})
     docs, groundtruths = request.docs, request.groundtruths
     with telling_the_place(request):
         settled(docs)

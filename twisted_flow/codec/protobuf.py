@@ -200,6 +200,7 @@ _HEADER, _ROUTE, _TIMESTAMP = (
 _STATUS, _EXCEPTION = tags_of("jina.StatusProto"), tags_of("jina.StatusProto.ExceptionProto")
 _REQUEST_ID, _ROUTES = _REQUEST["request_id"], _REQUEST["routes"]
 _START_TIME, _END_TIME = _ROUTE["start_time"], _ROUTE["end_time"]
+_CANCEL = field(_REQUEST["control"], _ControlRequestProto(command=_ControlRequestProto.CANCEL).SerializeToString())
 _SUCCESS = Status()
 _SUCCEEDED = field(_REQUEST["status"], b"")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -207,6 +208,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def encode_request(request: Request) -> bytes:
     """See `ICodec`."""
+    if request.cancels:
+        return text_field(_REQUEST_ID, request.request_id) + _CANCEL
     with telling_the_place(request):
         out = _write_request(request, request)
     if request.timeout is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from ..errors import ConfigurationError
@@ -57,6 +58,10 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     """How requests share calls, by endpoint, where '*' stands for all others; beside what `dynamic_batching` says."""
     retries: int = 0
     """How often a call that failed is repeated, of an endpoint that is idempotent."""
+    host: tuple[str, ...] = ()
+    """Addresses of a flow that is elsewhere, which stands for the executor: 'grpc://host:port'."""
+    endpoints: tuple[str, ...] = ()
+    """Of that flow; (): it is asked."""
     shard_id: int = 0
     replica_id: int = 0
     """Of the engine that is made of this."""
@@ -74,6 +79,16 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
 
         :raises ConfigurationError: where they do not.
         """
+        if self.host:
+            for name in _OF_ITS_OWN:
+                if getattr(self, name) != _NOTHING[name]:
+                    raise ConfigurationError(
+                        f"{self.name}: host= means a flow elsewhere, which has executors of its own: leave out {name}="
+                    )
+        elif self.endpoints:
+            raise ConfigurationError(
+                f"{self.name}: endpoints= are those of a flow that is elsewhere: say its host= too"
+            )
         for name in ("replicas", "shards", "max_concurrency"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or not 1 <= value <= MOST_COPIES):
@@ -92,3 +107,7 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
         if not self.location or str(error).startswith(f"{self.location}: "):
             return error
         return ConfigurationError(f"{self.location}: {error}")
+
+
+_OF_ITS_OWN = ("uses", "py_modules", "uses_with", "uses_metas", "uses_requests", "env", "replicas", "shards", "devices")
+_NOTHING = msgspec.structs.asdict(ExecutorSpec(uses=None))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from msgspec.structs import replace
 from zope.interface import implementer
 
 from ..errors import NotFound
+from ..executor.catalogue import ASKED, Catalogue
 from ..executor.table import find
 from ..interfaces import IDispatcher
 from ..maybe import MaybeDeferred
-from ..message import Request
+from ..message import Request, Response
 from ..outcome import Outcome
 from ..suggestion import nearest
 from .chain import chain_of
@@ -34,10 +36,17 @@ class FlowDispatcher:
     :param nodes: the executors.
     :param graph: how they are joined; None: one behind the other.
     :param strict: whether an endpoint that no executor has is an error; else documents pass through.
+    :param catalogue: what another flow is told that has this one as an executor; None: nothing.
     """
 
-    def __init__(self, nodes: Sequence[Node], graph: Sequence[NodeConfig] | None = None, strict: bool = False) -> None:
-        self.strict = strict
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        graph: Sequence[NodeConfig] | None = None,
+        strict: bool = False,
+        catalogue: Callable[[], Catalogue] | None = None,
+    ) -> None:
+        self.strict, self.catalogue = strict, catalogue
         self.nodes = {node.name: node for node in nodes}
         self.graph = _chain(nodes) if graph is None else tuple(graph)
         self._ways: dict[tuple[str, str], Visit] = {}
@@ -59,7 +68,13 @@ class FlowDispatcher:
             known = sorted({name for table in tables for name in table})
             raise NotFound(f"no executor has the endpoint {endpoint!r}{nearest(endpoint, known)}")
 
+    def _tell(self, request: Request) -> Response:
+        assert self.catalogue is not None
+        return Response(replace(request, parameters=self.catalogue().told()), request.docs, request.groundtruths, [])
+
     def _find_way(self, endpoint: str, target: str) -> Visit:
+        if endpoint == ASKED and self.catalogue is not None:
+            return self._tell
         if self.strict:
             self._check(endpoint)
         visited: dict[str, Branches] = {}

@@ -56,6 +56,10 @@ class Topology:
         timeout: float | None = None,
         batch: int | Mapping[str, Any] | None = None,
         retries: int = 0,
+        host: str | Sequence[str] = (),
+        port: int | None = None,
+        endpoints: Sequence[str] = (),
+        external: bool = False,
         **ignored: Unpack[Ignored],
     ) -> Self:
         """Add an executor.
@@ -86,6 +90,11 @@ class Topology:
             ``{'/encode': 32}``. It wins over ``@dynamic_batching``.
         :param retries: how often a call is repeated that failed with what is ``retryable`` (a crash, a connection that
             was lost); only of endpoints with ``@requests(idempotent=True)``.
+        :param host: a flow that is elsewhere, in place of *uses*: ``'grpc://host:port'`` (or http, ws); several
+            addresses of it, separated by commas, share the requests.
+        :param port: of *host*, where that does not name it.
+        :param endpoints: those of that flow that are meant; by default it is asked.
+        :param external: says that it is elsewhere; *host* alone says so as well.
         :param ignored: arguments of Jina 2 that mean nothing here (see `old_names`); there is one warning of them.
         :return: the flow itself.
         :raises ConfigurationError: on a name that is taken.
@@ -93,7 +102,12 @@ class Topology:
         ignore(ignored, "add", [*(Topology.add.__kwdefaults__ or ()), "uses"])
         name = name or f"executor{len(self._nodes)}"
         spec = None
-        if uses is not None:
+        hosts = tuple(filter(None, host.split(","))) if isinstance(host, str) else tuple(host)
+        if (external or port is not None) and not hosts:
+            raise ConfigurationError(f"{name}: external= and port= are for a flow that is elsewhere: say its host= too")
+        if hosts and engine is not None:
+            raise ConfigurationError(f"{name}: host= means a flow that is elsewhere: leave out engine=")
+        if uses is not None or hosts:
             spec = ExecutorSpec(
                 uses=uses,
                 py_modules=(py_modules,) if isinstance(py_modules, str) else tuple(py_modules),
@@ -111,6 +125,8 @@ class Topology:
                 timeout=timeout,
                 batch=batchings_of(batch, name),
                 retries=retries,
+                host=tuple(each.strip() if port is None else f"{each.strip()}:{port}" for each in hosts),
+                endpoints=(endpoints,) if isinstance(endpoints, str) else tuple(endpoints),
             ).checked()
         needed = (self._last,) if needs is None else (needs,) if isinstance(needs, str) else tuple(needs)
         known = {node.name for node in self._nodes}

@@ -23,6 +23,7 @@ from ...interfaces import IGateway
 from ...limits import Limits
 from ...loop import Signal, asyncio_loop, spawn, to_future, wait_a_while
 from ...message import Request
+from ...wire.metadata import OURS, SERVER
 from ..buffered import Account
 from ..ending import LAST_WORDS, Ending
 from ..request_id import as_field, request_id_in
@@ -92,13 +93,14 @@ class GRPCGateway(Service):
         await server.start()
         self.address = address
 
-    async def call(self, requests: object, context: object) -> None:
+    async def call(self, requests: object, context: CallContext) -> None:
         """``/jina.JinaRPC/Call``."""
         peer = await self._admitted(context)
         entry = _identified(self.entry, context)
         stream = Stream(self.dispatcher, entry, context, self.limits, self.buffered)
         self.streams.add(stream)
         try:
+            await context.send_initial_metadata(((SERVER, OURS),))
             await stream.run()
         finally:
             self.streams.discard(stream)

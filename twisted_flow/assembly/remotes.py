@@ -1,0 +1,46 @@
+"""The engine of an executor that is a flow elsewhere: an engine for each address, as one."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.internet.interfaces import IReactorTime
+
+from ..client.server import server_named
+from ..engine.remote import RemoteEngine
+from ..executor.catalogue import any_endpoint, elsewhere
+from ..executor.spec import ExecutorSpec
+from ..interfaces import IEngine
+from ..listen.hostport import joined
+from ..policy.replicas import Replicas
+from ..protocols import protocol_named
+
+__all__ = ["remote_engine"]
+
+_WINDOW = 256  # requests under way at each address
+
+
+def remote_engine(spec: ExecutorSpec) -> IEngine:
+    """The engine for *spec*, whose ``host`` says where the flow is. Nothing is connected yet.
+
+    :raises ConfigurationError: where it names no server.
+    """
+    from twisted.internet import reactor  # chosen by now
+
+    endpoints = {name: elsewhere(name) for name in spec.endpoints} or any_endpoint()
+    engines = []
+    for each in spec.host:
+        protocol, host, port = server_named("grpc", each, None)
+        maker = protocol_named(protocol)
+        engines.append(
+            RemoteEngine(
+                spec.name or "",
+                f"{[*maker.schemes, protocol][0]}://{joined(host, port)}",
+                maker.make_channel(host, port),
+                endpoints,
+                fixed=bool(spec.endpoints),
+                window=spec.max_concurrency or _WINDOW,
+                clock=cast(IReactorTime, reactor),
+            )
+        )
+    return engines[0] if len(engines) == 1 else Replicas(engines)

@@ -1,0 +1,278 @@
+"""A flow that is elsewhere, as an executor: requests are sent to one address of it. See `catalogue` for what it tells.
+
+Whoever wraps several addresses as one prefers those that are 'ready' (`Replicas`). An address that cannot be reached is
+'failed': it gets no requests, and is asked again every 5 s. One that is reached, but is not ready itself, or does not
+answer the question in time, is 'unhealthy', and gets requests where there is none better.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..document import DocumentArray
+from ..document.identity import new_id
+from ..errors import DeadlineExceeded, FlowError, Unavailable
+from ..executor.catalogue import ASKED, Catalogue, any_endpoint, catalogue_in
+from ..executor.table import Endpoint
+from ..generation import Generation
+from ..interfaces import IChanging, IChannel, IDescribed, IEngine, IExchange
+from ..limits import SHORTEST_TIMEOUT
+from ..maybe import MaybeDeferred
+from ..message import Header, Request, Response, StatusCode, error_in
+from ..outcome import Outcome, dispatch_whole
+from ..telemetry.printable import one_line
+
+__all__ = ["RemoteEngine"]
+
+log = Logger()
+
+_AGAIN = 5.0  # seconds until an address that is not ready is asked again
+_PATIENCE = 5.0  # seconds to connect, and to answer the question
+_SERVES = ("ready", "unhealthy")
+
+
+@implementer(IEngine, IChanging, IDescribed)
+class RemoteEngine:
+    """See the module.
+
+    :param name: the executor's.
+    :param url: where it is, for errors and ``/status``.
+    :param channel: the way there.
+    :param endpoints: its endpoints, shared with the other addresses, and changed in place when it tells them.
+    :param fixed: whether these are all that are meant.
+    :param window: requests that are under way at once.
+    :param clock: hands out time.
+    :param now: tells the time that deadlines are in.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        channel: IChannel,
+        endpoints: dict[str, Endpoint],
+        fixed: bool,
+        window: int,
+        clock: IReactorTime,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name, self.url, self.channel, self.window = name, url, channel, window
+        self.endpoints, self._fixed = endpoints, fixed
+        self._clock, self._now = clock, now
+        self.health = "new"
+        """See `IEngine`."""
+        self._generation = Generation()
+        self.watch = self._generation.watch
+        self._exchange: IExchange | None = None
+        self._waiting: list[Deferred[IExchange]] = []  # for a connection
+        self._ids: set[str] = set()
+        self._asking: Deferred[None] | None = None
+        self._again: Any = None  # the timer of the next question
+        self._max_body: int | None = None
+
+    def start(self) -> Deferred[None]:
+        """See `IEngine`. It starts though the other flow is not there; that is told in the log."""
+        self._enter("starting")
+        return self._ask(_PATIENCE)
+
+    def check(self, timeout: float, stuck_after: float | None) -> Deferred[None]:
+        """See `IEngine`. One that is not ready is asked in its own time."""
+        return self._ask(timeout) if self.health == "ready" else succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """See `IEngine`."""
+        if self.health in ("new", "stopped"):
+            return succeed(None)
+        self._enter("stopping")
+        self._stop_timer()
+        if self._asking is not None:
+            self._asking.cancel()
+        self._exchange = None
+        return self.channel.close().addBoth(self._stopped)
+
+    def _stopped(self, outcome: object) -> Any:
+        self._enter("stopped")
+        return outcome
+
+    def describe(self) -> dict[str, object]:
+        """See `IDescribed`."""
+        return {"engine": "remote", "address": self.url, "health": self.health, "window": self.window}
+
+    def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
+        """See `IDispatcher`."""
+        if request.parts is not None:
+            return dispatch_whole(request, self.dispatch)
+        if self.health not in _SERVES:
+            raise self._unavailable(f"is {self.health}")
+        exchange = self._exchange
+        sent = (
+            self._connected().addCallback(self._send, request)
+            if exchange is None or exchange.over
+            else self._send(exchange, request)
+        )
+        return sent.addCallbacks(partial(_answer, request), self._failed)
+
+    def _unavailable(self, why: str) -> Unavailable:
+        return Unavailable(f"executor {self.name!r} at {self.url} {why}", executor=self.name)
+
+    def _connected(self) -> Deferred[IExchange]:
+        """A connection, the same for all that wait for one."""
+        waiting: Deferred[IExchange] = Deferred()
+        self._waiting.append(waiting)
+        if len(self._waiting) == 1:
+            self.channel.exchange().addTimeout(_PATIENCE, self._clock).addCallbacks(self._made, self._not_made)
+        return waiting
+
+    def _made(self, exchange: IExchange) -> None:
+        self._exchange = exchange
+        exchange.max_body = self._max_body
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.called:
+                each.callback(exchange)
+
+    def _not_made(self, failure: Failure) -> None:
+        error = failure.value if isinstance(failure.value, FlowError) else self._unavailable("does not answer")
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.called:
+                each.errback(Unavailable(str(error)))
+
+    def _send(self, exchange: IExchange, request: Request) -> Deferred[Any]:
+        timeout = None
+        if request.deadline is not None:
+            timeout = request.deadline - self._now()
+            if timeout <= 0:
+                return fail(DeadlineExceeded("its time was over before it was sent"))
+            timeout = max(timeout, SHORTEST_TIMEOUT)
+        request_id = new_id() if request.request_id in self._ids else request.request_id
+        header = Header(request.header.exec_endpoint)
+        asked = replace(request, request_id=request_id, header=header, timeout=timeout, deadline=None)
+        self._ids.add(request_id)
+        sent: Deferred[Response] = exchange.send(asked)
+        return sent.addBoth(self._over, request_id).addCallback(_succeeded)
+
+    def _over(self, outcome: Any, request_id: str) -> Any:
+        self._ids.discard(request_id)
+        return outcome
+
+    def _failed(self, failure: Failure) -> Failure:
+        """Look after the address, where it is what failed."""
+        error = failure.value
+        if isinstance(error, Unavailable) and self.health in _SERVES:
+            told = error.response is not None
+            self._became("unhealthy" if told else "failed", error)
+            if not told:
+                self._exchange = None
+            self._schedule(_AGAIN if told else 0)  # a connection may be there again at once
+        if isinstance(error, FlowError):
+            error.executor = error.executor or self.name
+            error.response = None
+        return failure
+
+    def _ask(self, timeout: float) -> Deferred[None]:
+        """Ask for the endpoints, and how it does. Never fails."""
+        if self._asking is not None:
+            return succeed(None)
+        asked = Request(
+            request_id=new_id(),
+            header=Header(ASKED),
+            docs=DocumentArray(),
+            groundtruths=DocumentArray(),
+            parameters={},
+            deadline=self._now() + timeout,
+        )
+        exchange = self._exchange
+        usable = exchange is not None and not exchange.over
+        connected: Deferred[Any] = succeed(exchange) if usable else self._connected()
+        asking = connected.addCallback(self._send, asked).addTimeout(timeout, self._clock)
+        self._asking = asking
+        asking.addCallbacks(self._told, self._not_told).addBoth(self._asked)
+        return asking
+
+    def _asked(self, outcome: object) -> None:
+        self._asking = None
+        if isinstance(outcome, Failure):
+            log.failure("executor {name}: what {url} told makes no sense", outcome, name=self.name, url=self.url)
+        if self.health in ("unhealthy", "failed"):
+            self._schedule(_AGAIN)
+
+    def _told(self, response: Response) -> None:
+        self._take(catalogue_in(response.request.parameters))
+
+    def _take(self, catalogue: Catalogue) -> None:
+        self._max_body = catalogue.max_body
+        if self._exchange is not None:
+            self._exchange.max_body = self._max_body
+        told = any_endpoint() if catalogue.endpoints is None else catalogue.endpoints
+        if self._fixed:
+            told = {name: told.get(name, each) for name, each in self.endpoints.items()}
+        if told != self.endpoints:
+            self.endpoints.clear()
+            self.endpoints.update(told)
+            self._generation.end()
+        self._became("ready" if catalogue.ready else "unhealthy", Unavailable("it is not ready"))
+
+    def _not_told(self, failure: Failure) -> None:
+        error: Any = failure.value
+        if isinstance(error, FlowError) and error.response is not None:  # it is there, but knows no such question
+            self._take(Catalogue(None))
+        else:
+            self._became("failed" if isinstance(error, Unavailable) else "unhealthy", error)
+
+    def _became(self, health: str, error: Any) -> None:
+        if self.health in ("stopping", "stopped", health):
+            return
+        if health == "ready":
+            if self.health != "starting":
+                log.info("executor {name}: the flow at {url} is ready again", name=self.name, url=self.url)
+        else:
+            log.warn(
+                "executor {name}: the flow at {url} is {health}: {error}; it is asked again every {again:g} s",
+                name=self.name, url=self.url, health=health, error=one_line(error), again=_AGAIN,
+            )  # fmt: skip
+        self._enter(health)
+
+    def _enter(self, health: str) -> None:
+        self.health = health
+        self._generation.end()
+
+    def _schedule(self, seconds: float) -> None:
+        self._stop_timer()
+        self._again = self._clock.callLater(seconds, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._again = None
+        if self.health in ("unhealthy", "failed"):
+            self._ask(_PATIENCE)
+
+    def _stop_timer(self) -> None:
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        self._again = None
+
+
+def _succeeded(response: Response) -> Response:
+    """*response*, if it is no error."""
+    if response.status.code < StatusCode.ERROR:
+        return response
+    error = error_in(response.status)
+    error.response, error.routes = response, list(response.routes)
+    raise error
+
+
+def _answer(request: Request, response: Response) -> Response:
+    """The response to *request*; the other flow's routes stand in it."""
+    if response.parameters:
+        request = replace(request, parameters=response.parameters)
+    return Response(request, response.docs, response.groundtruths, list(response.routes), response.status)

@@ -1,0 +1,83 @@
+"""What a flow tells another flow that has it as an executor: its endpoints, whether it is ready, what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from ..message import Parameters
+from .requests import DEFAULT
+from .table import Endpoint, find
+
+__all__ = ["ASKED", "Catalogue", "Described", "any_endpoint", "catalogue_in", "elsewhere"]
+
+ASKED = "_endpoints_"
+"""The endpoint that asks: every flow answers it, in the parameters of its answer."""
+
+_MOST = 10_000  # endpoints that are believed
+
+
+class Described(Protocol):
+    """What is told of an executor."""
+
+    @property
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """Its endpoints."""
+
+    @property
+    def health(self) -> str:
+        """See `IEngine`."""
+
+
+def elsewhere(name: str, idempotent: bool = False, summary: str = "") -> Endpoint:
+    """An endpoint of a flow that is elsewhere."""
+    return Endpoint(name, name, ("docs",), blocking=False, idempotent=idempotent, summary=summary)
+
+
+class Catalogue:
+    """See the module.
+
+    :param endpoints: None: nobody knows, and any request may be sent.
+    :param ready: whether all executors are ready.
+    :param max_body: bytes of a request, at most; None: nobody knows.
+    """
+
+    def __init__(self, endpoints: dict[str, Endpoint] | None, ready: bool = True, max_body: int | None = None) -> None:
+        self.endpoints, self.ready, self.max_body = endpoints, ready, max_body
+
+    @classmethod
+    def of(cls, executors: Iterable[Described], max_body: int) -> Catalogue:
+        """That of a flow: an endpoint may be called again if that holds for all executors that have it."""
+        known = list(executors)
+        endpoints = {}
+        for name in {name for each in known for name in each.endpoints}:
+            having = [found for each in known if (found := find(each.endpoints, name)) is not None]
+            summary = next(filter(None, (each.summary for each in having)), "")
+            endpoints[name] = elsewhere(name, all(each.idempotent for each in having), summary)
+        return cls(endpoints, all(each.health == "ready" for each in known), max_body)
+
+    def told(self) -> Parameters:
+        """As the parameters of an answer."""
+        endpoints = {
+            name: {"idempotent": each.idempotent, "summary": each.summary}
+            for name, each in sorted((self.endpoints or {}).items())
+        }
+        return {"endpoints": endpoints, "ready": self.ready, "max_body": self.max_body}
+
+
+def catalogue_in(parameters: Parameters) -> Catalogue:
+    """The catalogue in the *parameters* of an answer; a server that knows of none tells nothing there."""
+    told = parameters.get("endpoints")
+    if not isinstance(told, dict) or len(told) > _MOST:
+        return Catalogue(None)
+    endpoints = {}
+    for name, said in told.items():
+        if isinstance(said, dict):
+            endpoints[name] = elsewhere(name, said.get("idempotent") is True, str(said.get("summary", "")))
+    max_body = parameters.get("max_body")
+    return Catalogue(endpoints, parameters.get("ready") is not False, max_body if type(max_body) is int else None)
+
+
+def any_endpoint() -> dict[str, Endpoint]:
+    """The endpoints of a flow of which none is known."""
+    return {DEFAULT: elsewhere(DEFAULT)}
