@@ -65,6 +65,9 @@ class Options(usage.Options):
         ["replicas", None, None, "Objects of each executor of --uses, in a thread or process each [1]."],
         ["devices", None, None, "GPUs for their processes, in turn, such as 0,1."],
         ["max-concurrency", None, None, "Calls that each replica has at once [256 for async def methods, else 16]."],
+        ["batch", None, None, "Documents of several requests that share a call of executors of --uses [each its own]."],
+        ["batch-timeout", None, None, "Milliseconds that the first of them waits for more [10]."],
+        ["retries", None, None, "Times that a failed call of their idempotent endpoints is repeated [0]."],
         *_limit_options(),
     ]
     optFlags = [
@@ -185,15 +188,19 @@ class Options(usage.Options):
 
     def _placed(self) -> dict[str, Any]:
         """Where the executors of --uses run."""
-        given = {name: self[name] for name in ("engine", "replicas", "devices", "max-concurrency")}
-        given = {name: value for name, value in given.items() if value is not None}
+        numbers = ("replicas", "max-concurrency", "batch", "batch-timeout", "retries")
+        given = {name: self[name] for name in ("engine", "devices", *numbers) if self[name] is not None}
         if given and not self["uses"]:
             raise ConfigurationError(f"--{next(iter(given))} is for executors of --uses; in a file each says its own")
-        for name in ("replicas", "max-concurrency"):
-            if name in given:
-                if not given[name].isdecimal():
-                    raise ConfigurationError(f"--{name}={given[name]}: it is a number")
-                given[name] = int(given[name])
+        for name in given.keys() & set(numbers):
+            if not given[name].isdecimal():
+                raise ConfigurationError(f"--{name}={given[name]}: it is a number")
+            given[name] = int(given[name])
+        timeout = given.pop("batch-timeout", None)
+        if timeout is not None:
+            if "batch" not in given:
+                raise ConfigurationError(f"--batch-timeout={timeout}: say --batch too")
+            given["batch"] = {"preferred_batch_size": given["batch"], "timeout": timeout}
         return {name.replace("-", "_"): value for name, value in given.items()}
 
     def _configured(self, settings: dict[str, Any]) -> Flow:

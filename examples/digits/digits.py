@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
-from twisted_flow import DocumentArray, Executor, Reject, requests
+from twisted_flow import DocumentArray, Executor, Reject, dynamic_batching, requests
 
 SIDE, DARKEST = 8, 16.0  # pixels, and shades of grey, of the scans
 
@@ -42,7 +42,8 @@ class Digits(Executor):
         """Predict once: the first time takes longest."""
         self.model.predict(np.zeros((1, SIDE * SIDE)))
 
-    @requests(on="/classify")
+    @requests(on="/classify", idempotent=True)  # so that an image that is none fails alone
+    @dynamic_batching(preferred_batch_size=64, timeout=0)
     def classify(self, docs: DocumentArray) -> None:
         """Write into each document's tags which digit the image in its buffer shows."""
         if not docs:

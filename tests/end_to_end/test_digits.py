@@ -26,6 +26,10 @@ def test_digits(tmp_path: pathlib.Path) -> None:
         counted = re.fullmatch(r"(\d+) of 360 digits are right\n", done.stdout)
         assert counted, done.stderr
         assert int(counted[1]) >= 0.95 * 360
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=TIMEOUT) as status:
+            batches = json.load(status)["engines"]["digits"]["batches"]
+        assert batches["documents"] == 360
+        assert batches["calls"] < 36  # requests of ten each share calls
         asked = urllib.request.Request(
             f"http://127.0.0.1:{port}/classify", b'{"data": [{"buffer": "AAAA"}]}', {"Content-Type": "application/json"}
         )

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 from tests.support import ROOT
-from twisted_flow import AsyncFlow, ConfigurationError, Document, DocumentArray, Executor, Flow, FlowError, requests
+from twisted_flow import (
+    AsyncFlow,
+    ConfigurationError,
+    Document,
+    DocumentArray,
+    Executor,
+    Flow,
+    FlowError,
+    dynamic_batching,
+    requests,
+)
 from twisted_flow.testing import MemoryFlow, call
 
 
@@ -22,6 +32,16 @@ class E(Executor):
     def f(self, docs: DocumentArray, parameters: dict[str, Any]) -> None:
         for document in docs:
             document.text += f"{self.runtime_args.name}{parameters.get('k', '')} "
+
+
+class Batched(Executor):
+    """Shares calls."""
+
+    @dynamic_batching(preferred_batch_size=8, timeout=10)
+    @requests
+    def f(self, docs: DocumentArray, **kwargs: Any) -> None:
+        for document in docs:
+            document.text += str(len(docs))
 
 
 class Passes(Executor):
@@ -83,12 +103,19 @@ WORKS: dict[str, Any] = {
     "`f.add(uses=E, replicas=2)`": lambda _: (
         said({"replicas": 2}, {"shards": 2, "polling": "all", "name": "s"}) == ("executor0 s")
     ),
+    "`f.add(host='1.2.3.4'": lambda _: elsewhere() == ("1.2.3.4:12345",),
+    "`@dynamic_batching(": lambda _: call(Batched, "/x", Document("x")).docs.texts == ["x1"],
     "`request_size=0`": lambda _: len(responses(["a"] * 150, request_size=0)) == 1,
     "`response.data.docs`": lambda _: (
         responses("a")[0].data.docs[0].text == responses("a")[0].dict()["data"]["docs"][0]["text"]
     ),
     "`Flow(protocol='HTTP'": lambda _: quietly(),
 }
+
+
+def elsewhere() -> Any:
+    spec: Any = Flow().add(host="1.2.3.4", port=12345, external=True)[0].spec
+    return spec.host
 
 
 async def from_async_flow() -> list[str]:

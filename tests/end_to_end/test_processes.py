@@ -146,12 +146,25 @@ def test_crash_at_the_start(folder: pathlib.Path) -> None:
         assert 'broken.py", line 4, in __init__' in output
 
 
+def test_batches(folder: pathlib.Path) -> None:
+    """Requests of several connections share a call; /status tells how many do."""
+    options = ("--uses=model.py:Model", "--engine=process", "--batch=4", "--batch-timeout=3600000")
+    with serving(*options, cwd=folder) as server:
+        port = server.port  # type: ignore[attr-defined]
+        found = list(many(port, 16))
+        assert [status for status, _ in found] == [200] * 16
+        assert told(port)["engines"]["executor0"]["batches"] == {"calls": 4, "documents": 16, "waiting": 0}
+
+
 def test_options_without_an_executor(folder: pathlib.Path) -> None:
     """They are one line; so are numbers that are none."""
     for options, line in (
         (("--engine=process",), "--engine is for executors of --uses; in a file each says its own"),
         (("--uses=model.py:Model", "--replicas=many"), "--replicas=many: it is a number"),
         (("--uses=model.py:Model", "--replicas=0"), "executor0: replicas=0: it is a number from 1 to 10000"),
+        (("--uses=model.py:Model", "--batch=8.5"), "--batch=8.5: it is a number"),
+        (("--uses=model.py:Model", "--batch-timeout=5"), "--batch-timeout=5: say --batch too"),
+        (("--uses=model.py:Model", "--retries=2"), "executor0: retries= is for endpoints that may be called again"),
         (("--uses=model.py:Model", "--devices=0"), "executor0: env= and devices= are for a process of its own"),
     ):
         with serving(*options, cwd=folder, ready=False) as server:

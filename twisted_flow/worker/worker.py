@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 _AT_ONCE = 64 * 1024  # bytes that are copied together rather than sent as they are
-_GLANCE = 0.02  # seconds between looks at the pipe while a method runs
+_GLANCE = 0.004  # seconds between looks at the pipe while a method runs: what a call brings is read meanwhile
 
 
 class Worker:
