@@ -25,7 +25,7 @@ from twisted_flow.document.protobuf.descriptor import message
 EXECUTORS = """
 import asyncio, os, time
 import numpy as np
-from twisted_flow import Document, Executor, requests
+from twisted_flow import Document, Executor, dynamic_batching, requests
 
 class HangingInit(Executor):
     def __init__(self):
@@ -77,6 +77,11 @@ class Busy(Executor):
         end = time.monotonic() + 1.8
         while time.monotonic() < end:
             pass
+    @requests(on="/busy_later")
+    @dynamic_batching
+    async def busy_later(self, docs):
+        await asyncio.sleep(0)
+        time.sleep(1.8)
     @requests(on="/large")
     async def large(self, docs):
         return Document(buffer=bytes(12_000_000))
@@ -154,8 +159,11 @@ def test_a_busy_loop_is_named(folder: pathlib.Path) -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
         server.wait_for_line("blocked for more than 1 s: request r7 to /busy")
         server.wait_for_line("in busy")
+        client.sendall(post("/post", HELLO | {"execEndpoint": "/busy_later", "requestId": "r8"}))
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        server.wait_for_line("blocked for more than 1 s: request r8 to /busy_later")
         client.close()
-        assert sum("been blocked" in line for line in server.lines) == 1
+        assert sum("been blocked" in line for line in server.lines) == 2
 
 
 def test_no_descriptor_is_left(folder: pathlib.Path) -> None:

@@ -36,9 +36,9 @@ def run_on_loop(
         if iscoroutine(result):
             if not suspends:
                 return response_to(request, at_once(result))
-            result = spawn(result)
+            result = spawn(result, request)
         elif isasyncgen(result):
-            result = spawn(awaited(result))
+            result = spawn(awaited(result), request)
         elif not isinstance(result, Deferred):
             return response_to(request, result)
     except BaseException as raised:  # SystemExit of a user's method is the user's mistake too

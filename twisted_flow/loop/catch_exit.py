@@ -15,8 +15,11 @@ class ExitRaised:
         self.raised = raised
 
 
-async def catch_exit(coroutine: Coroutine[object, object, object]) -> Any:
-    """What *coroutine* returns; an `ExitRaised` where it raised one of the two."""
+async def catch_exit(coroutine: Coroutine[object, object, object], request: object = None) -> Any:
+    """What *coroutine* returns; an `ExitRaised` where it raised one of the two.
+
+    :param request: what it answers, so that who looks at the stack of a task finds it there (`LoopWatch`).
+    """
     try:
         return await coroutine
     except (SystemExit, KeyboardInterrupt) as raised:

@@ -72,12 +72,13 @@ def _here(function: Callable[..., object], *arguments: object) -> object:
     return function(*arguments)
 
 
-def spawn(coroutine: Coroutine[object, object, T]) -> Deferred[T]:
+def spawn(coroutine: Coroutine[object, object, T], request: object = None) -> Deferred[T]:
     """Run *coroutine* as one asyncio task, with a fresh Context: nothing of another request shows through.
 
+    :param request: what it answers, for the log where it blocks the loop.
     :return: fires with what it returns, fails with what it raises. Cancelling cancels the task, and fails at once.
     """
-    coroutine = catch_exit(coroutine)
+    coroutine = catch_exit(coroutine, request)
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # another reactor
