@@ -93,6 +93,10 @@ class FlowError(Exception):
         self.retry_after = None if retry_after is None else _seconds(retry_after)
         self.stacks = tuple(stacks)
         self.executor = executor
+        self.begun = True
+        """Whether the work may have begun; False where it has not for certain, so that it may be tried elsewhere."""
+        self.crashed = False
+        """Whether a process has ended over it."""
         self.request_id = ""
         """The request's, where one could be read though the request could not."""
         self.response: object = None
@@ -193,8 +197,10 @@ class PayloadTooLarge(FlowError):
 
     @classmethod
     def of(cls, size: int, most: int) -> PayloadTooLarge:
-        """The error that a message of *size* bytes is more than the *most* that a server takes."""
-        return cls(f"a message of {size} bytes; the server takes {most}")
+        """The error that a message of *size* bytes is more than the *most* that a server takes: it is not sent."""
+        error = cls(f"a message of {size} bytes; the server takes {most}")
+        error.begun = False
+        return error
 
 
 class UnsupportedMediaType(FlowError):

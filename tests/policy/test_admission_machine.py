@@ -85,7 +85,9 @@ class Chain(RuleBasedStateMachine):
         if how == "answer":
             engine.release(number)
         else:
-            engine.fail(ExecutorError("no") if how == "fail" else Unavailable("crash"), number)
+            error = ExecutorError("no") if how == "fail" else Unavailable("crash")
+            error.crashed = how == "crash"
+            engine.fail(error, number)
 
     @rule(data=st.data(), health=st.sampled_from(["ready", "restarting"]))
     def change(self, data: Any, health: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -17,7 +18,7 @@ from zope.interface.verify import verifyObject
 from tests.policy.replica_engines import Engine
 from tests.support import asking, request, result_of
 from twisted_flow import Document, DocumentArray
-from twisted_flow.errors import ExecutorError, NotFound, Unavailable
+from twisted_flow.errors import ExecutorError, NotFound, PayloadTooLarge, Unavailable
 from twisted_flow.executor.batching import Batching
 from twisted_flow.executor.table import Endpoint
 from twisted_flow.interfaces import IEngine
@@ -192,9 +193,13 @@ class TestKinds:
         ]
         ask(batcher, "c")
         ask(batcher, "d", groundtruths=DocumentArray([Document(), Document()]))
+        many = ask(batcher, *"abcde", groundtruths=DocumentArray(map(Document, "uvwxyz")))
         clock.advance(1)
-        assert [len(call.groundtruths) for call in engine.requests] == [2, 0, 2]
-        engine.release()
+        assert [len(call.groundtruths) for call in engine.requests] == [4, 2, 0, 2, 2]
+        engine.release(0)
+        engine.release(4)
+        assert texts_of(result_of(many).groundtruths) == list("uvwxyz")
+        engine.release(1)
         assert [texts_of(result_of(each).groundtruths) for each in with_truths] == [["true a"], ["true b"]]
 
     def test_parameters_that_a_method_changes(self) -> None:
@@ -306,14 +311,55 @@ class TestAnswers:
         assert isinstance(result_of(answers[1]).value, NotFound)
         assert texts(result_of(answers[2])) == ["c"]
 
-    def test_retryable(self) -> None:
-        """A crash is not tried again here: that is what retries= is for."""
+    def test_crash(self) -> None:
+        """After a crash each is called alone, one after another: the one that ends the process takes no other along."""
         batcher, engine, clock = batch(idempotent=True)
+        answers = [ask(batcher, word) for word in ("a", "b", "c")]
+        clock.advance(1)
+        engine.fail(crash(), 0)
+        assert [texts(call) for call in engine.requests[1:]] == [["a"]]
+        engine.release(1)
+        engine.fail(crash(), 2)
+        engine.release(3)
+        assert [texts(call) for call in engine.requests[1:]] == [["a"], ["b"], ["c"]]
+        outcomes = [result_of(each) for each in answers]
+        assert [isinstance(each, Response) for each in outcomes] == [True, False, True]
+
+    def test_not_begun(self) -> None:
+        """What could not even be sent together is sent alone, whether or not it may be called again."""
+        batcher, engine, clock = batch(copies=None)
         answers = [ask(batcher, word) for word in ("a", "b")]
         clock.advance(1)
-        engine.fail(Unavailable("crashed"))
-        assert len(engine.requests) == 1
-        assert all(isinstance(result_of(each).value, Unavailable) for each in answers)
+        engine.fail(PayloadTooLarge.of(9, 8))
+        assert [texts(call) for call in engine.requests[1:]] == [["a"], ["b"]]
+        engine.fail(PayloadTooLarge.of(9, 8), 1)
+        engine.release(2)
+        assert isinstance(result_of(answers[0]).value, PayloadTooLarge)
+        assert texts(result_of(answers[1])) == ["b"]
+
+    def test_what_cannot_be_copied(self) -> None:
+        """Parameters that an executor has put something strange into are handed on as they are; nobody hangs."""
+        lock = threading.Lock()
+        batcher, engine, clock = batch(copies=None)
+        answers = [ask(batcher, word, parameters={"k": 1}) for word in ("a", "b")]
+        clock.advance(1)
+        engine.requests[0].parameters["x"] = lock
+        engine.release()
+        assert [result_of(each).parameters for each in answers] == [{"k": 1, "x": lock}] * 2
+        split = ask(batcher, *"abcdef", parameters={"x": lock})
+        clock.advance(1)
+        engine.release(1)
+        engine.release(2)
+        assert texts(result_of(split)) == list("abcdef")
+
+    def test_an_answer_that_makes_no_sense(self) -> None:
+        """Whatever goes wrong in dividing it, all members are told."""
+        batcher, engine, clock = batch()
+        answers = [ask(batcher, word) for word in ("a", "b")]
+        clock.advance(1)
+        odd: Any = [5, 6]
+        engine.held[0].callback(Response(engine.requests[0], odd, DocumentArray(), []))
+        assert [type(result_of(each).value) for each in answers] == [ExecutorError] * 2
 
 
 class TestCancelling:
@@ -390,6 +436,12 @@ class TestBehindAdmission:
         assert batcher.describe()["batches"] == {"calls": 2, "documents": 6, "waiting": 0}
 
 
+def crash() -> Unavailable:
+    error = Unavailable("crashed")
+    error.crashed = True
+    return error
+
+
 SIZE, COPIES = 4, 2
 
 
@@ -441,7 +493,7 @@ class Batcher(RuleBasedStateMachine):
         if how == "fail":
             self.engine.fail(ExecutorError("no"), number)
         elif how == "crash":
-            self.engine.fail(Unavailable("crash"), number)
+            self.engine.fail(crash(), number)
         elif how == "new":
             docs = DocumentArray(Document(text=each.text, id=each.id) for each in call.docs)
             self.engine.held[number].callback(Response(call, docs, call.groundtruths, []))

@@ -114,6 +114,26 @@ class TestAdmission:
         engine.window = 0  # while it restarts nobody knows
         assert not asking(admission, request(deadline=clock.seconds() + 1)).called
 
+    def test_other_work_before(self) -> None:
+        """How slow an executor was with other work refuses nobody."""
+        engine, clock = Engine(1), Clock()
+        admission: Any = Admission(engine, 100, clock.seconds)  # type: ignore[arg-type]
+
+        def burst(calls: int, seconds: float, deadline: float | None) -> list[Deferred[Any]]:
+            done = len(engine.held)
+            answers = [
+                asking(admission, request(deadline=deadline and clock.seconds() + deadline)) for _ in range(calls)
+            ]
+            for number in range(done, done + calls):
+                clock.advance(seconds)
+                engine.release(number)
+            return answers
+
+        burst(20, 1, None)
+        for _ in range(3):
+            clock.advance(1)
+            assert all(answer.called for answer in burst(40, 0.005, 2))
+
     def test_twice_the_load(self) -> None:
         """At twice the rate that an executor takes, those that are let in are answered in time, at its full rate."""
         engine, clock = Engine(1), Clock()

@@ -146,6 +146,19 @@ class TestRepeats:
         assert result_of(answer).value.detail == "2"
         assert time.monotonic() > 0.25  # the clock is the policy's
 
+    def test_crash(self) -> None:
+        """What a process has ended over is repeated once: it may be what ends it."""
+        held = Held()
+        policy, clock = retry(held)
+        answer = ask(policy)
+        for attempt in range(2):
+            error = Unavailable("crashed")
+            error.crashed = True
+            held.fail(error, attempt)
+            clock.advance(1)
+        assert len(held.requests) == 2
+        assert result_of(answer).value.detail == "crashed"
+
     def test_cancelling(self) -> None:
         """Whoever gives it up ends the attempt, or the wait for the next one."""
         held = Held()

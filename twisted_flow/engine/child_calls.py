@@ -87,7 +87,7 @@ class ChildCalls:
             pieces = write_call(number, request)
         except Exception as raised:  # an earlier executor of the flow has put it there
             error = not_sendable(raised, request, f"what executor {self.name!r} takes")
-            error.executor = self.name
+            error.executor, error.begun = self.name, False
             raise error from raised
         call = self._calls[number] = _Call(request, lambda _: self._cancel(number))
         child.write(pieces)

@@ -186,7 +186,9 @@ class ProcessEngine:
     def _crash(self) -> FlowError:
         if self._life.health == "starting":
             return Unavailable(f"the process of executor {self.name!r} ended before it was ready", executor=self.name)
-        return Unavailable(f"executor {self.name!r} crashed while it had the request", executor=self.name)
+        error = Unavailable(f"executor {self.name!r} crashed while it had the request", executor=self.name)
+        error.crashed = True
+        return error
 
     def _ended(self, child: Child, status: int) -> None:
         """The process has ended."""

@@ -118,7 +118,7 @@ class Admission:
             self._rate.begin()
         elif request.deadline is not None and self.engine.window:
             seconds = self._rate.seconds_for(self._under_way + waiting + 1)
-            if seconds is not None and seconds > _SURE * (request.deadline - self._now()):
+            if seconds is not None and self._rate.sure and seconds > _SURE * (request.deadline - self._now()):
                 raise self._full(
                     f"{waiting} requests wait for executor {self.name!r}, longer than this one has time: "
                     f"about {seconds:.2g} s"

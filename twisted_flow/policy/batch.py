@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -12,6 +13,7 @@ from zope.interface import implementer
 
 from ..errors import ExecutorError, FlowError
 from ..executor.batching import ANY_OTHER, Batching
+from ..executor.call import error_of
 from ..executor.table import Endpoint, find
 from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred
@@ -139,6 +141,8 @@ class Batch:
             if call is None and self.copies is not None:
                 most = self.copies
             call = due
+        elif call is not None and call.alone:  # it may end the process, and what else is there with it
+            most = self.copies or 1
         return call if self._under_way < most else None
 
     def _go(self) -> None:
@@ -183,19 +187,26 @@ class Batch:
             )
             error.executor = self.name
             call.fail(Failure())
+        except Exception as raised:  # whatever a method has left there
+            call.fail(Failure(error_of(raised, self.name)))
 
     def _failed(self, failure: Failure, call: SharedCall) -> None:
-        """Each member fails; or is called alone, where that does no harm and may help."""
+        """Each member fails; or is called alone, where that does no harm and may help: it may be called again, or has
+        not been called yet.
+        """
         self._under_way -= 1
-        error = failure.value
-        again = bool(call.spares) and isinstance(error, FlowError) and not error.retryable
+        error: Any = failure.value
+        again = len(call.pieces) > 1 and isinstance(error, FlowError) and (bool(call.spares) or not error.begun)
         if again:
-            for piece, (docs, groundtruths) in zip(call.pieces, call.spares, strict=True):
-                if not piece.gone:
-                    piece.docs, piece.groundtruths = docs, groundtruths
-                    alone = SharedCall(object(), call.number, self._drop)  # older than all that wait
-                    alone.add(piece)
-                    self._full[alone] = None
+            for number, piece in enumerate(call.pieces):
+                if piece.gone:
+                    continue
+                if error.begun:
+                    piece.docs, piece.groundtruths = call.spares[number]
+                alone = SharedCall(object(), call.number, self._drop)
+                alone.alone = error.crashed
+                alone.add(piece)
+                self._full[alone] = None
         self._go()
         if not again:
             call.fail(failure)

@@ -35,7 +35,8 @@ _FIRST, _FACTOR, _MOST = 0.1, 2.0, 5.0  # seconds between two attempts, of which
 class Retry:
     """Repeats calls of endpoints that are ``idempotent`` where they fail with what is ``retryable``.
 
-    `QueueFull` is not repeated: the caller is told at once, and when to come again.
+    `QueueFull` is not repeated: the caller is told at once, and when to come again. What a process has ended over is
+    repeated once: it may be the request that does it.
 
     :param inner: what answers.
     :param endpoints: which those are.
@@ -74,7 +75,7 @@ class Retry:
 class _Attempts:
     """One request, and what is needed to repeat it."""
 
-    __slots__ = ("alarm", "answer", "left", "policy", "spare", "wait", "waited")
+    __slots__ = ("alarm", "answer", "crashed", "left", "policy", "spare", "wait", "waited")
 
     def __init__(self, policy: Retry, request: Request) -> None:
         self.policy, self.left, self.wait = policy, policy.retries, _FIRST
@@ -82,6 +83,7 @@ class _Attempts:
         self.answer: Deferred[Outcome] = Deferred(self._cancel)
         self.waited: Deferred[Any] | None = None
         self.alarm: Any = None
+        self.crashed = False
 
     def first(self) -> MaybeDeferred[Outcome]:
         """Dispatch it: the answer, if it is there at once."""
@@ -153,6 +155,9 @@ class _Attempts:
         """Whether it is going to be repeated, since it failed with *error*."""
         if not isinstance(error, FlowError) or not error.retryable or isinstance(error, QueueFull) or not self.left:
             return False
+        if error.crashed and self.crashed:  # it may well be what ends the process
+            return False
+        self.crashed = self.crashed or error.crashed
         policy, deadline = self.policy, self.spare.deadline
         wait = max(self.wait * (1 - policy.chance() / 2), error.retry_after or 0)
         if deadline is not None and policy.now() + wait >= deadline:

@@ -18,7 +18,7 @@ from ..document.copies import copied
 from ..document.identity import new_id
 from ..document.values import plain_value
 from ..errors import ExecutorError, FlowError
-from ..message import Request, Response
+from ..message import Parameters, Request, Response
 from ..outcome import Outcome
 
 __all__ = ["Key", "Member", "Piece", "SharedCall", "key_of"]
@@ -57,8 +57,11 @@ class Member:
         if len(docs) <= size:
             self.pieces = [Piece(self, docs, truths)]
         else:
-            cuts = range(0, len(docs), size)
-            self.pieces = [Piece(self, docs[cut : cut + size], truths[cut : cut + size]) for cut in cuts]
+            ends = [*range(size, len(docs), size), max(len(docs), len(truths))]  # whatever comes after is the last's
+            starts = range(0, len(docs), size)
+            self.pieces = [
+                Piece(self, docs[start:end], truths[start:end]) for start, end in zip(starts, ends, strict=True)
+            ]
 
     def _cancel(self, _: object = None) -> None:
         for piece in self.pieces:
@@ -118,7 +121,7 @@ class SharedCall:
     :param empty: called when all its pieces have left before it was sent.
     """
 
-    __slots__ = ("_before", "_empty", "alarm", "answer", "key", "number", "pieces", "sent", "size", "spares")
+    __slots__ = ("_before", "_empty", "alarm", "alone", "answer", "key", "number", "pieces", "sent", "size", "spares")
 
     def __init__(self, key: Key, number: int, empty: Callable[[SharedCall], object]) -> None:
         self.key, self.number, self._empty = key, number, empty
@@ -126,6 +129,8 @@ class SharedCall:
         self.size = 0
         self.alarm: Any = None
         self.sent = False
+        self.alone = False
+        """Whether it is one of those over which a process has ended."""
         self.answer: Deferred[Response] | None = None
         """What is cancelled where nobody waits for it any more."""
         self.spares: list[tuple[DocumentArray, DocumentArray]] = []
@@ -168,13 +173,13 @@ class SharedCall:
                 request_id=new_id(),
                 docs=DocumentArray(chain.from_iterable(piece.docs for piece in self.pieces)),
                 groundtruths=DocumentArray(chain.from_iterable(piece.groundtruths for piece in self.pieces)),
-                parameters=deepcopy(request.parameters) if request.parameters else {},
+                parameters=_own(request.parameters),
                 deadline=None if None in deadlines else max(cast("list[float]", deadlines)),
             )
             if keep:
                 self.spares = [(copied(piece.docs), copied(piece.groundtruths)) for piece in self.pieces]
         elif first.docs is not request.docs:  # a part of its request, or called again
-            parameters = deepcopy(request.parameters) if request.parameters else {}
+            parameters = _own(request.parameters)
             request = replace(request, docs=first.docs, groundtruths=first.groundtruths, parameters=parameters)
         self._before = list(request.docs)
         return request
@@ -189,15 +194,14 @@ class SharedCall:
         same = all(map(is_, docs, self._before))
         changed = _changed(self.pieces[0].member.request, response.request)
         end = truths_end = 0
-        pieces, self.pieces = self.pieces, []
-        for piece in pieces:
+        for piece in self.pieces:
             begin, truths_begin = end, truths_end
             end, truths_end = begin + len(piece.docs), truths_begin + len(piece.groundtruths)
             if piece.gone:
                 continue
             request = piece.member.request
             if changed:
-                request = replace(request, parameters=deepcopy(response.request.parameters))
+                request = replace(request, parameters=_own(response.request.parameters))
             piece.answer = Response(
                 request,
                 piece.docs if same else DocumentArray(docs[begin:end]),
@@ -206,7 +210,10 @@ class SharedCall:
                 response.status,
                 in_place=same and piece.docs is request.docs,
             )
-            piece.member.came()
+        pieces, self.pieces = self.pieces, []
+        for piece in pieces:
+            if not piece.gone:
+                piece.member.came()
 
     def _check(self, response: Response) -> None:
         before, after = self._before, response.docs
@@ -226,6 +233,16 @@ class SharedCall:
         shared = len(waiting) > 1 and isinstance(error, FlowError)
         for member in waiting:
             member.failed(Failure(_twin(error)) if shared else failure)
+
+
+def _own(parameters: Parameters) -> Parameters:
+    """A copy, as deep as can be: an earlier executor may have put anything there."""
+    if not parameters:
+        return {}
+    try:
+        return deepcopy(parameters)
+    except Exception:
+        return dict(parameters)
 
 
 def _changed(before: Request, after: Request) -> bool:
