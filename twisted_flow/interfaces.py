@@ -245,6 +245,7 @@ class IChannel(Interface):
     """A client's way to a server."""
 
     address = Attribute("``str``: 'host:port'.")
+    most = Attribute("``int | None``: requests that it has under way at once, which may be changed; None: any number.")
 
     def exchange() -> Deferred[Any]:
         """Connect, if that is not done yet.

@@ -99,7 +99,7 @@ class _MemoryChannel:
     """To a dispatcher in this process, by way of bytes."""
 
     address = "memory"
-    over, max_body = False, None
+    over, max_body, most = False, None, None
 
     def __init__(self, dispatcher: IDispatcher, limits: Limits, codec: str) -> None:
         self.dispatcher, self.codec = dispatcher, codec_of(subprotocol=codec).codec

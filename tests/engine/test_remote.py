@@ -17,11 +17,12 @@ from twisted_flow.engine.remote import RemoteEngine
 from twisted_flow.errors import DeadlineExceeded, ExecutorError, FlowError, NotFound, Unavailable
 from twisted_flow.executor.catalogue import ASKED, Catalogue, any_endpoint, catalogue_in, elsewhere
 from twisted_flow.interfaces import IChannel, IEngine, IExchange
+from twisted_flow.limits import Limits
 from twisted_flow.message import Request, Response, Route, status_of
 from twisted_flow.policy.replicas import Replicas
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-TOLD = Catalogue({"/up": elsewhere("/up", idempotent=True), "/down": elsewhere("/down")}, max_body=1000).told()
+TOLD = Catalogue({"/up": elsewhere("/up", idempotent=True), "/down": elsewhere("/down")}, True, 1000, 128).told()
 
 
 @implementer(IExchange)
@@ -62,6 +63,7 @@ class Channel:
     """
 
     address = "there:1"
+    most: int | None = 3
 
     def __init__(self, told: Any = TOLD) -> None:
         self.told = told
@@ -95,7 +97,7 @@ class There:
         self.channel, self.clock = channel or Channel(), clock or Clock()
         fixed = None if endpoints is None else {name: elsewhere(name) for name in endpoints}
         self.engine: Any = RemoteEngine(
-            "far", "grpc://there:1", self.channel, fixed or any_endpoint(), fixed is not None, 256,
+            "far", "grpc://there:1", self.channel, self.channel, fixed or any_endpoint(), fixed is not None, 256,
             self.clock, self.clock.seconds,  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -128,7 +130,8 @@ class TestStart:
         assert there.engine.health == "ready"
         assert {name: each.idempotent for name, each in there.engine.endpoints.items()} == {"/up": True, "/down": False}
         assert generations[-1] == "ready"
-        assert there.channel.exchanges[0].max_body == 1000
+        there.ask()
+        assert there.channel.exchanges[-1].max_body == 1000
 
     def test_said(self) -> None:
         """Endpoints that are said are all that are meant."""
@@ -236,7 +239,7 @@ class TestCalls:
         answer.cancel()
         assert isinstance(result_of(answer).value, CancelledError)
         assert there.channel.cancelled == ["r1"]
-        there.channel.exchanges[0].over, there.channel.hangs = True, True
+        there.channel.exchanges[-1].over, there.channel.hangs = True, True
         answer = there.ask()
         answer.cancel()
         assert isinstance(result_of(answer).value, CancelledError)
@@ -245,14 +248,15 @@ class TestCalls:
     def test_connects_again(self) -> None:
         """A connection that has ended is made anew by the next request; those that come meanwhile share it."""
         there = There().start()
-        there.channel.exchanges[0].over = True
+        there.ask()
+        there.channel.exchanges[-1].over = True
         waiting: Deferred[Any] = Deferred()
         there.channel.exchange = lambda: waiting  # type: ignore[method-assign]
         answers = [there.ask() for _ in range(2)]
         there.channel.exchanges.append(Exchange(there.channel))
         waiting.callback(there.channel.exchanges[-1])
         assert len(there.channel.exchanges[-1].sent) == 2
-        for number, answer in enumerate(answers):
+        for number, answer in enumerate(answers, 1):
             there.answer(number)
             assert type(result_of(answer)) is Response
 
@@ -274,7 +278,8 @@ class TestFailing:
         there.channel.refuses = False
         there.clock.advance(3)
         assert there.engine.health == "ready"
-        assert not there.ask().called
+        there.ask()
+        assert len(there.channel.sent) == 3
 
     def test_only_the_connection(self) -> None:
         """Where the flow itself is well, it is used again at once."""
@@ -285,15 +290,74 @@ class TestFailing:
         assert there.engine.health == "ready"
 
     def test_it_says_that_it_is_not_available(self) -> None:
-        """Then others are better, until it is asked again."""
+        """Then it is asked, once a second at most, whether that holds for all of it: an executor may say so of itself."""
         there = There().start()
-        answer = there.ask()
-        there.answer(status=status_of(Unavailable("the server is stopping")))
-        assert isinstance(result_of(answer).value, Unavailable)
-        assert there.engine.health == "unhealthy"
-        assert not there.ask().called
+        there.clock.advance(60)
+        asked = len(there.channel.questions)
+        for ready, health in ((True, "ready"), (False, "unhealthy")):
+            there.channel.told = {**TOLD, "ready": ready}
+            for _ in range(10):
+                answer = there.ask()
+                there.answer(status=status_of(Unavailable("the server is stopping")))
+                assert isinstance(result_of(answer).value, Unavailable)
+                there.clock.advance(0.1)
+            assert there.engine.health == "ready" or not ready
+            there.clock.advance(1)
+            answer = there.ask()
+            there.answer(status=status_of(Unavailable("x")))
+            result_of(answer)
+            there.clock.advance(0)
+            assert there.engine.health == health
+        assert len(there.channel.questions) - asked <= 5
+        there.channel.told = TOLD
         there.clock.advance(5)
         assert there.engine.health == "ready"
+
+    def test_a_question_that_is_not_answered_well(self) -> None:
+        """A proxy's page, or a stopping server, is not well; a server that wants no more than a byte is corrected later."""
+        for error, told, health in (
+            (ExecutorError("the server answered 302"), True, "unhealthy"),
+            (Unavailable("the server is stopping"), True, "unhealthy"),
+            (Unavailable("the server answered 502"), False, "failed"),
+        ):
+            error.response = object() if told else None
+            there = There(Channel(error)).start()
+            assert there.engine.health == health
+            there.channel.told = TOLD
+            there.clock.advance(5)
+            assert there.engine.health == "ready"
+        there = There(Channel({**TOLD, "max_body": 1})).start()
+        there.channel.told = {**TOLD, "max_body": -5}
+        there.engine.check(5, None)
+        there.ask()
+        assert there.channel.exchanges[-1].max_body is None
+
+    def test_as_many_as_it_reads(self) -> None:
+        """No more requests are under way than the other server reads: else it would not hear what is cancelled."""
+        for most, window in ((None, 127), (3, 256)):
+            channel = Channel()
+            channel.most = most
+            there = There(channel).start()
+            assert there.engine.window == window
+            assert channel.most == (None if most is None else 256)  # each has a connection of its own
+            there.ask()
+            greeted = most is None
+            assert len(channel.questions) == 1 + greeted
+
+    def test_what_cannot_be_sent(self) -> None:
+        """It is an error that names the place, and nothing of it is kept."""
+        there = There().start()
+        there.ask()
+
+        def refuse(request: Request) -> Any:
+            raise TypeError("object")
+
+        there.channel.exchanges[-1].send = refuse  # type: ignore[method-assign]
+        error = result_of(there.ask("/up", request_id="other")).value
+        assert isinstance(error, ExecutorError)
+        assert "what executor 'far' takes" in error.detail
+        assert not error.begun
+        assert there.engine._ids == {"r1"}
 
     def test_several_addresses(self) -> None:
         """The least busy of those that are well; one that has failed is left alone, and tried again."""
@@ -348,14 +412,14 @@ def test_the_catalogue() -> None:
         def __init__(self, **endpoints: bool) -> None:
             self.endpoints = {f"/{name}": elsewhere(f"/{name}", again) for name, again in endpoints.items()}
 
-    told = Catalogue.of([Has(a=True, b=True), Has(b=False), Has(c=True)], 5).told()
+    told = Catalogue.of([Has(a=True, b=True), Has(b=False), Has(c=True)], Limits(max_body=5, max_in_flight=7)).told()
     found = catalogue_in(told)
     assert found.endpoints is not None
     assert {name: each.idempotent for name, each in found.endpoints.items()} == {"/a": True, "/b": False, "/c": True}
-    assert (found.ready, found.max_body) == (True, 5)
+    assert (found.ready, found.max_body, found.max_in_flight) == (True, 5, 7)
     unwell = Has(a=True)
     unwell.health = "failed"
-    assert not Catalogue.of([unwell], 5).ready
-    with_default = Catalogue.of([Has(a=True), Has(default=False)], 5).endpoints
+    assert not Catalogue.of([unwell], Limits()).ready
+    with_default = Catalogue.of([Has(a=True), Has(default=False)], Limits()).endpoints
     assert with_default is not None
     assert not with_default["/a"].idempotent

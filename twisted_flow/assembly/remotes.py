@@ -37,6 +37,7 @@ def remote_engine(spec: ExecutorSpec) -> IEngine:
                 spec.name or "",
                 f"{[*maker.schemes, protocol][0]}://{joined(host, port)}",
                 maker.make_channel(host, port),
+                maker.make_channel(host, port),
                 endpoints,
                 fixed=bool(spec.endpoints),
                 window=spec.max_concurrency or _WINDOW,

@@ -57,7 +57,7 @@ def make_service(config: FlowConfig) -> FlowService:
         if spec.timeout is not None:
             node = Deadline(node, spec.timeout, clock)
         nodes.append(Node(name, engine.endpoints, node))
-    catalogue = partial(Catalogue.of, admitted.values(), config.limits.max_body)
+    catalogue = partial(Catalogue.of, admitted.values(), config.limits)
     flow = FlowDispatcher(nodes, graph, config.strict, catalogue)
     current = Current(Deadline(flow, config.limits.timeout, clock))
     buffered = Buffered(config.limits.max_buffered)

@@ -39,7 +39,7 @@ class _Exchange:
         self._why: FlowError | None = None  # nothing can be sent any more
         self._to_loop, self._to_reactor = crossing()
         self.requests: dict[str, Deferred[Response]] = {}
-        self._outgoing: deque[bytes] = deque()
+        self._outgoing: deque[tuple[str, bytes]] = deque()  # with the id of its request
         self._ended = False
         self._something = Signal()
         for task in (self._write(), self._read()):
@@ -54,17 +54,23 @@ class _Exchange:
             return fail(PayloadTooLarge.of(len(message), self.max_body))
         answer: Deferred[Response] = Deferred(lambda _: self.cancel(request.request_id))
         self.requests[request.request_id] = answer
-        self._put(message)
+        self._put(request.request_id, message)
         return answer
 
-    def _put(self, message: bytes) -> None:
-        self._outgoing.append(message)
+    def _put(self, request_id: str, message: bytes) -> None:
+        self._outgoing.append((request_id, message))
         self._to_loop(self._something.set)
 
     def cancel(self, request_id: str) -> None:
         """Drop a request: our servers are told, and any answer is ignored."""
-        if self.requests.pop(request_id, None) is not None and self._ours and not self.over:
-            self._put(protobuf.encode_request(bare_request(request_id, cancels=True)))
+        if self.requests.pop(request_id, None) is None or self.over:
+            return
+        for each in list(self._outgoing):
+            if each[0] == request_id:  # it has not been sent, and need not be
+                self._outgoing.remove(each)
+                return
+        if self._ours:
+            self._put("", protobuf.encode_request(bare_request(request_id, cancels=True)))
 
     def end(self) -> None:
         """See `IExchange`."""
@@ -74,7 +80,7 @@ class _Exchange:
     async def _write(self) -> None:
         while True:
             while self._outgoing:
-                await self.call.write(self._outgoing.popleft())
+                await self.call.write(self._outgoing.popleft()[1])
             if self.over:
                 return
             if self._ended:
@@ -114,6 +120,8 @@ class _Exchange:
 @implementer(IChannel)
 class GRPCChannel:
     """See `IChannel`."""
+
+    most: int | None = None
 
     def __init__(self, host: str, port: int) -> None:
         self.address = joined(host, port)

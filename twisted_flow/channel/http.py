@@ -24,7 +24,9 @@ from ..message import Request, Response, status_of
 __all__ = ["HTTPChannel"]
 
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
-_MOST = 16  # connections at once; requests beyond wait for one
+_MOST = 16  # connections at once, unless told otherwise; requests beyond wait for one
+
+_OF_PROXIES = (502, 503, 504)  # where there is no server behind them
 
 _HEAD = (
     "POST /post HTTP/1.1\r\nHost: {host}\r\nUser-Agent: twisted_flow\r\nAccept: application/json\r\n"
@@ -100,6 +102,8 @@ class HTTPChannel:
         self.host, self.port, self.address = host, port, joined(host, port)
         self.over, self.max_body = False, None
         """See `IExchange`: each request may have a connection of its own, and one too large fails alone."""
+        self.most: int | None = _MOST
+        """See `IChannel`: each takes a connection."""
         self.idle: list[_Connection] = []
         self._open: set[_Connection] = set()
         self.closed = False
@@ -155,7 +159,7 @@ class HTTPChannel:
             connection = self.idle.pop()
             if connection.over is None:
                 return connection.ask(raw)
-        if self._connections < _MOST:
+        if self.most is None or self._connections < self.most:
             return self._connect().addCallback(lambda connection: connection.ask(raw))
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
@@ -209,8 +213,16 @@ def _raw(head: bytes, body: bytes) -> bytes:
 def _response(answered: tuple[int, bytes], request: Request) -> Response:
     status, body = answered
     if 200 <= status < 300:
-        return json.decode_response(body)
+        try:
+            response = json.decode_response(body)
+        except FlowError as raised:
+            raise Unavailable(f"the server's answer makes no sense: {raised}") from None
+        if not response.request_id:
+            raise Unavailable("the server's answer is none: it has no requestId")
+        return response
     error = _error(status, body)
+    if isinstance(error, Unavailable) and not _told(body).title:
+        raise error
     error.response = Response(request, DocumentArray(), DocumentArray(), [], status_of(error))
     raise error
 
@@ -244,4 +256,6 @@ def _error(status: int, body: bytes) -> FlowError:
         return error_named(told.title, told.detail, retryable=told.retryable, **rest)
     if status == 404:
         return NotFound(f"the server answered {status}: it may not serve HTTP")
+    if status in _OF_PROXIES:
+        return Unavailable(f"the server answered {status}: what is behind it does not answer")
     return error_named("ExecutorError", f"the server answered {status}: {body[:200].decode('utf-8', 'replace')}")

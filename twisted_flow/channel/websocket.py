@@ -128,6 +128,8 @@ class _Connection(WebSocketClientProtocol):
 class WebSocketChannel:
     """See `IChannel`."""
 
+    most: int | None = None
+
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port, self.address = host, port, joined(host, port)
         self.connection: Any = None

@@ -19,18 +19,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..document import DocumentArray
 from ..document.identity import new_id
-from ..errors import DeadlineExceeded, FlowError, Unavailable
-from ..executor.catalogue import ASKED, Catalogue, any_endpoint, catalogue_in
+from ..errors import DeadlineExceeded, FlowError, PayloadTooLarge, QueueFull, Unavailable
+from ..executor.catalogue import Catalogue, any_endpoint
 from ..executor.table import Endpoint
 from ..generation import Generation
 from ..interfaces import IChanging, IChannel, IDescribed, IEngine, IExchange
 from ..limits import SHORTEST_TIMEOUT
 from ..maybe import MaybeDeferred
-from ..message import Header, Request, Response, StatusCode, error_in
+from ..message import Header, Request, Response
 from ..outcome import Outcome, dispatch_whole
 from ..telemetry.printable import one_line
+from ..worker.messages import not_sendable
+from .question import catalogue_of, greeted, succeeded
 
 __all__ = ["RemoteEngine"]
 
@@ -38,6 +39,7 @@ log = Logger()
 
 _AGAIN = 5.0  # seconds until an address that is not ready is asked again
 _PATIENCE = 5.0  # seconds to connect, and to answer the question
+_OFTEN = 1.0  # seconds between questions, where it says that it is not available
 _SERVES = ("ready", "unhealthy")
 
 
@@ -48,6 +50,7 @@ class RemoteEngine:
     :param name: the executor's.
     :param url: where it is, for errors and ``/status``.
     :param channel: the way there.
+    :param questions: another one, for the questions how it does: they do not wait behind requests.
     :param endpoints: its endpoints, shared with the other addresses, and changed in place when it tells them.
     :param fixed: whether these are all that are meant.
     :param window: requests that are under way at once.
@@ -60,13 +63,17 @@ class RemoteEngine:
         name: str,
         url: str,
         channel: IChannel,
+        questions: IChannel,
         endpoints: dict[str, Endpoint],
         fixed: bool,
         window: int,
         clock: IReactorTime,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name, self.url, self.channel, self.window = name, url, channel, window
+        self.name, self.url, self.channel, self._questions = name, url, channel, questions
+        self.window = self._most = window
+        if channel.most is not None:
+            channel.most = window
         self.endpoints, self._fixed = endpoints, fixed
         self._clock, self._now = clock, now
         self.health = "new"
@@ -76,9 +83,11 @@ class RemoteEngine:
         self._exchange: IExchange | None = None
         self._waiting: list[Deferred[IExchange]] = []  # for a connection
         self._ids: set[str] = set()
-        self._asking: Deferred[None] | None = None
+        self._asking: Deferred[Any] | None = None
         self._again: Any = None  # the timer of the next question
         self._max_body: int | None = None
+        self._ours = False  # whether it knows the question
+        self._asked_at = 0.0
 
     def start(self) -> Deferred[None]:
         """See `IEngine`. It starts though the other flow is not there; that is told in the log."""
@@ -98,7 +107,7 @@ class RemoteEngine:
         if self._asking is not None:
             self._asking.cancel()
         self._exchange = None
-        return self.channel.close().addBoth(self._stopped)
+        return self.channel.close().addBoth(lambda _: self._questions.close()).addBoth(self._stopped)
 
     def _stopped(self, outcome: object) -> Any:
         self._enter("stopped")
@@ -120,7 +129,7 @@ class RemoteEngine:
             if exchange is None or exchange.over
             else self._send(exchange, request)
         )
-        return sent.addCallbacks(partial(_answer, request), self._failed)
+        return sent.addCallbacks(partial(_answer, request, self._ours), self._failed)
 
     def _unavailable(self, why: str) -> Unavailable:
         return Unavailable(f"executor {self.name!r} at {self.url} {why}", executor=self.name)
@@ -130,7 +139,10 @@ class RemoteEngine:
         waiting: Deferred[IExchange] = Deferred()
         self._waiting.append(waiting)
         if len(self._waiting) == 1:
-            self.channel.exchange().addTimeout(_PATIENCE, self._clock).addCallbacks(self._made, self._not_made)
+            connecting = self.channel.exchange()
+            if self._ours and self.channel.most is None:  # many share it
+                connecting.addCallback(greeted, _PATIENCE)
+            connecting.addTimeout(_PATIENCE, self._clock).addCallbacks(self._made, self._not_made)
         return waiting
 
     def _made(self, exchange: IExchange) -> None:
@@ -158,45 +170,44 @@ class RemoteEngine:
         request_id = new_id() if request.request_id in self._ids else request.request_id
         header = Header(request.header.exec_endpoint)
         asked = replace(request, request_id=request_id, header=header, timeout=timeout, deadline=None)
+        try:
+            sent: Deferred[Response] = exchange.send(asked)
+        except Exception as raised:  # an earlier executor of the flow has put it there
+            error = not_sendable(raised, request, f"what executor {self.name!r} takes")
+            error.begun = False
+            return fail(error)
         self._ids.add(request_id)
-        sent: Deferred[Response] = exchange.send(asked)
-        return sent.addBoth(self._over, request_id).addCallback(_succeeded)
+        return sent.addBoth(self._over, request_id).addCallback(succeeded)
 
     def _over(self, outcome: Any, request_id: str) -> Any:
         self._ids.discard(request_id)
         return outcome
 
     def _failed(self, failure: Failure) -> Failure:
-        """Look after the address, where it is what failed."""
+        """Look after the address, where it may be what failed."""
         error = failure.value
         if isinstance(error, Unavailable) and self.health in _SERVES:
-            told = error.response is not None
-            self._became("unhealthy" if told else "failed", error)
-            if not told:
+            if error.response is None:  # the connection
+                self._became("failed", error)
                 self._exchange = None
-            self._schedule(_AGAIN if told else 0)  # a connection may be there again at once
+                self._schedule(0)  # it may be there again at once
+            elif self._again is None and self._now() - self._asked_at > _OFTEN:  # it says so, of one executor maybe
+                self._schedule(0)
         if isinstance(error, FlowError):
+            if isinstance(error, QueueFull) and error.retry_after is None:
+                error.retry_after = 1
+            if isinstance(error, PayloadTooLarge) and not error.executor:  # the server would not read it
+                error.begun = False
             error.executor = error.executor or self.name
             error.response = None
         return failure
 
-    def _ask(self, timeout: float) -> Deferred[None]:
+    def _ask(self, timeout: float) -> Deferred[Any]:
         """Ask for the endpoints, and how it does. Never fails."""
         if self._asking is not None:
             return succeed(None)
-        asked = Request(
-            request_id=new_id(),
-            header=Header(ASKED),
-            docs=DocumentArray(),
-            groundtruths=DocumentArray(),
-            parameters={},
-            deadline=self._now() + timeout,
-        )
-        exchange = self._exchange
-        usable = exchange is not None and not exchange.over
-        connected: Deferred[Any] = succeed(exchange) if usable else self._connected()
-        asking = connected.addCallback(self._send, asked).addTimeout(timeout, self._clock)
-        self._asking = asking
+        self._asked_at = self._now()
+        self._asking = asking = catalogue_of(self._questions, timeout, self._clock)
         asking.addCallbacks(self._told, self._not_told).addBoth(self._asked)
         return asking
 
@@ -207,11 +218,12 @@ class RemoteEngine:
         if self.health in ("unhealthy", "failed"):
             self._schedule(_AGAIN)
 
-    def _told(self, response: Response) -> None:
-        self._take(catalogue_in(response.request.parameters))
-
-    def _take(self, catalogue: Catalogue) -> None:
-        self._max_body = catalogue.max_body
+    def _told(self, catalogue: Catalogue) -> None:
+        self._max_body, self._ours = catalogue.max_body, catalogue.endpoints is not None
+        if self.channel.most is None and catalogue.max_in_flight is not None:
+            self.window = max(
+                min(self._most, catalogue.max_in_flight - 1), 1
+            )  # else it would not read what is cancelled
         if self._exchange is not None:
             self._exchange.max_body = self._max_body
         told = any_endpoint() if catalogue.endpoints is None else catalogue.endpoints
@@ -225,10 +237,8 @@ class RemoteEngine:
 
     def _not_told(self, failure: Failure) -> None:
         error: Any = failure.value
-        if isinstance(error, FlowError) and error.response is not None:  # it is there, but knows no such question
-            self._take(Catalogue(None))
-        else:
-            self._became("failed" if isinstance(error, Unavailable) else "unhealthy", error)
+        lost = isinstance(error, Unavailable) and error.response is None
+        self._became("failed" if lost else "unhealthy", error)
 
     def _became(self, health: str, error: Any) -> None:
         if self.health in ("stopping", "stopped", health):
@@ -253,7 +263,7 @@ class RemoteEngine:
 
     def _ask_again(self) -> None:
         self._again = None
-        if self.health in ("unhealthy", "failed"):
+        if self.health in ("ready", "unhealthy", "failed"):
             self._ask(_PATIENCE)
 
     def _stop_timer(self) -> None:
@@ -262,17 +272,11 @@ class RemoteEngine:
         self._again = None
 
 
-def _succeeded(response: Response) -> Response:
-    """*response*, if it is no error."""
-    if response.status.code < StatusCode.ERROR:
-        return response
-    error = error_in(response.status)
-    error.response, error.routes = response, list(response.routes)
-    raise error
+def _answer(request: Request, ours: bool, response: Response) -> Response:
+    """The response to *request*; the other flow's routes stand in it, and what it has done to the parameters.
 
-
-def _answer(request: Request, response: Response) -> Response:
-    """The response to *request*; the other flow's routes stand in it."""
-    if response.parameters:
+    :param ours: whether it tells those: others may not.
+    """
+    if response.parameters or (ours and request.parameters):
         request = replace(request, parameters=response.parameters)
     return Response(request, response.docs, response.groundtruths, list(response.routes), response.status)

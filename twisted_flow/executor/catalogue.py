@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from ..limits import Limits
 from ..message import Parameters
 from .requests import DEFAULT
 from .table import Endpoint, find
@@ -40,13 +41,21 @@ class Catalogue:
     :param endpoints: None: nobody knows, and any request may be sent.
     :param ready: whether all executors are ready.
     :param max_body: bytes of a request, at most; None: nobody knows.
+    :param max_in_flight: requests under way on a connection, beyond which it does not read; None: nobody knows.
     """
 
-    def __init__(self, endpoints: dict[str, Endpoint] | None, ready: bool = True, max_body: int | None = None) -> None:
-        self.endpoints, self.ready, self.max_body = endpoints, ready, max_body
+    def __init__(
+        self,
+        endpoints: dict[str, Endpoint] | None,
+        ready: bool = True,
+        max_body: int | None = None,
+        max_in_flight: int | None = None,
+    ) -> None:
+        self.endpoints, self.ready = endpoints, ready
+        self.max_body, self.max_in_flight = max_body, max_in_flight
 
     @classmethod
-    def of(cls, executors: Iterable[Described], max_body: int) -> Catalogue:
+    def of(cls, executors: Iterable[Described], limits: Limits) -> Catalogue:
         """That of a flow: an endpoint may be called again if that holds for all executors that have it."""
         known = list(executors)
         endpoints = {}
@@ -54,7 +63,8 @@ class Catalogue:
             having = [found for each in known if (found := find(each.endpoints, name)) is not None]
             summary = next(filter(None, (each.summary for each in having)), "")
             endpoints[name] = elsewhere(name, all(each.idempotent for each in having), summary)
-        return cls(endpoints, all(each.health == "ready" for each in known), max_body)
+        ready = all(each.health == "ready" for each in known)
+        return cls(endpoints, ready, limits.max_body, limits.max_in_flight)
 
     def told(self) -> Parameters:
         """As the parameters of an answer."""
@@ -62,7 +72,12 @@ class Catalogue:
             name: {"idempotent": each.idempotent, "summary": each.summary}
             for name, each in sorted((self.endpoints or {}).items())
         }
-        return {"endpoints": endpoints, "ready": self.ready, "max_body": self.max_body}
+        return {
+            "endpoints": endpoints,
+            "ready": self.ready,
+            "max_body": self.max_body,
+            "max_in_flight": self.max_in_flight,
+        }
 
 
 def catalogue_in(parameters: Parameters) -> Catalogue:
@@ -74,8 +89,13 @@ def catalogue_in(parameters: Parameters) -> Catalogue:
     for name, said in told.items():
         if isinstance(said, dict):
             endpoints[name] = elsewhere(name, said.get("idempotent") is True, str(said.get("summary", "")))
-    max_body = parameters.get("max_body")
-    return Catalogue(endpoints, parameters.get("ready") is not False, max_body if type(max_body) is int else None)
+    ready = parameters.get("ready") is not False
+    return Catalogue(endpoints, ready, _count(parameters, "max_body"), _count(parameters, "max_in_flight"))
+
+
+def _count(parameters: Parameters, name: str) -> int | None:
+    told = parameters.get(name)
+    return told if type(told) is int and told > 0 else None
 
 
 def any_endpoint() -> dict[str, Endpoint]:
