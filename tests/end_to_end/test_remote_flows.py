@@ -137,6 +137,34 @@ def test_cancelled_here(far: tuple[Server, str]) -> None:
     asyncio.run(ask())
 
 
+@pytest.mark.parametrize("protocol", sorted(SCHEMES))
+def test_more_than_one_connection_takes(folder: pathlib.Path, protocol: str) -> None:
+    """However many slow requests come, what is cancelled is cancelled there, and the next one is answered."""
+    import asyncio
+
+    options = [f"--protocol={protocol}", f"--port={free_port()}", "--uses=far.py:Far", "--max-in-flight=8"]
+    with serving(*options, cwd=folder) as server:
+
+        async def ask(url: str) -> None:
+            with MemoryFlow(near(url), asyncio=True) as flow:
+
+                async def post(on: str) -> list[str]:
+                    return [each.docs[0].text async for each in flow.post(on, Document("a"), timeout=60)]
+
+                assert engine_of(flow).health == "ready"
+                slow = [asyncio.create_task(post("/slow")) for _ in range(30)]
+                await asyncio.to_thread(until, lambda: sum("began" in line for line in server.lines) >= 7)
+                for task in slow:
+                    task.cancel()
+                await asyncio.wait(slow)
+                assert await post("/up") == ["A!"]
+                assert engine_of(flow).health == "ready"
+
+        asyncio.run(ask(f"{SCHEMES[protocol]}://127.0.0.1:{server.port}"))  # type: ignore[attr-defined]
+        began = {line.split()[-2] for line in server.lines if "began" in line}
+        until(lambda: began == {line.split()[-1] for line in server.lines if "cancelled" in line})
+
+
 def test_too_large(far: tuple[Server, str]) -> None:
     """A request that is more than the other flow takes fails, and it alone."""
     with MemoryFlow(near(far[1])) as flow:
