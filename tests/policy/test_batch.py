@@ -394,6 +394,16 @@ class TestCancelling:
             result_of(answer)
         assert engine.cancelled == 1
 
+    def test_while_another_is_told(self) -> None:
+        """An answer that has its caller give up another request of the same call does no harm to the rest."""
+        batcher, engine, clock = batch()
+        answers = [ask(batcher, word) for word in ("a", "b", "c")]
+        answers[0].addCallback(lambda response: answers[1].cancel())
+        clock.advance(1)
+        engine.release()
+        assert isinstance(result_of(answers[1]).value, CancelledError)
+        assert texts(result_of(answers[2])) == ["c"]
+
     def test_of_a_split_one(self) -> None:
         """All its parts leave; a part that fails takes the others along."""
         for how in ("cancel", "fail"):

@@ -20,7 +20,7 @@ def batched(engine: IEngine, spec: ExecutorSpec, clock: IReactorTime) -> IEngine
     found = batchings(engine, spec)
     if not found:
         return engine
-    blocking = any(endpoint.blocking for endpoint in engine.endpoints.values())
+    blocking = any(endpoint.blocking for name, endpoint in engine.endpoints.items() if name in found)
     shards = 1 if _asks_all(spec) else spec.shards
     return Batch(engine, found, clock, copies=spec.replicas * shards if blocking else None)
 

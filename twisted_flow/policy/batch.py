@@ -177,10 +177,11 @@ class Batch:
     def _came(self, response: Response, call: SharedCall) -> None:
         self._under_way -= 1
         self._go()  # first, so that the executor need not wait until all have been told
-        method = find(self.endpoints, call.endpoint).method
         try:
             call.divide(response)
         except ExecutorError as error:
+            endpoint: Endpoint | None = find(self.endpoints, call.endpoint)
+            method = call.endpoint if endpoint is None else endpoint.method  # a flow elsewhere may have it no more
             error.detail = (
                 f"executor {self.name!r}: the batched method {method!r} {error.detail}: it returns as many as it got, "
                 "in their order, or changes them in place"

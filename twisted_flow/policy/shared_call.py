@@ -70,7 +70,7 @@ class Member:
     def came(self) -> None:
         """One of its pieces has been answered."""
         answers = [piece.answer for piece in self.pieces]
-        if None in answers:
+        if None in answers or self.answer.called:  # it may leave while another one of its call is told
             return
         self.pieces = []  # no cycle is left to the garbage collector
         first, *others = cast("list[Response]", answers)
