@@ -29,6 +29,7 @@ def test_addresses(options: Any, urls: list[str]) -> None:
     spec: Any = Flow().add(name="far", **options)["far"].spec
     engine: Any = engine_of(spec, None, Limits())
     assert [each.url for each in getattr(engine, "engines", [engine])] == urls
+    assert checked(Flow().add(name="far", **options).config)[0].startswith("far (needs gateway): a flow at ")
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,8 @@ def checked(config: FlowConfig) -> list[str]:
             retries(made, node.spec)
         endpoints.update(() if made is None else made.endpoints)
         what = "joins" if made is None else " ".join(sorted(made.endpoints))
+        if node.spec is not None and node.spec.host:
+            what = f"a flow at {', '.join(node.spec.host)}"  # which is not asked here
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
     for address in _addresses(config.host, config.listeners):
         address.close()
