@@ -29,6 +29,7 @@ __all__ = [
     "StatusCode",
     "bare_request",
     "check_names",
+    "copied_parameters",
     "copy_of",
     "error_in",
     "status_of",
@@ -141,10 +142,20 @@ def copy_of(request: Request) -> Request:
         request,
         docs=copied(request.docs),
         groundtruths=copied(request.groundtruths),
-        parameters=deepcopy(request.parameters) if request.parameters else {},
+        parameters=copied_parameters(request.parameters),
         docs_matrix=None if matrix is None else [copied(docs) for docs in matrix],
         groundtruths_matrix=None if truths is None else [copied(docs) for docs in truths],
     )
+
+
+def copied_parameters(parameters: Parameters) -> Parameters:
+    """A copy of *parameters*, as deep as can be: an executor may have put anything there."""
+    if not parameters:
+        return {}
+    try:
+        return deepcopy(parameters)
+    except Exception:
+        return dict(parameters)
 
 
 def check_names(request_id: str, endpoint: str, target: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -222,3 +223,5 @@ def test_copies() -> None:
         assert (given is not copied) == mutable, name
     assert twin.docs[0] is not whole.docs[0]
     assert twin.parameters["x"] is not whole.parameters["x"]
+    odd = {"lock": threading.Lock()}  # of an executor
+    assert copy_of(request(parameters=odd)).parameters == odd

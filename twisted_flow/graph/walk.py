@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from ..document.copies import copied
 from ..document.merge import merge
 from ..errors import FlowError
 from ..maybe import MaybeDeferred
-from ..message import Request, Response, Route
+from ..message import Request, Response, Route, copied_parameters
 from ..outcome import Outcome, collected, dispatch_whole
 from ..telemetry.printable import forget_frames, printable
 from .node import Visit
@@ -131,7 +130,7 @@ class _Walk:
         return (inbox[position] for position in order)
 
     def _request(self, documents: Documents) -> Request:
-        parameters = copy.deepcopy(self.request.parameters) if self.request.parameters else {}
+        parameters = copied_parameters(self.request.parameters)
         return replace(self.request, docs=documents[0], groundtruths=documents[1], parameters=parameters)
 
     def _apart(self, stop: Stop, index: int) -> Request:

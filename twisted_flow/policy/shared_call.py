@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy, deepcopy
+from copy import copy
 from itertools import chain
 from operator import is_
 from typing import Any, cast
@@ -18,7 +18,7 @@ from ..document.copies import copied
 from ..document.identity import new_id
 from ..document.values import plain_value
 from ..errors import ExecutorError, FlowError
-from ..message import Parameters, Request, Response
+from ..message import Request, Response, copied_parameters
 from ..outcome import Outcome
 
 __all__ = ["Key", "Member", "Piece", "SharedCall", "key_of"]
@@ -173,13 +173,13 @@ class SharedCall:
                 request_id=new_id(),
                 docs=DocumentArray(chain.from_iterable(piece.docs for piece in self.pieces)),
                 groundtruths=DocumentArray(chain.from_iterable(piece.groundtruths for piece in self.pieces)),
-                parameters=_own(request.parameters),
+                parameters=copied_parameters(request.parameters),
                 deadline=None if None in deadlines else max(cast("list[float]", deadlines)),
             )
             if keep:
                 self.spares = [(copied(piece.docs), copied(piece.groundtruths)) for piece in self.pieces]
         elif first.docs is not request.docs:  # a part of its request, or called again
-            parameters = _own(request.parameters)
+            parameters = copied_parameters(request.parameters)
             request = replace(request, docs=first.docs, groundtruths=first.groundtruths, parameters=parameters)
         self._before = list(request.docs)
         return request
@@ -201,7 +201,7 @@ class SharedCall:
                 continue
             request = piece.member.request
             if changed:
-                request = replace(request, parameters=_own(response.request.parameters))
+                request = replace(request, parameters=copied_parameters(response.request.parameters))
             piece.answer = Response(
                 request,
                 piece.docs if same else DocumentArray(docs[begin:end]),
@@ -233,16 +233,6 @@ class SharedCall:
         shared = len(waiting) > 1 and isinstance(error, FlowError)
         for member in waiting:
             member.failed(Failure(_twin(error)) if shared else failure)
-
-
-def _own(parameters: Parameters) -> Parameters:
-    """A copy, as deep as can be: an earlier executor may have put anything there."""
-    if not parameters:
-        return {}
-    try:
-        return deepcopy(parameters)
-    except Exception:
-        return dict(parameters)
 
 
 def _changed(before: Request, after: Request) -> bool:
