@@ -13,7 +13,7 @@ from ..executor.spec import ExecutorSpec
 from ..interfaces import IEngine
 from ..limits import Limits
 from ..policy.replicas import Replicas
-from ..policy.shards import ANY_OTHER, Shards
+from ..policy.shards import Shards
 from .remotes import remote_engine
 
 __all__ = ["engine_of"]
@@ -56,15 +56,11 @@ def _engine_of(spec: ExecutorSpec, word: str | None, limits: Limits) -> IEngine:
         )
     if word == "inline":
         raise ConfigurationError(f"{spec.name}: copies need threads or processes: engine='thread' or 'process'")
-    return first if spec.shards == 1 else Shards(shards, _polling(spec))
+    return first if spec.shards == 1 else Shards(shards, spec.polled)
 
 
 def _set(engines: Sequence[IEngine]) -> IEngine:
     return engines[0] if len(engines) == 1 else Replicas(engines)
-
-
-def _polling(spec: ExecutorSpec) -> dict[str, str]:
-    return {ANY_OTHER: spec.polling} if isinstance(spec.polling, str) else dict(spec.polling)
 
 
 def _copy(spec: ExecutorSpec, shard: int, replica: int) -> ExecutorSpec:

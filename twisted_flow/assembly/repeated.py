@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 
 from ..errors import ConfigurationError
-from ..executor.batching import ANY_OTHER, Batching
+from ..executor.batching import Batching
+from ..executor.requests import ANY_OTHER
 from ..executor.spec import ExecutorSpec
 from ..executor.table import check_batched
 from ..interfaces import IEngine
@@ -21,12 +22,8 @@ def batched(engine: IEngine, spec: ExecutorSpec, clock: IReactorTime) -> IEngine
     if not found:
         return engine
     blocking = any(endpoint.blocking for name, endpoint in engine.endpoints.items() if name in found)
-    shards = 1 if _asks_all(spec) else spec.shards
+    shards = 1 if "all" in spec.polled.values() else spec.shards
     return Batch(engine, found, clock, copies=spec.replicas * shards if blocking else None)
-
-
-def _asks_all(spec: ExecutorSpec) -> bool:
-    return "all" in ([spec.polling] if isinstance(spec.polling, str) else spec.polling.values())
 
 
 def batchings(engine: IEngine, spec: ExecutorSpec) -> dict[str, Batching]:

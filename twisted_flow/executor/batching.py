@@ -11,11 +11,9 @@ from msgspec import Meta, Struct
 
 from ..errors import ConfigurationError
 from ..suggestion import nearest
+from .requests import ANY_OTHER
 
-__all__ = ["ANY_OTHER", "Batching", "batching_marked", "batchings_of", "dynamic_batching"]
-
-ANY_OTHER = "*"
-"""Stands for the endpoints that are not named."""
+__all__ = ["Batching", "batching_marked", "batchings_of", "dynamic_batching"]
 
 _MARK = "__twisted_flow_batching__"
 

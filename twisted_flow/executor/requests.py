@@ -6,10 +6,13 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
-__all__ = ["DEFAULT", "endpoints_marked", "idempotent_marked", "requests"]
+__all__ = ["ANY_OTHER", "DEFAULT", "endpoints_marked", "idempotent_marked", "requests"]
 
 DEFAULT = "/default"
 """The endpoint that answers whatever no other one does: what a bare ``@requests`` marks."""
+
+ANY_OTHER = "*"
+"""Stands for the endpoints that are not named, where something is said for each."""
 
 _MARK, _IDEMPOTENT = "__twisted_flow_endpoints__", "__twisted_flow_idempotent__"
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ..errors import ConfigurationError
 from .batching import Batching
+from .requests import ANY_OTHER
 
 __all__ = ["MOST_COPIES", "ExecutorSpec"]
 
@@ -74,6 +75,11 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
         numbers = [str(n) for n, most in ((self.shard_id, self.shards), (self.replica_id, self.replicas)) if most > 1]
         return "/".join([self.name or "", *numbers])
 
+    @property
+    def polled(self) -> dict[str, str]:
+        """`polling` by endpoint."""
+        return {ANY_OTHER: self.polling} if isinstance(self.polling, str) else dict(self.polling)
+
     def checked(self) -> ExecutorSpec:
         """Itself, if its numbers make sense.
 
@@ -95,7 +101,7 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"{self.name}: {name}={value!r}: it is a number from 1 to {MOST_COPIES}")
         if type(self.retries) is not int or not 0 <= self.retries <= MOST_RETRIES:
             raise ConfigurationError(f"{self.name}: retries={self.retries!r}: it is a number from 0 to {MOST_RETRIES}")
-        for value in (self.polling,) if isinstance(self.polling, str) else self.polling.values():
+        for value in self.polled.values():
             if value not in ("any", "all"):
                 raise ConfigurationError(f"{self.name}: polling={value!r}: it is 'any' or 'all', or a dict of these")
         if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):

@@ -12,8 +12,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..errors import ExecutorError, FlowError
-from ..executor.batching import ANY_OTHER, Batching
+from ..executor.batching import Batching
 from ..executor.call import error_of
+from ..executor.requests import ANY_OTHER
 from ..executor.table import Endpoint, find
 from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred

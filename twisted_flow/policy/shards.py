@@ -14,7 +14,7 @@ from zope.interface import implementer
 from ..document import DocumentArray
 from ..document.copies import copied
 from ..document.merge import merge
-from ..executor.requests import DEFAULT
+from ..executor.requests import ANY_OTHER, DEFAULT
 from ..executor.table import find
 from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred
@@ -23,12 +23,9 @@ from ..outcome import Outcome, collected, dispatch_whole
 from ..telemetry.printable import printable
 from .replicas import Replicas, described
 
-__all__ = ["ANY_OTHER", "Shards"]
+__all__ = ["Shards"]
 
 log = Logger()
-
-ANY_OTHER = "*"
-"""The key of a polling for the endpoints that it does not name."""
 
 
 @implementer(IEngine, IChanging, IDescribed)
