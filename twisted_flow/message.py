@@ -29,6 +29,7 @@ __all__ = [
     "StatusCode",
     "bare_request",
     "check_names",
+    "collecting",
     "copied_parameters",
     "copy_of",
     "error_in",
@@ -133,6 +134,14 @@ class Request(Struct, frozen=True, kw_only=True):
     """Documents that come after those in `docs`, where not all have come yet."""
     principal: str | None = None
     """Who asks, where that is known."""
+    stream: bool = False
+    """Whether the answer may be a `ResponseStream`: who has not asked for parts gets them collected, where they are
+    made."""
+
+
+def collecting(request: Request) -> Request:
+    """*request*, for who needs its answer in one piece."""
+    return replace(request, stream=False) if request.stream else request
 
 
 def copy_of(request: Request) -> Request:

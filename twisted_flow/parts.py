@@ -11,9 +11,18 @@ from .maybe import MaybeDeferred
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-__all__ = ["Parts"]
+__all__ = ["AHEAD", "Parts", "cost_of"]
+
+AHEAD = 16
+"""What a maker of parts may have made that nobody has pulled yet: the sum of their costs. One part may always be."""
 
 T = TypeVar("T")
+_UNIT = 16  # bits: so many bytes of a part count as one more
+
+
+def cost_of(size: int) -> int:
+    """How much of `AHEAD` a part of *size* bytes takes: 1, and 1 more for every 64 KiB."""
+    return 1 + (size >> _UNIT)
 
 
 @final

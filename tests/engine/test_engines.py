@@ -8,26 +8,21 @@ import os
 import pathlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
+from tests.engine.kinds import KINDS, made
 from tests.support import Log, asking, request, wait_for
 from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, Reject, requests
-from twisted_flow.assembly.copies import engine_of
-from twisted_flow.assembly.repeated import batched
 from twisted_flow.engine.choose import ENGINES, make_engine
 from twisted_flow.errors import DeadlineExceeded, ExecutorError, NotFound, Unavailable
-from twisted_flow.executor.batching import Batching
 from twisted_flow.executor.spec import ExecutorSpec
 from twisted_flow.interfaces import IDirect, IEngine
-from twisted_flow.limits import Limits
 from twisted_flow.parts import Parts
 from twisted_flow.policy.admission import Admission
 from twisted_flow.policy.deadline import Deadline
@@ -168,28 +163,6 @@ class Closes(Executor):
         await asyncio.sleep(0)
         with self.file.open("a") as file:
             file.write("closed ")
-
-
-KINDS = [*sorted(ENGINES), "two threads", "two processes", "two shards", "batched thread", "batched processes"]
-"""Every provider of `IEngine`, by the word that makes it: engines, and several of them as one."""
-BATCHED = dict.fromkeys(["/plain", "/coroutine", "/at_once", "/generator", "/async_generator"], Batching(3, 1))
-SEVERAL: dict[str, Any] = {
-    "two threads": ("thread", {"replicas": 2}),
-    "two processes": ("process", {"replicas": 2}),
-    "two shards": ("thread", {"shards": 2, "polling": "any"}),
-    "batched thread": ("thread", {"batch": BATCHED}),
-    "batched processes": ("process", {"replicas": 2, "batch": BATCHED}),
-}
-
-
-def made(uses: Any, kind: str, **spec: Any) -> IEngine:
-    word, copies = SEVERAL.get(kind, (kind, {}))
-    described = ExecutorSpec(uses=uses, **{"name": "many", **spec}, **copies)
-    engine = engine_of(described, word, Limits())
-    described = replace(
-        described, batch={name: each for name, each in described.batch.items() if name in engine.endpoints}
-    )
-    return batched(engine, described, cast(IReactorTime, reactor))
 
 
 def many(kind: str) -> IEngine:

@@ -167,18 +167,18 @@ async def _whole(outcome: Any) -> Any:
 
 class TestHeldForAStream:
     def test_admission(self) -> None:
-        """A stream keeps its room in the window until its last part has been pulled."""
-        source: Any = Streaming("a")
+        """A stream takes room in the window until it is there; then its engine takes its steps in their turn."""
+        source: Any = Streaming("a", later=True)
         source.name, source.window = "e", 1
         admission: Any = Admission(source, 1)
-        stream = admission.dispatch(request())
+        first = admission.dispatch(request())
         waiting = admission.dispatch(request())
         with pytest.raises(QueueFull):
             admission.dispatch(request())
-        assert not waiting.called
-        while stream.parts.pull() is not None:
-            pass
-        assert waiting.called
+        source.coming[0].callback(source.streams[0])
+        assert not result_of(first).parts.over
+        assert len(source.coming) == 2
+        source.coming[1].callback(source.streams[1])
         assert texts(result_of(waiting).parts.pull()) == ["a"]
 
     @pytest.mark.parametrize("awaited", [False, True])

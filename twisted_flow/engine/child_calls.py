@@ -8,9 +8,13 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from ..document import DocumentArray
+from ..document.outgoing import not_encoded
 from ..errors import FlowError
+from ..feed import Feed
 from ..loop.child import Child
-from ..message import Request, Response
+from ..message import Request, ResponseStream
+from ..outcome import Outcome
 from ..telemetry.logs import log_told
 from ..wire.frames import frame
 from ..worker.messages import (
@@ -19,12 +23,15 @@ from ..worker.messages import (
     COMMAND,
     FAILED,
     LOG,
+    PART,
     RAISED,
     not_sendable,
     read_answer,
     read_failure,
+    read_part,
     read_told,
     write_call,
+    write_more,
 )
 from ..worker.raised import unpickled
 
@@ -34,12 +41,21 @@ __all__ = ["ChildCalls"]
 class _Call:
     """A call that the process has, until it answers: also one whose caller does not wait any more."""
 
-    __slots__ = ("alarm", "deferred", "request", "since")
+    __slots__ = ("alarm", "deferred", "feed", "left", "request", "since")
 
     def __init__(self, request: Request, cancel: Callable[[Deferred[Any]], None]) -> None:
         self.request, self.since = request, time.monotonic()
-        self.deferred: Deferred[Response] = Deferred(cancel)
+        self.deferred: Deferred[Outcome] = Deferred(cancel)
+        self.feed: Feed | None = None  # of its parts, once the first has come
+        self.left = False  # whether the caller does not wait any more
         self.alarm: Any = None
+
+    def fail(self, error: FlowError) -> None:
+        """Tell the caller, if there is one."""
+        if self.feed is not None:
+            self.feed.end(error)
+        elif not self.deferred.called:
+            self.deferred.errback(error)
 
     def drop_alarm(self) -> None:
         if self.alarm is not None and self.alarm.active():
@@ -71,13 +87,14 @@ class ChildCalls:
 
     def longest(self) -> float:
         """For how many seconds the longest of the calls has run."""
-        first = next(iter(self._calls.values()), None)
-        return 0.0 if first is None else time.monotonic() - first.since
+        at_work = (call.since for call in self._calls.values() if call.feed is None or call.feed.starved)
+        first = min(at_work, default=None)
+        return 0.0 if first is None else time.monotonic() - first
 
-    def call(self, request: Request) -> Deferred[Response]:
+    def call(self, request: Request) -> Deferred[Outcome]:
         """Send *request*, whose endpoint the executor has.
 
-        :return: fires with the answer; fails with a `FlowError`.
+        :return: fires with the answer, of a stream with its first part; fails with a `FlowError`.
         :raises ExecutorError: if it cannot be sent.
         """
         child = self.child
@@ -98,6 +115,7 @@ class ChildCalls:
         call = self._calls.get(number)
         if call is None or self.child is None:
             return
+        call.left = True
         self.left += 1
         self.child.write(frame(CANCEL, number, b""))
         if call.request.deadline is not None:
@@ -122,13 +140,18 @@ class ChildCalls:
             told = read_told(body)
             log_told(self._label, told.level, told.logger, told.text)
             return
+        if kind == PART:
+            self._take_part(number, body, arrays)
+            return
         call = self._calls.pop(number, None)
         if call is None:
             self._take_command(kind, number, body)
-        elif call.deferred.called:
+        elif call.left:
             self.left -= 1
             call.drop_alarm()
             self._room()
+        elif call.feed is not None:
+            call.feed.end(None if kind == ANSWER else read_failure(body))
         elif kind == ANSWER:
             try:
                 response = read_answer(call.request, body, arrays)
@@ -140,6 +163,34 @@ class ChildCalls:
             call.deferred.errback(read_failure(body))
         else:
             call.deferred.errback(CancelledError())
+
+    def _take_part(self, number: int, body: memoryview, arrays: list[memoryview]) -> None:
+        call = self._calls[number]
+        if call.left:
+            return
+        call.since = time.monotonic()
+        feed, first = call.feed, call.feed is None
+        if feed is None:
+            feed = call.feed = Feed(lambda taken: self._more(number, taken), lambda: self._cancel(number))
+        try:
+            part, cost = read_part(body, arrays)
+        except Exception as raised:  # see `take`
+            self._cancel(number)
+            error = not_encoded("the answer", raised, DocumentArray(), DocumentArray(), {})
+            if first:
+                call.deferred.errback(error)
+            else:
+                feed.end(error)
+            return
+        feed.put(part, cost)
+        if first:
+            call.deferred.callback(ResponseStream(call.request, feed.parts, []))
+
+    def _more(self, number: int, taken: int) -> None:
+        call = self._calls.get(number)
+        if call is not None and self.child is not None:
+            call.since = time.monotonic()
+            self.child.write(write_more(number, taken))
 
     def _take_command(self, kind: int, number: int, body: memoryview) -> None:
         command = self._commands.pop(number, None)
@@ -157,8 +208,7 @@ class ChildCalls:
         self.left = 0
         for call in calls.values():
             call.drop_alarm()
-            if not call.deferred.called:
-                call.deferred.errback(error())
+            call.fail(error())
         for command in commands.values():
             if not command.called:
                 command.errback(error())

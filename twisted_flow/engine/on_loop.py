@@ -6,17 +6,24 @@ from inspect import isasyncgen, iscoroutine, isgenerator
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..document import DocumentArray
 from ..executor.at_once import at_once
-from ..executor.call import Call, Context, awaited, error_of, response_to
-from ..loop import spawn
+from ..executor.call import Call, Context, awaited, error_of, part_of, response_to
+from ..executor.steps import AsynchronousGenerator, Credit, PlainGenerator, make_parts
+from ..feed import Feed
+from ..loop import Signal, crossing, spawn
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
+from ..message import Request, Response, ResponseStream
 from ..outcome import Outcome
+from ..parts import Parts
 from .lifecycle import CallsUnderWay
 
 __all__ = ["run_on_loop"]
+
+log = Logger()
 
 
 def run_on_loop(
@@ -38,7 +45,11 @@ def run_on_loop(
                 return response_to(request, at_once(result))
             result = spawn(result, request)
         elif isasyncgen(result):
+            if request.stream:
+                return _streamed(result, request, name, context)
             result = spawn(awaited(result), request)
+        elif isgenerator(result) and request.stream:
+            return ResponseStream(request, _stepped(result, name, context), [])
         elif not isinstance(result, Deferred):
             return response_to(request, result)
     except BaseException as raised:  # SystemExit of a user's method is the user's mistake too
@@ -58,6 +69,46 @@ def _returned(result: object, request: Request, name: str) -> Response:
     except BaseException as raised:
         error = error_of(raised, name)
     raise error
+
+
+def _stepped(generator: PlainGenerator, name: str, context: Context) -> Parts:
+    """The parts that a plain generator makes, each when it is pulled."""
+
+    def pull() -> DocumentArray | None:
+        try:
+            return part_of(next(generator))
+        except StopIteration:
+            return None
+        except BaseException as raised:
+            error = error_of(raised, name)
+        raise error
+
+    def cancel() -> None:
+        context.cancelled = True
+        try:
+            generator.close()
+        except BaseException:  # of its `finally`; nobody waits for it
+            log.failure("executor {name}: a generator that was closed raised", name=name)
+
+    return Parts(pull, cancel)
+
+
+def _streamed(generator: AsynchronousGenerator, request: Request, name: str, context: Context) -> ResponseStream:
+    """The answer whose parts *generator* makes, in one task."""
+    to_loop, to_reactor = crossing()
+    credit = Credit(Signal())
+
+    def cancel() -> None:
+        context.cancelled = True
+        work.cancel()
+
+    feed = Feed(lambda more: to_loop(credit.add, more), cancel)
+    making = make_parts(generator, lambda part, cost: to_reactor(feed.put, part, cost), credit)
+    work = spawn(making, request)
+    work.addCallbacks(
+        lambda _: to_reactor(feed.end), lambda failure: to_reactor(feed.end, error_of(failure.value, name))
+    )
+    return ResponseStream(request, feed.parts, [])
 
 
 def _raised(failure: Failure, name: str, context: Context) -> Failure:

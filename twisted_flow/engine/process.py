@@ -127,7 +127,7 @@ class ProcessEngine:
             return dispatch_whole(request, self.dispatch)
         if self._life.method(request.header.exec_endpoint) is None:
             return response_to(request, None)
-        return cast("Deferred[Outcome]", self._calls.call(request))
+        return self._calls.call(request)
 
     @property
     def clock(self) -> IReactorTime:

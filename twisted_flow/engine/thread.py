@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from inspect import isgenerator
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -18,13 +20,16 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..errors import FlowError
 from ..executor.call import Call, Context, error_of, response_to
 from ..executor.spec import ExecutorSpec
+from ..executor.steps import PlainGenerator, Steps
 from ..executor.table import Endpoint, find
+from ..feed import Feed
 from ..interfaces import IDescribed, IDirect, IEngine, IEngineMaker, IExecutor
 from ..loop import from_thread, next_turn
 from ..maybe import MaybeDeferred
-from ..message import Request
+from ..message import Request, ResponseStream
 from ..outcome import Outcome, dispatch_whole
 from ..telemetry.printable import forget_frames
 from .lifecycle import Lifecycle
@@ -60,9 +65,86 @@ class _Call:
         self.began = time.monotonic()
         try:
             result = self.method(request, context)  # type: ignore[arg-type]
-            self.outcome = result if request is None else response_to(request, result)
+            if request is None:
+                self.outcome = result
+            elif request.stream and isgenerator(result):
+                self.outcome = _Generator(self.engine, result, context).answer(request)
+            else:
+                self.outcome = response_to(request, result)
         except BaseException as error:  # SystemExit of a user's method is the user's mistake too
             self.outcome = Failure(error if request is None else error_of(error, self.engine.name))
+
+    def settle(self) -> None:
+        """On the loop: tell the caller."""
+        outcome = self.outcome
+        if self.deferred.called:  # cancelled
+            self.engine.dropped()
+            if isinstance(outcome, Failure):
+                forget_frames(outcome.value)
+            elif type(outcome) is ResponseStream:
+                outcome.parts.cancel()
+        elif isinstance(outcome, Failure):
+            self.deferred.errback(outcome)
+        else:
+            self.deferred.callback(outcome)
+
+
+class _Generator:
+    """A generator that the thread runs, some steps at a time: first right after the call that made it."""
+
+    __slots__ = ("_context", "_error", "_granted", "_queued", "_steps", "began", "engine", "feed")
+
+    def __init__(self, engine: ThreadEngine, generator: PlainGenerator, context: Context | None) -> None:
+        self.engine, self._context, self.began = engine, context, 0.0
+        self.feed = feed = Feed(self._more, self._cancel)
+        self._steps = Steps(generator, partial(engine.to_loop, feed.put))
+        self._error: FlowError | None = None
+        self._queued = True  # whether the thread has it, or will have it: then what it counts is not touched here
+        self._granted = 0
+
+    def answer(self, request: Request) -> ResponseStream:
+        """In the thread: the answer to *request*."""
+        self.engine.next_to_run(self)
+        return ResponseStream(request, self.feed.parts, [])
+
+    def run(self) -> None:
+        """In the thread: some steps."""
+        self.began = time.monotonic()
+        try:
+            self._steps.run(self._is_cancelled, self.engine.is_pressed)
+        except BaseException as raised:
+            self._error = error_of(raised, self.engine.name)
+        self.began = 0.0
+
+    def settle(self) -> None:
+        """On the loop: the thread has it no more."""
+        self._queued = False
+        if self._steps.over:
+            self.feed.end(self._error)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        steps = self._steps
+        if self._queued or steps.over:
+            return
+        steps.left += self._granted
+        self._granted = 0
+        if steps.left > 0 or self._is_cancelled():
+            self._queued = True
+            self.engine.enqueue(self)
+
+    def _more(self, taken: int) -> None:
+        self._granted += taken
+        self._go_on()
+
+    def _cancel(self) -> None:
+        assert self._context is not None
+        self._context.cancelled = True
+        self._go_on()
+
+    def _is_cancelled(self) -> bool:
+        return self._context is not None and self._context.cancelled
 
 
 @implementer(IEngine, IDirect, IDescribed)
@@ -74,8 +156,8 @@ class ThreadEngine:
         self.executor, self.name, self.endpoints = executor, executor.name, executor.endpoints
         self._life = life = Lifecycle(executor, self._hook, self._end)
         self.stop, self.direct, self.watch = life.stop, life.direct, life.watch
-        self._waiting: deque[_Call] = deque()  # the loop appends and removes, the thread takes
-        self._taken: deque[_Call] = deque()  # by the thread, and not answered on the loop yet
+        self._waiting: deque[_Call | _Generator] = deque()  # the loop appends and removes, the thread takes
+        self._taken: deque[_Call | _Generator] = deque()  # by the thread, and not answered on the loop yet
         self._left = 0  # of these, whose callers do not wait any more
         self._woken = False  # whether the thread is going to look
         self._inbox: SimpleQueue[bool] = SimpleQueue()
@@ -92,7 +174,7 @@ class ThreadEngine:
 
     def start(self) -> Deferred[None]:
         """See `IEngine`."""
-        self._to_loop, self._soon = from_thread(), next_turn()
+        self.to_loop, self._soon = from_thread(), next_turn()
         Thread(target=self._work, name=f"executor {self.name}", daemon=True).start()
         return self._life.start()
 
@@ -124,17 +206,29 @@ class ThreadEngine:
         endpoint: Endpoint = find(self.endpoints, name)
         if not endpoint.blocking:
             return run_on_loop(self.name, method, request, endpoint.suspends, self._life.under_way)
-        return self._enqueue(_Call(self, method, request, Context.of(request)))
+        return self._call(_Call(self, method, request, Context.of(request)))
 
     def _hook(self, function: Callable[[], object]) -> Deferred[Any]:
-        return self._enqueue(_Call(self, lambda request, context: function()))
+        return self._call(_Call(self, lambda request, context: function()))
 
-    def _enqueue(self, call: _Call) -> Deferred[Any]:
-        self._waiting.append(call)
+    def _call(self, call: _Call) -> Deferred[Any]:
+        self.enqueue(call)
+        return call.deferred
+
+    def enqueue(self, work: _Call | _Generator) -> None:
+        """On the loop: have the thread do *work*, in its turn."""
+        self._waiting.append(work)
         if not self._woken:
             self._woken = True
             self._soon(self._wake)  # for what else comes in this turn, too
-        return call.deferred
+
+    def next_to_run(self, generator: _Generator) -> None:
+        """In the thread: have it run *generator* next."""
+        self._waiting.appendleft(generator)
+
+    def is_pressed(self) -> bool:
+        """Whether something waits for the thread."""
+        return bool(self._waiting)
 
     def _wake(self) -> None:
         self._inbox.put(True)
@@ -145,6 +239,10 @@ class ThreadEngine:
             self._waiting.remove(call)
         except ValueError:  # the thread has it already
             self._left += 1
+
+    def dropped(self) -> None:
+        """A call has ended whose caller did not wait any more."""
+        self._left -= 1
 
     def _work(self) -> None:
         """The thread's loop: run calls, hand back their answers."""
@@ -158,20 +256,12 @@ class ThreadEngine:
                     break
                 taken(call)
                 call.run()
-                self._to_loop(self._answered, call)  # which wakes it once for many: no answer waits for the next call
+                self.to_loop(self._answered, call)  # which wakes it once for many: no answer waits for the next call
 
-    def _answered(self, call: _Call) -> None:
+    def _answered(self, work: _Call | _Generator) -> None:
         """On the loop again."""
         self._taken.popleft()
-        outcome = call.outcome
-        if call.deferred.called:  # cancelled
-            self._left -= 1
-            if isinstance(outcome, Failure):
-                forget_frames(outcome.value)
-        elif isinstance(outcome, Failure):
-            call.deferred.errback(outcome)
-        else:
-            call.deferred.callback(outcome)
+        work.settle()
 
 
 @implementer(IEngineMaker)

@@ -15,7 +15,7 @@ from ..message import Parameters, Request, Response
 from .parameters import converter
 from .table import ALWAYS, Endpoint
 
-__all__ = ["Call", "Context", "caller", "documents_of", "error_of", "response_to"]
+__all__ = ["Call", "Context", "caller", "documents_of", "error_of", "part_of", "response_to"]
 
 
 class Context(Struct, eq=False):
@@ -124,6 +124,14 @@ def documents_of(request: Request, result: object) -> DocumentArray:
             _documents(docs)  # which says what is wrong
             break
     return docs
+
+
+def part_of(item: object) -> DocumentArray:
+    """The documents that *item*, which a generator has yielded, stands for.
+
+    :raises ExecutorError: if it is none.
+    """
+    return DocumentArray([item]) if type(item) is Document else _documents((item,))
 
 
 def _documents(items: Iterable[object]) -> DocumentArray:

@@ -17,7 +17,7 @@ from ..errors import FlowError
 from ..executor.at_once import at_once_in
 from ..executor.call import Call, documents_of, error_of
 from ..maybe import MaybeDeferred
-from ..message import Request, Response, ResponseStream, Route, status_of
+from ..message import Request, Response, ResponseStream, Route, collecting, status_of
 from ..outcome import Outcome, collected
 from .node import Node, Visit
 
@@ -125,7 +125,9 @@ class _Passage:
                     parts=None,
                 )
             try:
-                outcome: MaybeDeferred[Outcome] = self.nodes[self.position].dispatch(self.request)
+                last = self.position == len(self.nodes) - 1
+                asked = self.request if last else collecting(self.request)  # its parts would be collected here
+                outcome: MaybeDeferred[Outcome] = self.nodes[self.position].dispatch(asked)
             except FlowError as error:
                 raised = error
                 break

@@ -16,7 +16,7 @@ from ..document.copies import copied
 from ..document.merge import merge
 from ..errors import FlowError
 from ..maybe import MaybeDeferred
-from ..message import Request, Response, Route, copied_parameters
+from ..message import Request, Response, Route, collecting, copied_parameters
 from ..outcome import Outcome, collected, dispatch_whole
 from ..telemetry.printable import forget_frames, printable
 from .node import Visit
@@ -32,7 +32,7 @@ Documents = tuple[DocumentArray, DocumentArray]
 
 def walk(plan: Plan, visits: Mapping[str, Visit], request: Request) -> MaybeDeferred[Outcome]:
     """Take *request*, all of whose documents are awaited first, the way of *plan*. See `_walk`."""
-    return dispatch_whole(request, partial(_walk, plan, visits))
+    return dispatch_whole(collecting(request), partial(_walk, plan, visits))
 
 
 def _walk(plan: Plan, visits: Mapping[str, Visit], request: Request) -> MaybeDeferred[Outcome]:

@@ -78,7 +78,7 @@ def spawn(coroutine: Coroutine[object, object, T], request: object = None) -> De
     :param request: what it answers, for the log where it blocks the loop.
     :return: fires with what it returns, fails with what it raises. Cancelling cancels the task, and fails at once.
     """
-    coroutine = catch_exit(coroutine, request)
+    work, coroutine = coroutine, catch_exit(coroutine, request)
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # another reactor
@@ -88,7 +88,7 @@ def spawn(coroutine: Coroutine[object, object, T], request: object = None) -> De
     if task.done():
         _settle(deferred, task)
     else:
-        task.add_done_callback(partial(_settle, deferred))
+        task.add_done_callback(partial(_settle, deferred, work=work))
     return deferred
 
 
@@ -110,7 +110,9 @@ def _cancel(work: Any, _: object) -> None:
     work.cancel()
 
 
-def _settle(deferred: Deferred[T], done: Any) -> None:
+def _settle(deferred: Deferred[T], done: Any, work: Any = None) -> None:
+    if work is not None and done.cancelled():
+        work.close()  # it may never have begun
     error = asyncio.CancelledError() if done.cancelled() else done.exception()
     if deferred.called:
         return  # cancelled by who held it: nobody waits for what came of it

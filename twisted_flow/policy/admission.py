@@ -15,8 +15,8 @@ from ..executor.call import Call
 from ..executor.table import Endpoint
 from ..interfaces import IDescribed, IDirect, IDispatcher, IEngine
 from ..maybe import MaybeDeferred
-from ..message import Request, Response, ResponseStream
-from ..outcome import Outcome, until_done
+from ..message import Request
+from ..outcome import Outcome
 from .rate import Rate
 from .replicas import described
 from .watching import watch_of
@@ -48,7 +48,7 @@ class _Waiter:
         response.addCallbacks(self._came, self._failed)
 
     def _came(self, outcome: Outcome) -> None:
-        until_done(outcome, self.admission.ended)
+        self.admission.ended()
         self.answer.callback(outcome)
 
     def _failed(self, failure: Failure) -> None:
@@ -81,9 +81,13 @@ class Admission:
         if self.waiting or self._under_way >= self.engine.window:
             return self._wait(request)
         outcome: MaybeDeferred[Outcome] = self._dispatch(request)
-        if type(outcome) is not Response:  # what is answered already takes no room
+        if isinstance(outcome, Deferred):  # what is answered already takes no room, nor a stream but for its steps
             self._under_way += 1
-            until_done(outcome, self.ended)
+            outcome.addBoth(self._came)
+        return outcome
+
+    def _came(self, outcome: Any) -> Any:
+        self.ended()
         return outcome
 
     @property
@@ -158,14 +162,10 @@ class Admission:
             except BaseException:
                 waiter.answer.errback(Failure())
                 continue
-            if type(outcome) is Response:
-                self._rate.ended()
-                waiter.answer.callback(outcome)
-            elif type(outcome) is ResponseStream:
-                self._under_way += 1
-                until_done(outcome, self.ended)
-                waiter.answer.callback(outcome)
-            else:
+            if isinstance(outcome, Deferred):
                 self._under_way += 1
                 waiter.enter(outcome)
+            else:
+                self._rate.ended()
+                waiter.answer.callback(outcome)
         self._admitting = False

@@ -18,7 +18,7 @@ from ..executor.requests import ANY_OTHER
 from ..executor.table import Endpoint, find
 from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred
-from ..message import Request, Response
+from ..message import Request, Response, collecting
 from ..outcome import Outcome, collected, dispatch_whole
 from .admission import Admission
 from .replicas import described
@@ -92,6 +92,7 @@ class Batch:
             return self._admission.dispatch(request)
         if request.parts is not None:
             return dispatch_whole(request, self.dispatch)
+        request = collecting(request)
         member = Member(request, batching.preferred_batch_size)
         key = key_of(request)
         for piece in member.pieces:

@@ -18,7 +18,7 @@ from ..executor.requests import ANY_OTHER, DEFAULT
 from ..executor.table import find
 from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred
-from ..message import Request, Response, copy_of
+from ..message import Request, Response, collecting, copy_of
 from ..outcome import Outcome, collected, dispatch_whole
 from ..telemetry.printable import printable
 from .replicas import Replicas, described
@@ -69,7 +69,7 @@ class Shards:
             return self._any.dispatch(request)
         if request.parts is not None:
             return dispatch_whole(request, self.dispatch)
-        return self._ask_all(request)
+        return self._ask_all(collecting(request))
 
     def _polled(self, name: str) -> str:
         named = self.polling.get(name if name in self.endpoints else DEFAULT)

@@ -18,15 +18,17 @@ from ..telemetry.tracebacks import told_elsewhere
 from ..wire.frames import MOST_ARRAYS, Piece, frame
 
 __all__ = [
-    "ANSWER", "CALL", "CANCEL", "COMMAND", "DONE", "FAILED", "LOG", "RAISED",
-    "Told", "not_sendable", "read_answer", "read_call", "read_failure", "read_told",
-    "write_answer", "write_call", "write_failure", "write_told",
+    "ANSWER", "CALL", "CANCEL", "COMMAND", "DONE", "FAILED", "LOG", "MORE", "PART", "RAISED",
+    "Told", "not_sendable", "read_answer", "read_call", "read_failure", "read_more", "read_part", "read_told",
+    "write_answer", "write_call", "write_failure", "write_more", "write_part", "write_told",
 ]  # fmt: skip
 
 CALL, CANCEL, COMMAND = 1, 2, 3
 """Kinds of frames to the process. A command is 'open', 'warm_up', 'check_health' or 'close'."""
 ANSWER, FAILED, DONE, RAISED, LOG = 4, 5, 6, 7, 8
 """Kinds of frames from it: of calls, of commands, and a line for the log."""
+PART, MORE = 9, 10
+"""A part of an answer, from it; and, to it, by how much of `AHEAD` those that were taken make room again."""
 
 _LARGE = 1  # msgpack's kind of extension for whole numbers beyond 64 bits, as their digits
 _LEAST = 4096  # bytes of an array that travels beside the body
@@ -44,6 +46,7 @@ class _Call(Struct, array_like=True):
     principal: str | None
     docs_matrix: Sequence[Documents] | None
     groundtruths_matrix: Sequence[Documents] | None
+    stream: bool
     order: list[int]
     """Which array each document without its own has, by number; empty: in their order."""
 
@@ -52,6 +55,12 @@ class _Answer(Struct, array_like=True):
     docs: Documents
     groundtruths: Documents
     parameters: Parameters
+    order: list[int]
+
+
+class _Part(Struct, array_like=True):
+    docs: Documents
+    cost: int
     order: list[int]
 
 
@@ -81,6 +90,7 @@ def _read_large(kind: int, digits: memoryview) -> int:
 _encode = msgspec.msgpack.Encoder(enc_hook=plain_value).encode
 _decode_call = msgspec.msgpack.Decoder(_Call, ext_hook=_read_large).decode
 _decode_answer = msgspec.msgpack.Decoder(_Answer, ext_hook=_read_large).decode
+_decode_part = msgspec.msgpack.Decoder(_Part, ext_hook=_read_large).decode
 _decode_failure = msgspec.msgpack.Decoder(_Failure).decode
 _decode_told = msgspec.msgpack.Decoder(Told).decode
 
@@ -93,7 +103,7 @@ def write_call(number: int, request: Request) -> list[Piece]:
     header = request.header
     message = _Call(
         request.request_id, header.exec_endpoint, request.docs, request.groundtruths, request.parameters,
-        request.deadline, request.principal, request.docs_matrix, request.groundtruths_matrix, [],
+        request.deadline, request.principal, request.docs_matrix, request.groundtruths_matrix, request.stream, [],
     )  # fmt: skip
     lists = [request.docs]
     if request.groundtruths:
@@ -120,6 +130,7 @@ def read_call(body: memoryview, arrays: list[memoryview]) -> Request:
         principal=message.principal,
         docs_matrix=None if matrix is None else [DocumentArray(docs) for docs in matrix],
         groundtruths_matrix=None if truths is None else [DocumentArray(docs) for docs in truths],
+        stream=message.stream,
     )
 
 
@@ -139,6 +150,29 @@ def read_answer(request: Request, body: memoryview, arrays: list[memoryview]) ->
         truths = DocumentArray(message.groundtruths)
         request = msgspec.structs.replace(request, groundtruths=truths, parameters=message.parameters)
     return Response(request, DocumentArray(message.docs), request.groundtruths, [])
+
+
+def write_part(number: int, docs: DocumentArray, cost: int) -> list[Piece]:
+    """The frame of a part of an answer. See `write_call`."""
+    return _frame(PART, number, _Part(docs, cost, []), [docs])
+
+
+def read_part(body: memoryview, arrays: list[memoryview]) -> tuple[DocumentArray, int]:
+    """The documents of a part, and what it costs."""
+    message = _decode_part(body)
+    if arrays:
+        _give_back(arrays, message.order, [message.docs])
+    return DocumentArray(message.docs), message.cost
+
+
+def write_more(number: int, taken: int) -> list[Piece]:
+    """The frame that tells what has been taken."""
+    return frame(MORE, number, taken.to_bytes(8, "little"))
+
+
+def read_more(body: memoryview) -> int:
+    """What has been taken."""
+    return int.from_bytes(body, "little")
 
 
 def not_sendable(raised: Exception, message: Request | Response, what: str) -> ExecutorError:
@@ -178,7 +212,7 @@ def read_told(body: memoryview) -> Told:
     return _decode_told(body)
 
 
-def _frame(kind: int, number: int, message: _Call | _Answer, lists: Sequence[Documents]) -> list[Piece]:
+def _frame(kind: int, number: int, message: _Call | _Answer | _Part, lists: Sequence[Documents]) -> list[Piece]:
     apart: list[tuple[DenseNdArray, Piece]] = []
     for docs in lists:
         _take_apart(docs, apart, message.order)
@@ -194,7 +228,7 @@ def _frame(kind: int, number: int, message: _Call | _Answer, lists: Sequence[Doc
     return frame(kind, number, body, [buffer for _, buffer in apart])
 
 
-def _encoded(message: _Call | _Answer) -> bytes:
+def _encoded(message: _Call | _Answer | _Part) -> bytes:
     try:
         return _encode(message)
     except OverflowError:  # a whole number beyond 64 bits, which msgpack does not know

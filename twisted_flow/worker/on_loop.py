@@ -11,8 +11,10 @@ from inspect import isasyncgen, iscoroutine
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from ..document import DocumentArray
 from ..executor.at_once import at_once
 from ..executor.call import Context, awaited, response_to
+from ..executor.steps import AsynchronousGenerator, Credit, make_parts
 from ..executor.table import find
 from ..message import Request
 
@@ -32,6 +34,7 @@ class OnLoop:
         self.worker = worker
         self._loop = asyncio.new_event_loop()
         self._tasks: dict[int, asyncio.Task[object]] = {}
+        self._credits: dict[int, Credit] = {}  # of those that make parts
         self._woken: SimpleQueue[None] = SimpleQueue()
         threading.Thread(target=self._run, name="event loop", daemon=True).start()
 
@@ -64,17 +67,37 @@ class OnLoop:
             result = find(self.worker.methods, name)(request, context)
             if iscoroutine(result) and not find(self.worker.executor.endpoints, name).suspends:
                 result = at_once(result)
+            elif isasyncgen(result) and request.stream:
+                self._run_task(number, self._answer(number, request, context, self._parts(number, result)))
+                return
             elif iscoroutine(result) or isasyncgen(result):
-                self._tasks[number] = task = self._loop.create_task(
-                    self._answer(number, request, context, awaited(result)), context=Variables()
-                )
-                task.add_done_callback(lambda _: self._tasks.pop(number, None))
+                self._run_task(number, self._answer(number, request, context, awaited(result)))
                 return
             response = response_to(request, result)
         except BaseException as raised:
             self.worker.failed(number, raised)
         else:
             self.worker.answered(number, response)
+
+    def _run_task(self, number: int, coroutine: Coroutine[object, object, object]) -> None:
+        self._tasks[number] = task = self._loop.create_task(coroutine, context=Variables())
+        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+
+    async def _parts(self, number: int, generator: AsynchronousGenerator) -> DocumentArray:
+        """Send what *generator* makes; return what is left to say at its end."""
+        credit = self._credits[number] = Credit(asyncio.Event())
+        try:
+            await make_parts(generator, lambda part, cost: self.worker.part(number, part, cost), credit)
+        finally:
+            del self._credits[number]
+        return DocumentArray()
+
+    def more(self, number: int, taken: int) -> bool:
+        """On the loop: what a generator has made has been taken; return whether it runs here."""
+        credit = self._credits.get(number)
+        if credit is not None:
+            credit.add(taken)
+        return credit is not None
 
     async def _answer(
         self, number: int, request: Request, context: Context, result: Coroutine[object, object, object]

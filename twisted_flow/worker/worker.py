@@ -13,26 +13,32 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from inspect import iscoroutine
+from inspect import iscoroutine, isgenerator
 from typing import TYPE_CHECKING, Any
 
+from ..document import DocumentArray
+from ..document.outgoing import not_encoded
 from ..executor.address import found_at
 from ..executor.call import Call, Context, error_of, response_to
 from ..executor.kinds import executor_of
 from ..executor.table import find
 from ..message import Request, Response
 from ..wire.frames import FrameReader, Piece, frame
+from .generator import WorkerGenerator
 from .logs import send_logging
 from .messages import (
     CALL,
     CANCEL,
     DONE,
+    MORE,
     RAISED,
     Told,
     not_sendable,
     read_call,
+    read_more,
     write_answer,
     write_failure,
+    write_part,
     write_told,
 )
 from .raised import pickled
@@ -58,6 +64,8 @@ class Worker:
         self.methods: Mapping[str, Call] = {}
         self.contexts: dict[int, Context] = {}
         """Of the calls that have come in and are not answered."""
+        self.generators: dict[int, WorkerGenerator] = {}
+        """Those that the main thread runs, by the number of their calls."""
         self.todo: deque[Callable[[], object]] = deque()
         self.on_loop: OnLoop | None = None
         """The event loop's part, where there are ``async def`` methods."""
@@ -66,7 +74,7 @@ class Worker:
         self._busy = threading.Event()
         self._working = False
         self._turns = 0
-        self._running = 0
+        self.running = 0
         """The call whose method the main thread runs."""
 
     def run(self) -> None:
@@ -144,8 +152,15 @@ class Worker:
                 context.cancelled = True
                 if self.on_loop is not None and self.on_loop.cancel(number):
                     return
-                if number != self._running:  # it waits for its turn: its place is free
+                generator = self.generators.get(number)
+                if generator is not None:
+                    self.add(generator.run)  # which closes it
+                elif number != self.running:  # it waits for its turn: its place is free
                     self.cancelled(number)
+        elif kind == MORE:
+            taken = read_more(body)
+            if self.on_loop is None or not self.on_loop.more(number, taken):
+                self.add(lambda: self._more(number, taken))
         else:
             command = bytes(body)
             self.add(lambda: self._command(number, command))
@@ -159,14 +174,36 @@ class Worker:
     def _call(self, number: int, request: Request, context: Context) -> None:
         if context.cancelled:
             return  # and that has been told
-        self._running = number
+        self.running = number
         try:
             method = find(self.methods, request.header.exec_endpoint)
-            response = response_to(request, method(request, context))
+            result = method(request, context)
+            if request.stream and isgenerator(result):
+                generator = self.generators[number] = WorkerGenerator(self, number, request, context, result)
+                generator.run()
+                return
+            response = response_to(request, result)
         except BaseException as raised:  # SystemExit of a user's method is the user's mistake too
             self.failed(number, raised)
         else:
             self.answered(number, response)
+
+    def _more(self, number: int, taken: int) -> None:
+        """What a generator has made has been taken."""
+        generator = self.generators.get(number)
+        if generator is not None:
+            generator.more(taken)
+
+    def part(self, number: int, docs: DocumentArray, cost: int) -> None:
+        """Send a part of an answer.
+
+        :raises ExecutorError: if there is something in it that cannot travel.
+        """
+        try:
+            pieces = write_part(number, docs, cost)
+        except Exception as raised:
+            raise not_encoded("the answer", raised, docs, DocumentArray(), {}) from None
+        self._send(pieces)
 
     def answered(self, number: int, response: Response) -> None:
         """Send the answer to a call."""

@@ -1,0 +1,356 @@
+"""Generators as streams, the same on every engine: one suite, on the running reactor."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.task import deferLater
+
+from tests.engine.kinds import KINDS, made
+from tests.support import asking, request, wait_for
+from twisted_flow import Document, DocumentArray, Executor, requests
+from twisted_flow.engine.inline import InlineEngine
+from twisted_flow.engine.process import ProcessEngine
+from twisted_flow.errors import ExecutorError, FlowError, Unavailable
+from twisted_flow.feed import Feed
+from twisted_flow.interfaces import IEngine
+from twisted_flow.message import Response, ResponseStream
+from twisted_flow.parts import AHEAD, cost_of
+
+
+class Words(Executor):
+    """Streams of every kind. What happens to them stands in a file, which a process of its own writes too."""
+
+    def __init__(self, file: str) -> None:
+        self.file = pathlib.Path(file)
+
+    def note(self, line: str) -> None:
+        with self.file.open("a") as file:
+            file.write(f"{line}\n")
+
+    @requests(on="/def")
+    def plain(self, docs: DocumentArray, parameters: dict[str, Any], context: Any) -> Iterator[Any]:
+        self.note("began")
+        try:
+            for number in range(parameters.get("number", 3)):
+                self.note(f"made {number}")
+                yield self.part(number, parameters)
+        except GeneratorExit:
+            self.note(f"exit {context.cancelled}")
+            raise
+        finally:
+            self.note("ended")
+
+    @requests(on="/async")
+    async def asynchronous(self, docs: DocumentArray, parameters: dict[str, Any], context: Any) -> AsyncIterator[Any]:
+        self.note("began")
+        try:
+            for number in range(parameters.get("number", 3)):
+                self.note(f"made {number}")
+                if parameters.get("waits"):
+                    await asyncio.sleep(0)
+                yield self.part(number, parameters)
+        except GeneratorExit:
+            self.note(f"exit {context.cancelled}")
+            raise
+        finally:
+            self.note("ended")
+
+    def part(self, number: int, parameters: dict[str, Any]) -> Any:
+        if number == parameters.get("fails"):
+            raise ValueError("as asked")
+        if number == parameters.get("odd"):
+            return 5
+        if number == parameters.get("several"):
+            return [Document("a"), Document("b")]
+        if size := parameters.get("size"):
+            return Document(embedding=np.full(int(size) // 8, float(number)))
+        return Document(f"{number}")
+
+    @requests(on="/slow")
+    async def slow(self) -> AsyncIterator[Document]:
+        yield Document("first")
+        try:
+            await asyncio.Event().wait()
+            yield Document("never")
+        finally:
+            self.note("ended")
+
+    @requests(on="/whole")
+    def whole(self, docs: DocumentArray) -> None:
+        docs[0].text = "whole"
+
+
+@pytest.fixture(params=[kind for kind in KINDS if "batched" not in kind])
+def engine(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[IEngine]:
+    engine = made(Words, request.param, uses_with={"file": str(tmp_path / "notes")})
+    wait_for(engine.start)
+    yield engine
+    wait_for(engine.stop)
+
+
+@pytest.fixture
+def notes(tmp_path: pathlib.Path) -> Any:
+    def read() -> list[str]:
+        file = tmp_path / "notes"
+        return file.read_text().splitlines() if file.exists() else []
+
+    return read
+
+
+BOTH = ["/def", "/async"]
+
+
+def asked(endpoint: str, **parameters: Any) -> Any:
+    return request(Document("x"), endpoint=endpoint, parameters=parameters, stream=True)
+
+
+async def pulled(stream: Any, most: int = 10**6) -> list[Any]:
+    """The parts of *stream*, each as its texts."""
+    found: list[Any] = []
+    while len(found) < most:
+        part = await maybeDeferred(stream.parts.pull)
+        if part is None:
+            break
+        found.append(part.texts)
+    return found
+
+
+def doing(coroutine: Any) -> Any:
+    return wait_for(lambda: Deferred.fromCoroutine(coroutine()))
+
+
+def ahead(engine: IEngine, endpoint: str) -> int:
+    """How many parts it makes before they are pulled: on the loop itself a `def` makes none."""
+    return 1 if type(engine) is InlineEngine and endpoint == "/def" else AHEAD
+
+
+async def until(condition: Any) -> None:
+    """Wait until *condition* holds: for what happens in a thread, or a process."""
+    due = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < due, "it never came true"
+        await deferLater(reactor, 0.005)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("endpoint", BOTH)
+class TestStreams:
+    def test_to_its_end(self, engine: IEngine, endpoint: str) -> None:
+        """What is yielded is a part each, in order, however many there are; then it is over."""
+
+        async def run() -> None:
+            for number in (3, 10 * AHEAD):
+                stream: Any = await asking(engine, asked(endpoint, number=number))
+                assert type(stream) is ResponseStream
+                assert await pulled(stream) == [[str(n)] for n in range(number)]
+                assert stream.parts.over
+
+        doing(run)
+
+    def test_none(self, engine: IEngine, endpoint: str) -> None:
+        """Without a part there is an answer without documents."""
+
+        async def run() -> None:
+            answer: Any = await asking(engine, asked(endpoint, number=0))
+            assert (await pulled(answer) if type(answer) is ResponseStream else answer.docs) == []
+
+        doing(run)
+
+    def test_several(self, engine: IEngine, endpoint: str) -> None:
+        """A list is a part of several documents."""
+
+        async def run() -> None:
+            stream = await asking(engine, asked(endpoint, several=1))
+            assert await pulled(stream) == [["0"], ["a", "b"], ["2"]]
+
+        doing(run)
+
+    @pytest.mark.parametrize(("said", "message"), [("fails", "raised ValueError"), ("odd", "returned int among")])
+    def test_fails(self, engine: IEngine, endpoint: str, said: str, message: str) -> None:
+        """What it raises, or yields that is no document, is an error behind the parts that came, or at once."""
+
+        async def run() -> None:
+            stream: Any = await asking(engine, asked(endpoint, **{said: 2}))
+            assert await pulled(stream, 2) == [["0"], ["1"]]
+            with pytest.raises(ExecutorError, match=message):
+                await maybeDeferred(stream.parts.pull)
+            assert stream.parts.over
+            with pytest.raises(ExecutorError, match=message):
+                await pulled(await asking(engine, asked(endpoint, **{said: 0})))
+
+        doing(run)
+
+    def test_a_slow_consumer_pauses_it(self, engine: IEngine, endpoint: str, notes: Any) -> None:
+        """It makes no more than a few parts that nobody has pulled, and goes on when they have been."""
+
+        async def run() -> None:
+            stream = await asking(engine, asked(endpoint, number=1000))
+            await pulled(stream, 1)
+            await until(lambda: notes().count(f"made {ahead(engine, endpoint) - 1}"))
+            await deferLater(reactor, 0.05)  # type: ignore[arg-type]
+            made = sum(line.startswith("made") for line in notes())
+            assert ahead(engine, endpoint) <= made <= AHEAD + AHEAD // 2
+            await pulled(stream, 100)
+            await until(lambda: notes().count("made 100"))
+            assert len(await pulled(stream)) == 899
+
+        doing(run)
+
+    def test_large_parts(self, engine: IEngine, endpoint: str, notes: Any) -> None:
+        """Of large parts fewer are made ahead; they arrive as they are."""
+
+        async def run() -> None:
+            stream: Any = await asking(engine, asked(endpoint, number=40, size=2**20))
+            part: Any = await maybeDeferred(stream.parts.pull)
+            await deferLater(reactor, 0.05)  # type: ignore[arg-type]
+            assert sum(line.startswith("made") for line in notes()) <= 4
+            seen = 0
+            while part is not None:
+                assert part[0].embedding[5] == seen
+                seen += 1
+                part = await maybeDeferred(stream.parts.pull)
+            assert seen == 40
+
+        doing(run)
+
+    def test_cancelled_between_parts(self, engine: IEngine, endpoint: str, notes: Any) -> None:
+        """It gets GeneratorExit where it stands, and its `finally` runs; the executor lives on."""
+
+        async def run() -> None:
+            stream: Any = await asking(engine, asked(endpoint, number=1000))
+            await pulled(stream, 2)
+            await until(lambda: notes().count(f"made {ahead(engine, endpoint) - 1}"))
+            stream.parts.cancel()
+            assert await pulled(stream) == []
+            await until(lambda: "ended" in notes())
+            assert "exit True" in notes()
+            again = await asking(engine, asked(endpoint, number=1))
+            assert await pulled(again) == [["0"]]
+
+        doing(run)
+
+    def test_cancelled_before_it_began(self, engine: IEngine, endpoint: str, notes: Any) -> None:
+        """Nothing is left of one that was cancelled as soon as it was asked."""
+
+        async def run() -> None:
+            answer = asking(engine, asked(endpoint, number=1000))
+            if answer.called:
+                answer.result.parts.cancel()
+            answer.cancel()
+            answer.addErrback(lambda failure: failure.trap(CancelledError))
+            await deferLater(reactor, 0.05)  # type: ignore[arg-type]
+            again = await asking(engine, asked(endpoint, number=1))
+            assert await pulled(again) == [["0"]]
+            assert notes().count("ended") == notes().count("began")
+
+        doing(run)
+
+    def test_many_at_once(self, engine: IEngine, endpoint: str) -> None:
+        """More streams than its window run side by side, and calls between their steps."""
+
+        async def run() -> None:
+            streams = [await asking(engine, asked(endpoint, number=100)) for _ in range(40)]
+            firsts = [await pulled(each, 1) for each in streams]
+            assert firsts == [[["0"]]] * 40
+            whole: Any = await asking(engine, request(Document("x"), endpoint="/whole", stream=True))
+            assert type(whole) is Response
+            assert whole.docs.texts == ["whole"]
+            assert [len(await pulled(each)) for each in streams] == [99] * 40
+
+        doing(run)
+
+    def test_who_does_not_ask(self, engine: IEngine, endpoint: str) -> None:
+        """Without `stream` it is one answer."""
+        answer = wait_for(lambda: asking(engine, request(Document("x"), endpoint=endpoint)))
+        assert type(answer) is Response
+        assert answer.docs.texts == ["0", "1", "2"]
+
+
+def test_the_first_part_does_not_wait(engine: IEngine, notes: Any) -> None:
+    """It is there while the next is being made; cancelling reaches a method that waits."""
+
+    async def run() -> None:
+        stream: Any = await asking(engine, asked("/slow"))
+        assert await pulled(stream, 1) == [["first"]]
+        waiting = maybeDeferred(stream.parts.pull)
+        await deferLater(reactor, 0.02)  # type: ignore[arg-type]
+        assert not waiting.called
+        stream.parts.cancel()
+        waiting.addErrback(lambda failure: failure.trap(CancelledError))
+        await until(lambda: "ended" in notes())
+
+    doing(run)
+
+
+def test_a_crash(tmp_path: pathlib.Path) -> None:
+    """A stream whose process dies ends with Unavailable, behind the parts that had come."""
+    engine: Any = made(Words, "process", uses_with={"file": str(tmp_path / "notes")})
+    wait_for(engine.start)
+    assert isinstance(engine, ProcessEngine)
+
+    async def run() -> None:
+        stream: Any = await asking(engine, asked("/async", number=10**6))
+        await pulled(stream, 3)
+        engine._calls.child.kill()
+        with pytest.raises(Unavailable, match="crashed while it had the request"):
+            await pulled(stream)
+
+    doing(run)
+    wait_for(engine.stop)
+
+
+class TestFeed:
+    def test_costs(self) -> None:
+        """Large parts cost more."""
+        assert [cost_of(size) for size in (0, 65535, 65536, 2**20)] == [1, 1, 2, 17]
+
+    def test_its_maker_is_told(self) -> None:
+        """What has been pulled is told to who makes the parts, in time and in full."""
+        told: list[int] = []
+        feed = Feed(told.append, lambda: None)
+        for _ in range(AHEAD):
+            feed.put(DocumentArray())
+        for _ in range(AHEAD):
+            feed.parts.pull()
+        assert sum(told) == AHEAD
+        waiting: Any = feed.parts.pull()
+        feed.put(DocumentArray(), 5)
+        assert type(waiting.result) is DocumentArray
+        feed.parts.pull()
+        assert sum(told) == AHEAD + 5
+
+    def test_the_end(self) -> None:
+        """It ends behind what was made, well or with an error; what comes later is ignored."""
+        feed = Feed(lambda taken: None, lambda: None)
+        feed.put(DocumentArray())
+        feed.end()
+        feed.end(FlowError("late"))
+        feed.put(DocumentArray([Document()]))
+        assert feed.parts.pull() == []
+        failed = Feed(lambda taken: None, lambda: None)
+        failed.put(DocumentArray())
+        failed.end(FlowError("x"))
+        assert failed.parts.pull() == []
+        with pytest.raises(FlowError, match="x"):
+            failed.parts.pull()
+
+    def test_cancelled_once(self) -> None:
+        """Its maker is told once that nothing is wanted any more, and not where it has ended."""
+        told: list[str] = []
+        feed = Feed(lambda taken: None, lambda: told.append("cancelled"))
+        feed.put(DocumentArray())
+        feed.parts.cancel()
+        feed.parts.cancel()
+        assert told == ["cancelled"]
+        over = Feed(lambda taken: None, lambda: told.append("late"))
+        over.end()
+        over.parts.cancel()
+        assert told == ["cancelled"]

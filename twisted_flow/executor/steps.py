@@ -1,0 +1,107 @@
+"""Generators as streams: run some steps at a time, no further ahead of who takes their parts than `AHEAD` allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any, Never
+
+from ..document import DocumentArray
+from ..document.weight import weight
+from ..parts import AHEAD, cost_of
+from .call import part_of
+
+__all__ = ["AsynchronousGenerator", "Credit", "PlainGenerator", "Put", "Steps", "make_parts"]
+
+_TURN = 0.005  # seconds that steps take before something else has its turn
+
+PlainGenerator = Generator[object, Never, object]
+"""What a ``def`` with a ``yield`` returns."""
+
+AsynchronousGenerator = AsyncGenerator[object, Never]
+"""What an ``async def`` with a ``yield`` returns."""
+
+Put = Callable[[DocumentArray, int], object]
+"""Takes a part that was made, and its cost."""
+
+
+class Steps:
+    """A generator of documents.
+
+    :param generator: of a plain ``def``.
+    :param put: takes what it makes.
+    """
+
+    def __init__(self, generator: PlainGenerator, put: Put) -> None:
+        self._generator, self._put = generator, put
+        self.left = AHEAD
+        """The costs of the parts that may still be made; add to it what has been taken."""
+        self.over = False
+        """Whether it makes no more."""
+
+    def run(self, ended: Callable[[], bool], pressed: Callable[[], bool]) -> None:
+        """Run it while it may make more.
+
+        :param ended: whether its parts are not wanted any more; then it is closed.
+        :param pressed: whether something else waits for its turn.
+        :raises BaseException: what it raises.
+        """
+        until = time.monotonic() + _TURN
+        put, step = self._put, self._generator.__next__
+        try:
+            while not self.over and self.left > 0:
+                if ended():
+                    break
+                try:
+                    part = part_of(step())
+                except StopIteration:
+                    self.over = True
+                    return
+                cost = cost_of(weight(part))
+                self.left -= cost
+                put(part, cost)
+                if pressed() or time.monotonic() > until:
+                    break
+        except BaseException:
+            self.over = True
+            self._generator.close()
+            raise
+        if ended() and not self.over:
+            self.over = True
+            self._generator.close()
+
+
+class Credit:
+    """How much an asynchronous generator may make.
+
+    :param signal: an ``asyncio.Event``.
+    """
+
+    def __init__(self, signal: Any) -> None:
+        self.left, self._signal = AHEAD, signal
+
+    def add(self, more: int) -> None:
+        """So much of what was made has been taken."""
+        self.left += more
+        if self.left > 0:
+            self._signal.set()
+
+    async def wait(self) -> None:
+        """Wait until there is some."""
+        while self.left <= 0:
+            self._signal.clear()
+            await self._signal.wait()
+
+
+async def make_parts(generator: AsynchronousGenerator, put: Put, credit: Credit) -> None:
+    """Run *generator* to its end, as far ahead as *credit* lets it; in a task, which may be cancelled at any time."""
+    try:
+        async for item in generator:
+            part = part_of(item)
+            cost = cost_of(weight(part))
+            credit.left -= cost
+            put(part, cost)
+            if credit.left <= 0:
+                await credit.wait()
+    finally:
+        await generator.aclose()
