@@ -30,7 +30,7 @@ TABLE = """
 BadRequest 400 INVALID_ARGUMENT no
 Unauthenticated 401 UNAUTHENTICATED no
 PermissionDenied 403 PERMISSION_DENIED no
-NotFound 404 UNIMPLEMENTED no
+NotFound 404 NOT_FOUND no
 MethodNotAllowed 405 UNIMPLEMENTED no
 NotAcceptable 406 INVALID_ARGUMENT no
 UnsupportedMediaType 415 INVALID_ARGUMENT no

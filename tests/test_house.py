@@ -29,6 +29,8 @@ ROOMS = [
     ["loop"],
     ["process"],
     ["listen"],
+    ["entry"],
+    ["answer_stream"],
     ["answer"],
     ["channel"],
     ["engine"],

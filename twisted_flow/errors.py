@@ -163,7 +163,7 @@ class PermissionDenied(FlowError):
 class NotFound(FlowError):
     """There is no such route. Never: an endpoint that no executor has (documents pass through)."""
 
-    http_status, grpc_status = 404, "UNIMPLEMENTED"
+    http_status, grpc_status = 404, "NOT_FOUND"
 
 
 class MethodNotAllowed(FlowError):

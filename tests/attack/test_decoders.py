@@ -420,7 +420,7 @@ def test_a_session_keeps_nothing_of_what_was_read_in_steps(binary: bool) -> None
         session = Session(
             held, entry(), None,
             lambda payload, binary: sent.append(payload), lambda: idle.callback(None), Limits(),
-            Buffered(Limits().max_buffered),
+            Buffered(Limits().max_buffered), lambda call: None,
         )  # fmt: skip
         session.received(body, binary)
         session.received(small, binary)

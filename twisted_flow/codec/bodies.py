@@ -31,6 +31,8 @@ class PostBody(Struct, rename="camel", forbid_unknown_fields=True):
     request_id: str = ""
     timeout: Annotated[float, Meta(ge=SHORTEST_TIMEOUT)] | UnsetType | None = UNSET
     arrays: Arrays | UnsetType = UNSET
+    stream: bool | UnsetType = UNSET
+    """Whether the answer may come in parts."""
     cancel: str | UnsetType = UNSET
     """The id of a request to end; then the rest says nothing."""
 

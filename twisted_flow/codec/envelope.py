@@ -25,7 +25,8 @@ _DataRequestProto = tags_of("jina.RequestProto.DataRequestProto")
 _DOCS, _GROUNDTRUTHS = key_of(_DataRequestProto["docs"]), key_of(_DataRequestProto["groundtruths"])
 _KEYS = {name: key_of(tag) for name, tag in tags_of("jina.RequestProto").items()}
 _REQUEST_ID, _DATA, _HEADER, _ROUTES = (_KEYS[name] for name in ("request_id", "data", "header", "routes"))
-_PARAMETERS, _TIMEOUT, _CONTROL = _KEYS["parameters"], _KEYS["timeout"], _KEYS["control"]
+_PARAMETERS, _CONTROL = _KEYS["parameters"], _KEYS["control"]
+_TIMEOUT, _STREAM = _KEYS["timeout"], _KEYS["stream"]
 _BYTES = {_KEYS[name]: name for name in ("header", "control", "status")}
 _MOST_FIELDS = 10_000  # of a message; its documents are one of them
 _SLICE = 1 << 15  # bytes of documents that are read in one step, unless one document has more
@@ -43,6 +44,7 @@ class Envelope(Struct):
     header: bytes | None = None
     parameters: Parameters = {}
     timeout: float = 0.0
+    stream: bool = False
     control: bytes | None = None
     routes: list[bytes] = []
     status: bytes | None = None
@@ -118,6 +120,12 @@ def _read(body: bytes, envelope: Envelope, limits: Limits) -> list[tuple[int, in
         if key == _TIMEOUT:
             (envelope.timeout,) = _double(body, at)
             at += 8
+            continue
+        if key == _STREAM:
+            if body[at] > 1:
+                raise Unusual("a bool in another form")
+            envelope.stream = bool(body[at])
+            at += 1
             continue
         size = body[at]
         at += 1

@@ -173,6 +173,7 @@ def _request(post: PostBody, endpoint: str | None, limits: Limits, counter: Coun
         parameters=post.parameters or {},
         timeout=post.timeout or None,
         arrays=post.arrays or "dense",
+        stream=post.stream is True,
     )
 
 
@@ -245,6 +246,7 @@ def encode_request(request: Request) -> bytes:
                 request_id=request.request_id,
                 timeout=request.timeout if request.timeout is not None else UNSET,
                 arrays=request.arrays if request.arrays != "dense" else UNSET,
+                stream=request.stream or UNSET,
             )
         )
 

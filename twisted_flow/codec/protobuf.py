@@ -130,6 +130,7 @@ def _read_request(
         groundtruths=groundtruths,
         parameters=parameters,
         timeout=timeout,
+        stream=envelope.stream,
     )
 
 
@@ -192,15 +193,13 @@ def _read_status(proto: Message) -> Status:
 # -- writing
 
 _REQUEST, _DATA = tags_of("jina.RequestProto"), tags_of("jina.RequestProto.DataRequestProto")
-_HEADER, _ROUTE, _TIMESTAMP = (
-    tags_of("jina.HeaderProto"),
-    tags_of("jina.RouteProto"),
-    tags_of("google.protobuf.Timestamp"),
-)
+_HEADER, _ROUTE = tags_of("jina.HeaderProto"), tags_of("jina.RouteProto")
+_TIMESTAMP = tags_of("google.protobuf.Timestamp")
 _STATUS, _EXCEPTION = tags_of("jina.StatusProto"), tags_of("jina.StatusProto.ExceptionProto")
 _REQUEST_ID, _ROUTES = _REQUEST["request_id"], _REQUEST["routes"]
 _START_TIME, _END_TIME = _ROUTE["start_time"], _ROUTE["end_time"]
 _CANCEL = field(_REQUEST["control"], _ControlRequestProto(command=_ControlRequestProto.CANCEL).SerializeToString())
+_STREAM = number_field(_REQUEST["stream"], 1)
 _SUCCESS = Status()
 _SUCCEEDED = field(_REQUEST["status"], b"")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -214,6 +213,8 @@ def encode_request(request: Request) -> bytes:
         out = _write_request(request, request)
     if request.timeout is not None:
         out.append(_REQUEST["timeout"] + double(request.timeout))
+    if request.stream:
+        out.append(_STREAM)
     return b"".join(out)
 
 

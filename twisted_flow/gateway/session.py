@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ..answer import Answer, Entry, read, refuse, respond
+from ..answer import Answer, Answered, AnswerStream, Entry, read, refuse, respond
 from ..codec.codecs import codec_of
 from ..errors import FlowError, Unavailable
 from ..interfaces import ICodec, IDispatcher
@@ -19,6 +19,8 @@ from ..maybe import MaybeDeferred
 from ..message import Request
 from .buffered import Account, Buffered
 from .failure import error_writer
+from .messages import parts_as_messages
+from .sending import Sending
 
 __all__ = ["Session"]
 
@@ -36,6 +38,7 @@ class Session:
     :param idle: called whenever nothing is in flight any more.
     :param limits: how many requests may be in flight.
     :param buffered: counts what has come in, of all connections.
+    :param later: has a function called in another turn of the loop.
     """
 
     def __init__(
@@ -47,9 +50,14 @@ class Session:
         idle: Callable[[], None],
         limits: Limits,
         buffered: Buffered,
+        later: Callable[[Callable[[], object]], object],
     ) -> None:
-        self.dispatcher, self.send, self.idle = dispatcher, send, idle
+        self.dispatcher, self.send, self.idle, self._later = dispatcher, send, idle, later
         self.in_flight = 0
+        """Requests that are not answered, nor have begun to be in parts."""
+        self.full = False
+        """Whether the client does not read: no part is sent until `resume`."""
+        self._streams: dict[Sending, str] = {}  # to the request's id
         self.room = min(limits.max_in_flight, _UNKNOWN)
         """How many requests may be in flight, as large as messages are of late."""
         self.draining = False
@@ -62,7 +70,8 @@ class Session:
         self._read_as: dict[bool, tuple[ICodec, Entry, bool]] = {}  # by whether a message is binary
         for binary in (False, True):
             row = only or codec_of(binary=binary)
-            here = replace(entry, write_error=error_writer(row.codec, entry.gateway.id))
+            error = error_writer(row.codec, entry.gateway.id)
+            here = replace(entry, write_error=error, parts=parts_as_messages(row.codec))
             self._read_as[binary] = row.codec, here, row.binary
 
     def received(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
@@ -78,8 +87,8 @@ class Session:
             return
         if type(request) is Request:
             answered = self._respond(request, codec, entry, since)
-            if type(answered) is Answer:
-                self.answered(answered, binary)
+            if type(answered) is Answer or type(answered) is AnswerStream:
+                self._take(answered, binary)
                 return
             later = cast("Deferred[Any]", answered)
             self._under_way[later] = request.request_id
@@ -95,14 +104,14 @@ class Session:
 
     def _read(
         self, request: Request, reading: Deferred[Any], codec: ICodec, entry: Entry, since: datetime
-    ) -> MaybeDeferred[Answer]:
+    ) -> MaybeDeferred[Answered]:
         self._under_way[reading] = request.request_id
         return self._respond(request, codec, entry, since)
 
     def _not_read(self, failure: Failure, entry: Entry) -> Answer:
         return refuse(cast(FlowError, failure.value), entry)
 
-    def _respond(self, request: Request, codec: ICodec, entry: Entry, since: datetime) -> MaybeDeferred[Answer]:
+    def _respond(self, request: Request, codec: ICodec, entry: Entry, since: datetime) -> MaybeDeferred[Answered]:
         if request.cancels:
             self.cancel(request.request_id)
             return _NOTHING
@@ -113,14 +122,41 @@ class Session:
             return refuse(total.refusal(), entry, request)
         return respond(request, codec, self.dispatcher, entry, since)
 
-    def _done(self, done: Answer, binary: bool, answered: Deferred[Any], size: int) -> None:
+    def _done(self, done: Answered, binary: bool, answered: Deferred[Any], size: int) -> None:
         """A request that was in flight is answered; it came in *size* bytes."""
         self.in_flight -= 1
         self._account.add(-size)
         self._under_way.pop(answered, None)
-        self.answered(done, binary)
-        if not self.in_flight:
+        self._take(done, binary)
+        if not self.busy:
             self.idle()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is not answered to its end."""
+        return bool(self.in_flight or self._streams)
+
+    def _take(self, done: Answered, binary: bool) -> None:
+        """Send *done*; of a stream part after part."""
+        if type(done) is Answer:
+            self.answered(done, binary)
+            return
+
+        def over() -> None:
+            del self._streams[sending]
+            if not self.busy:
+                self.idle()
+
+        stream = done
+        sending = Sending(stream, lambda piece: self.answered(piece, binary), lambda: self.full, over, self._later)
+        self._streams[sending] = stream.request_id
+        sending.go_on()
+
+    def resume(self) -> None:
+        """The client reads again."""
+        self.full = False
+        for sending in list(self._streams):
+            sending.go_on()
 
     def answered(self, done: Answer, binary: bool) -> None:
         """Send an answer, if there is something to send."""
@@ -144,11 +180,15 @@ class Session:
         """Cancel whatever is under way under *request_id*."""
         for answered in [each for each, its in self._under_way.items() if its == request_id]:
             answered.cancel()
+        for sending in [each for each, its in self._streams.items() if its == request_id]:
+            sending.cancel()
 
     def cut(self) -> None:
         """Answer at once whatever is under way: see `Gateway.ended`."""
         for answered in list(self._under_way):
             answered.cancel()
+        for sending in list(self._streams):
+            sending.cancel()
 
     def lost(self) -> None:
         """The client is gone: nothing runs for it."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from grpc import aio
@@ -14,7 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ...answer import Answer, Entry, Gateway, answer, refuse
+from ...answer import Answer, Answered, AnswerStream, Entry, Gateway, answer, refuse
 from ...codec.codecs import codec_of
 from ...document.identity import new_id
 from ...document.protobuf.descriptor import message
@@ -26,6 +27,7 @@ from ...message import Request
 from ...wire.metadata import OURS, SERVER
 from ..buffered import Account
 from ..ending import LAST_WORDS, Ending
+from ..messages import parts_as_messages
 from ..request_id import as_field, request_id_in
 from ..served import Served
 from .services import Health, Reflection, handler
@@ -35,6 +37,8 @@ from .threads import yielding
 __all__ = ["GRPCGateway"]
 
 log = Logger()
+
+T = TypeVar("T")
 
 SERVICES = ("jina.JinaRPC", "twisted_flow.Flow")
 
@@ -54,7 +58,8 @@ class GRPCGateway(Service):
         gateway = Gateway(id=new_id(), protocol="grpc", limits=limits, debug=debug, ended=self.ending.error)
         self.entry = Entry(gateway=gateway, write_error=_write_status)
         self._codec = codec_of(binary=True).codec
-        self._posts: set[Deferred[Answer]] = set()
+        self._entry_of_streams = replace(self.entry, parts=parts_as_messages(self._codec), stream=True)
+        self._under_way: set[Deferred[Any] | AnswerStream] = set()  # of calls that are no `Stream`
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
         self.streams: set[Stream] = set()
         self._peers: dict[str, int] = {}  # connections with calls under way, and how many
@@ -80,7 +85,11 @@ class GRPCGateway(Service):
         server.add_generic_rpc_handlers(
             (
                 handler("jina.JinaRPC", Call=grpc.stream_stream_rpc_method_handler(self.call)),
-                handler("twisted_flow.Flow", Post=grpc.stream_unary_rpc_method_handler(self.post)),
+                handler(
+                    "twisted_flow.Flow",
+                    Post=grpc.stream_unary_rpc_method_handler(self.post),
+                    Stream=grpc.stream_stream_rpc_method_handler(self.stream),
+                ),
                 self.health.handler(),
                 *(Reflection(reflected, version).handler() for version in versions),
             )
@@ -125,9 +134,24 @@ class GRPCGateway(Service):
             self._idle.set()
 
     async def post(self, requests: object, context: CallContext) -> bytes:
-        """``/twisted_flow.Flow/Post``: a failure is a gRPC status.
+        """``/twisted_flow.Flow/Post``: a failure is a gRPC status."""
+        answered = await self._asked(context, self.entry, self._whole)
+        assert isinstance(answered, bytes)
+        return answered
 
-        It takes a stream, as one message of many or of none does: so a call without a message gets an answer.
+    async def stream(self, requests: object, context: CallContext) -> None:
+        """``/twisted_flow.Flow/Stream``: the same, and the answer comes in parts."""
+        await self._asked(context, self._entry_of_streams, self._parts)
+
+    async def _asked(
+        self,
+        context: CallContext,
+        entry: Entry,
+        respond: Callable[[Answered, CallContext], Awaitable[bytes | None]],
+    ) -> bytes | None:
+        """Have the request that *context* brings answered, and *respond* take the answer.
+
+        The call is one of many messages, as one of none is, too: so a call without a message gets an answer.
         """
         body = await context.read()
         if body is aio.EOF:
@@ -140,7 +164,7 @@ class GRPCGateway(Service):
         try:
             peer = await self._admitted(context)
             try:
-                return await self._post(body, context)
+                return await respond(await self._answered(body, entry, context), context)
             finally:
                 self._left(peer)
         finally:
@@ -156,22 +180,42 @@ class GRPCGateway(Service):
         code = grpc.StatusCode[error.grpc_status]
         await context.abort(code, error.detail, _details(error, code, answered.request_id))
 
-    async def _post(self, body: bytes, context: CallContext) -> bytes:
-        remaining, entry = context.time_remaining(), _identified(self.entry, context)
+    async def _answered(self, body: bytes, entry: Entry, context: CallContext) -> Answered:
+        remaining, entry = context.time_remaining(), _identified(entry, context)
         if remaining is not None:
             entry = replace(entry, timeout=max(remaining, 1e-6))
         done = answer(body, self._codec, self.dispatcher, entry)
-        if type(done) is Answer:
-            answered = done
-        else:
-            self._posts.add(done)
-            try:
-                answered = await to_future(done)
-            finally:
-                self._posts.discard(done)
+        return await self._cut_with(done) if isinstance(done, Deferred) else done
+
+    async def _cut_with(self, waiting: Deferred[T]) -> T:
+        """What *waiting* comes to; it is cancelled when the grace of a drain is over."""
+        self._under_way.add(waiting)
+        try:
+            return await to_future(waiting)
+        finally:
+            self._under_way.discard(waiting)
+
+    async def _whole(self, answered: Answered, context: CallContext) -> bytes:
+        assert isinstance(answered, Answer)
         if answered.error is not None:
             await self._abort(answered, context)
         return answered.body
+
+    async def _parts(self, answered: Answered, context: CallContext) -> None:
+        if isinstance(answered, Answer):
+            await self._abort(answered, context)
+            return
+        self._under_way.add(answered)
+        try:
+            while not answered.over:
+                pulled = answered.pull()
+                piece = await to_future(pulled) if isinstance(pulled, Deferred) else pulled
+                if piece.error is not None:
+                    await self._abort(piece, context)
+                await context.write(piece.body)
+        finally:
+            self._under_way.discard(answered)
+            answered.cancel()
 
     def stopService(self) -> Deferred[None]:
         """Take no more calls, answer what was asked, close."""
@@ -192,8 +236,8 @@ class GRPCGateway(Service):
         await wait_a_while(self._idle, grace)
         if self._peers:
             self.ending.cutting = True
-            for post in list(self._posts):
-                post.cancel()  # which answers it
+            for each in list(self._under_way):
+                each.cancel()  # which answers it
             for stream in list(self.streams):
                 stream.session.cut()
             log.warn("{cut} requests were answered Unavailable when the drain grace ended", cut=self.ending.cut)

@@ -10,7 +10,7 @@ from grpc import aio
 from ...answer import Entry
 from ...interfaces import IDispatcher
 from ...limits import Limits
-from ...loop import Signal, spawn
+from ...loop import Signal, next_turn, spawn
 from ..buffered import Buffered
 from ..session import Session
 
@@ -18,6 +18,10 @@ __all__ = ["CallContext", "Stream"]
 
 CallContext = Any
 """grpcio's ``ServicerContext``: that package has no types."""
+
+
+_AHEAD = 4
+"""Messages that wait to be written until parts are made no more."""
 
 
 class Stream:
@@ -34,7 +38,7 @@ class Stream:
         self, dispatcher: IDispatcher, entry: Entry, context: CallContext, limits: Limits, buffered: Buffered
     ) -> None:
         self.context = context
-        self.session = Session(dispatcher, entry, "bytes", self.send, self.changed, limits, buffered)
+        self.session = Session(dispatcher, entry, "bytes", self.send, self.changed, limits, buffered, next_turn())
         self.answers: deque[bytes] = deque()
         self.ended = False
         """Whether the client sends no more."""
@@ -43,6 +47,7 @@ class Stream:
     def send(self, payload: bytes, binary: bool) -> None:
         """An answer is ready."""
         self.answers.append(payload)
+        self.session.full = len(self.answers) >= _AHEAD
         self._something.set()
 
     def changed(self) -> None:
@@ -64,7 +69,9 @@ class Stream:
                 while self.answers:
                     await self.context.write(self.answers.popleft())
                     self._room.set()
-                if (self.ended or session.draining) and not session.in_flight and not self.answers:
+                    if session.full:
+                        session.resume()
+                if (self.ended or session.draining) and not session.busy and not self.answers:
                     return
                 self._something.clear()
                 await self._something.wait()

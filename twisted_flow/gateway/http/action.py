@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from ...answer import Answer
+from ...answer import Answered
 from ...maybe import MaybeDeferred
 
 __all__ = ["Action", "PlainHead"]
@@ -15,7 +15,7 @@ __all__ = ["Action", "PlainHead"]
 class Action(Struct, frozen=True):
     """What a route does with a plain request: one whose head decides nothing but its body's length."""
 
-    run: Callable[[bytes, PlainHead], MaybeDeferred[Answer]]
+    run: Callable[[bytes, PlainHead], MaybeDeferred[Answered]]
     """From the body, and what the head says, to the answer; never fails."""
     status: int = 200
     """The status of a success."""

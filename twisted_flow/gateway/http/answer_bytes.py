@@ -9,7 +9,7 @@ from time import gmtime, strftime, time
 
 from ...answer import Answer
 
-__all__ = ["NO_BODY", "REQUEST_ID", "SERVER", "answer_bytes", "fields", "http_date", "phrase"]
+__all__ = ["NO_BODY", "REQUEST_ID", "SERVER", "answer_bytes", "chunk", "fields", "http_date", "phrase", "stream_head"]
 
 SERVER = b"twisted_flow"
 REQUEST_ID = b"X-Request-ID"
@@ -73,6 +73,18 @@ def answer_bytes(
     if status == 204:  # RFC 9110 section 8.6: not even a length
         return lines + (b"Connection: close\r\n\r\n" if close else b"\r\n")
     return b"".join((lines, ending % len(answer.body), b"" if head else answer.body))
+
+
+def stream_head(status: int, content_type: str, more: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The head of an answer that comes in chunks (RFC 9112 section 7.1)."""
+    lines = [(b"Server", SERVER), (b"Date", http_date()), (b"Content-Type", content_type.encode()), *more]
+    lines.append((b"Transfer-Encoding", b"chunked"))
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, phrase(status), b"".join([b"%b: %b\r\n" % line for line in lines]))
+
+
+def chunk(data: bytes) -> bytes:
+    """*data* as a chunk; b'' is the last one."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def phrase(status: int) -> bytes:

@@ -13,23 +13,24 @@ from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from ...answer import Answer, Entry, Gateway, answer, refuse
+from ...answer import Answer, Answered, Entry, Gateway, answer, refuse
 from ...codec.codecs import codec_of
 from ...document.identity import new_id
 from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, Unavailable
 from ...interfaces import IDispatcher
 from ...maybe import MaybeDeferred
-from ..request_id import as_field, request_id_in
+from ..request_id import request_id_in
 from . import pages
 from .action import Action, PlainHead
-from .answer_bytes import NO_BODY, REQUEST_ID, fields, phrase
-from .negotiation import arrays_of, check_media_types, timeout_of
+from .event_streams import FORMS
+from .negotiation import arrays_of, check_media_types, parts_of, timeout_of
 from .origin import Origins
 from .problem import write_problem
 from .request import FlowRequest
 from .routes import HTTPSettings, Route
+from .writing import write, write_any
 
-__all__ = ["App", "write"]
+__all__ = ["App"]
 
 log = Logger()
 
@@ -94,9 +95,12 @@ class App:
     def _declare(self, route: Route) -> None:
         codec, dispatcher = codec_of().codec, self.dispatcher
         entry = replace(self.entry, endpoint=route.endpoint)
+        streams = {name.encode(): replace(entry, parts=form, stream=True) for name, form in FORMS.items()}
 
-        def run(body: bytes, head: PlainHead) -> MaybeDeferred[Answer]:
-            here = replace(entry, request_id=head.request_id) if head.request_id else entry
+        def run(body: bytes, head: PlainHead) -> MaybeDeferred[Answered]:
+            here = streams.get(head.accept, entry)
+            if head.request_id:
+                here = replace(here, request_id=head.request_id)
             return answer(body, codec, dispatcher, here)
 
         def handler(request: FlowRequest) -> MaybeDeferred[bytes]:
@@ -105,13 +109,16 @@ class App:
                 self.origins.check(request)
                 check_media_types(request)
                 here = replace(entry, timeout=timeout_of(request), arrays=arrays_of(request), request_id=request_id)
+                if (form := parts_of(request)) is not None:
+                    here = replace(here, parts=form, stream=True)
             except FlowError as error:
                 return write(request, refuse(error, entry, request_id=request_id))
             answered = answer(request.content.read(), codec, dispatcher, here)
             if isinstance(answered, Deferred):
                 request.answering = answered
-                return answered.addCallback(lambda done: write(request, done, route.status_code))
-            return write(request, answered, route.status_code)
+                later: Deferred[Any] = answered
+                return later.addCallback(lambda done: write_any(request, done, route.status_code))
+            return write_any(request, answered, route.status_code)
 
         self._route(route.path, route.methods, handler, Action(run, route.status_code))
 
@@ -145,18 +152,3 @@ class App:
         request_id = new_id()
         log.failure("request {id}: the gateway failed", failure, id=request_id)
         return write(request, refuse(ExecutorError("internal error"), self.entry, request_id=request_id))
-
-
-def write(request: FlowRequest, done: Answer, status: int = 200) -> bytes:
-    """The body of *done*, whose head is set on *request*."""
-    status = status if done.error is None else done.error.http_status
-    request.setResponseCode(status, phrase(status))
-    if status in NO_BODY:
-        done = Answer(b"", "", done.error)
-    for name, value in fields(done):
-        request.setHeader(name, value)
-    if done.request_id and request_id_in(request.getHeader(b"x-request-id")):
-        request.setHeader(REQUEST_ID, as_field(done.request_id).encode())
-    if status != 204:
-        request.setHeader(b"Content-Length", b"%d" % len(done.body))
-    return done.body

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import succeed
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
@@ -20,7 +19,7 @@ from ..buffered import Account
 from ..connections import Connections, linger
 from ..stalled import StallTimer
 from .head import Refused, unfinished
-from .pipeline import Due, Pipeline, written
+from .pipeline import Pipeline, written
 from .plain_heads import PlainHeads
 from .refusal import Refusals
 
@@ -50,21 +49,17 @@ class Lane(Protocol):
         self.account = Account(connections.buffered)
         """Bytes that have come in, or are announced, and are not answered yet; and answers that wait for earlier ones.
         What is answered when it comes does not count."""
-        self.due = Pipeline(self.account)
+        self.due = Pipeline(self, self.account, connections.clock)
         self.wanted = 0
         """How many bytes have to be there before another look at them is worth while."""
-        self.scanned = 0
-        """How many bytes of an unfinished head are known to be well formed."""
-        self.since = 0
-        """The second in which what the connection now waits for began."""
-        self.blank = False
-        """Whether an empty line stood before the head that is to come; only one may."""
+        self.scanned = 0  # bytes of an unfinished head that are known to be well formed
+        self.since = 0  # the second in which what the connection now waits for began
+        self.blank = False  # whether an empty line stood before the head that is to come; only one may
         self.stall_timer = StallTimer()
         self.full = self.paused = self.draining = self.ended = False
         self.whole = False
         """Whether no more can come in: the client has closed its half."""
-        self.announced = 0
-        """Of these, the bytes of the body that is coming in."""
+        self.announced = 0  # of these, the bytes of the body that is coming in
         self._quiet_since = 0  # the same as `since`, from before the last head seemed to begin
         self._advancing = False
         self._next_turn: IDelayedCall | None = None
@@ -170,13 +165,10 @@ class Lane(Protocol):
             self.account.add(-self.announced)
             self.announced = 0
         answering = plain.action.run(body, plain)
-        if type(answering) is Answer:
-            if not self.due:  # as most: there is no order to keep
-                last = self.draining and not buffer
-                self.transport.write(written(answering, plain, last))  # type: ignore[union-attr]
-                return True
-            answering = succeed(answering)
-        self.due.add(plain, answering, len(body), self.answered)
+        if type(answering) is Answer and not self.due:  # as most: there is no order to keep
+            self.transport.write(written(answering, plain, self.draining and not buffer))  # type: ignore[union-attr]
+        else:
+            self.due.add(plain, answering, len(body))
         return True
 
     def skip_blank(self) -> bool:
@@ -189,13 +181,19 @@ class Lane(Protocol):
             self.since = self._quiet_since  # nothing has begun
         return bool(self.buffer)
 
-    def answered(self, answer: Answer, due: Due) -> None:
-        """Send the answers that are next in the order of the requests."""
+    def write(self, data: bytes) -> None:
+        """See `Outlet`."""
+        if not self.ended:
+            self.transport.write(data)  # type: ignore[union-attr]
+
+    def ends(self) -> bool:
+        """See `Outlet`."""
+        return self.draining and not self.to_come()
+
+    def moved(self) -> None:
+        """See `Outlet`."""
         if self.ended:
             return
-        last = self.draining and len(self.due) == 1 and not self.to_come()
-        for ready in self.due.ready(due, answer, last):
-            self.transport.write(ready)  # type: ignore[union-attr]
         self.since = self.connections.second
         if not self._advancing:
             self.advance()
@@ -229,6 +227,7 @@ class Lane(Protocol):
     def forget(self) -> None:
         """Release what is counted for this connection."""
         self.ended = True
+        self.due.close()
         self.buffer.clear()
         self.account.keep(0)
         if self._next_turn is not None:
@@ -280,11 +279,13 @@ class Lane(Protocol):
     def pauseProducing(self) -> None:
         """The client does not read: take no more requests, and read no more."""
         self.full = True
+        self.due.pause()
         self.pause_or_resume()
 
     def resumeProducing(self) -> None:
         """The client reads again: resume."""
         self.full = False
+        self.due.resume()
         self.since = self.connections.second
         self.advance()
         self.pause_or_resume()

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import cast
 
 from twisted.web.http import Request
 
 from ...codec.codecs import CODECS
+from ...entry import PartsForm
 from ...errors import BadRequest, NotAcceptable, UnsupportedMediaType, ValidationError
 from ...limits import SHORTEST_TIMEOUT
 from ...message import Arrays
+from .event_streams import FORMS
 
-__all__ = ["arrays_of", "check_media_types", "timeout_of"]
+__all__ = ["arrays_of", "check_media_types", "parts_of", "timeout_of"]
 
 _READ = [media_type for row in CODECS for media_type in row.media_types]
 _WRITTEN = "application/json"
+_ANY = ("*/*", "application/*", _WRITTEN, *FORMS)
 
 
 def _media_type(value: str) -> tuple[str, dict[str, str]]:
@@ -40,17 +44,31 @@ def check_media_types(request: Request) -> None:
     if any(each.strip() not in (b"", b"identity") for each in encodings):
         raise UnsupportedMediaType("a request body with Content-Encoding is not supported")
     accepted = b",".join(request.requestHeaders.getRawHeaders(b"accept", [])).decode("latin-1")
-    if accepted.strip() and not any(_accepts(each) for each in accepted.split(",")):
+    if accepted.strip() and not any(_quality(each, _ANY) > 0 for each in accepted.split(",")):
         raise NotAcceptable(f"answers are {_WRITTEN}, which Accept does not include")
 
 
-def _accepts(media_range: str) -> bool:
+def parts_of(request: Request) -> PartsForm | None:
+    """The form of parts that Accept of *request* prefers to an answer that is whole; None: it does not."""
+    accepted = b",".join(request.requestHeaders.getRawHeaders(b"accept", [])).decode("latin-1").split(",")
+    whole = max(_quality(each, (_WRITTEN,)) for each in accepted)
+    best, form = 0.0, None
+    for each in accepted:
+        for name, known in FORMS.items():
+            quality = _quality(each, (name,))
+            if quality > best and quality >= whole:
+                best, form = quality, known
+    return form
+
+
+def _quality(media_range: str, names: Collection[str]) -> float:
+    """How much *media_range* is wanted, if it is one of *names*."""
     name, parameters = _media_type(media_range)
     try:
         quality = float(parameters.get("q", "1"))
     except ValueError:
         quality = 0.0
-    return quality > 0 and name in ("*/*", "application/*", _WRITTEN)
+    return quality if name in names else 0.0
 
 
 def timeout_of(request: Request) -> float | None:

@@ -3,80 +3,157 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
-from ...answer import Answer
+from ...answer import Answer, Answered, AnswerStream
 from ..buffered import Account
 from ..request_id import as_field
 from .action import PlainHead
-from .answer_bytes import REQUEST_ID, answer_bytes
+from .answer_bytes import REQUEST_ID, answer_bytes, chunk, stream_head
+from .event_streams import STREAM_FIELDS
+from .streamed import Streamed
 
-__all__ = ["Due", "Pipeline", "written"]
+__all__ = ["Pipeline", "written"]
 
 
-class Due:
+class Outlet(Protocol):
+    """Where the answers of a `Pipeline` leave."""
+
+    def write(self, data: bytes) -> None:
+        """Send *data*."""
+
+    def moved(self) -> None:
+        """Answers have left: there is room for more requests."""
+
+    def ends(self) -> bool:
+        """Whether the connection ends with the answer that leaves next, if that is the only one due."""
+
+
+class _Due:
     """An answer that is due."""
 
-    __slots__ = ("deferred", "plain", "ready", "size")
+    __slots__ = ("plain", "ready", "size", "streamed", "waiting")
 
-    def __init__(self, plain: PlainHead, deferred: Deferred[Answer], size: int) -> None:
-        self.plain, self.deferred = plain, deferred
+    def __init__(self, plain: PlainHead, size: int) -> None:
+        self.plain = plain
         self.size = size  # bytes of what was asked, and later of the answer
+        self.waiting: Deferred[Answered] | None = None
         self.ready: bytes | None = None
+        self.streamed: Streamed | None = None
 
 
 class Pipeline:
     """See the module.
 
+    :param outlet: where they leave.
     :param account: counts what waits.
+    :param clock: hands out time.
     """
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
-        self._due: deque[Due] = deque()
+    def __init__(self, outlet: Outlet, account: Account, clock: IReactorTime) -> None:
+        self._outlet, self._account, self._clock = outlet, account, clock
+        self._due: deque[_Due] = deque()
+        self._full = self._closed = False
 
     def __len__(self) -> int:
         return len(self._due)
 
-    def add(
-        self, plain: PlainHead, answering: Deferred[Answer], size: int, answered: Callable[[Answer, Due], None]
-    ) -> None:
+    def add(self, plain: PlainHead, answering: Deferred[Answered] | Answered, size: int) -> None:
         """Another answer is due.
 
         :param plain: of the request's head.
         :param size: bytes of its body.
-        :param answered: called with the answer when it is there.
         """
-        due = Due(plain, answering, size)
+        due = _Due(plain, size)
         self._due.append(due)
         self._account.add(size)
-        answering.addCallback(answered, due)
+        if isinstance(answering, Deferred):
+            due.waiting = answering
+            answering.addCallback(self._came, due)
+        else:
+            self._came(answering, due)
 
-    def ready(self, due: Due, answer: Answer, last: bool) -> Iterable[bytes]:
-        """*due* is ready: what leaves now.
+    def _came(self, answered: Answered, due: _Due) -> None:
+        due.waiting = None
+        if self._closed:
+            if type(answered) is AnswerStream:
+                answered.cancel()
+            return
+        if isinstance(answered, AnswerStream):
+            due.streamed = self._streamed(answered, due)
+        else:
+            self._is_ready(answered, due)
+        self._go_on()
 
-        :param last: whether the connection ends with it.
-        """
-        ready = written(answer, due.plain, last)
-        if len(self._due) == 1:  # as most: nothing waits for it
-            self._due.clear()
-            self._account.add(-due.size)
-            return (ready,)
-        due.ready = ready
+    def _is_ready(self, answer: Answer, due: _Due) -> None:
+        due.ready = ready = written(answer, due.plain, len(self._due) == 1 and self._outlet.ends())
         self._account.add(len(ready) - due.size)
         due.size = len(ready)
-        leaving = []
-        while self._due and (first := self._due[0].ready) is not None:
+
+    def _streamed(self, stream: AnswerStream, due: _Due) -> Streamed:
+        outlet = self._outlet
+
+        def head() -> None:
+            told = [(REQUEST_ID, as_field(stream.request_id).encode())] if due.plain.request_id else []
+            more = [*STREAM_FIELDS, *told]
+            outlet.write(stream_head(due.plain.action.status, stream.form.content_type, more))
+
+        def whole(answer: Answer) -> None:
+            due.streamed = None
+            self._is_ready(answer, due)
+
+        def done() -> None:
+            if self._closed:
+                return
+            if due.streamed is not None:
+                outlet.write(chunk(b""))
+                due.ready, due.streamed = b"", None
+            self._go_on()
+
+        return Streamed(stream, head, lambda data: outlet.write(chunk(data)), whole, done, self._clock)
+
+    def _go_on(self) -> None:
+        """Let leave what is next."""
+        while self._due:
+            due = self._due[0]
+            if due.streamed is not None:
+                due.streamed.full = self._full
+                due.streamed.go_on()
+                return
+            if due.ready is None:
+                break
             self._account.add(-self._due.popleft().size)
-            leaving.append(first)
-        return leaving
+            if due.ready:
+                self._outlet.write(due.ready)
+        self._outlet.moved()
+
+    def pause(self) -> None:
+        """The client does not read."""
+        self._full = True
+        if self._due and (streamed := self._due[0].streamed) is not None:
+            streamed.full = True
+
+    def resume(self) -> None:
+        """It reads again."""
+        self._full = False
+        if self._due and (streamed := self._due[0].streamed) is not None:
+            streamed.full = False
+            streamed.go_on()
 
     def cancel(self) -> None:
         """Cancel what is not ready."""
         for due in list(self._due):
-            due.deferred.cancel()
+            if due.waiting is not None:
+                due.waiting.cancel()
+            elif due.streamed is not None:
+                due.streamed.cancel()
+
+    def close(self) -> None:
+        """Nothing leaves any more."""
+        self._closed = True
 
 
 def written(answer: Answer, plain: PlainHead, last: bool) -> bytes:

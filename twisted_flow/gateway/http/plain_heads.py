@@ -16,12 +16,13 @@ from ...codec.codecs import CODECS
 from ...limits import Limits
 from ..request_id import request_id_in
 from .action import Action, PlainHead
+from .event_streams import FORMS
 from .head import Head, read_head
 
 __all__ = ["IGNORED", "PLAIN", "PlainHeads"]
 
 PLAIN: dict[bytes, frozenset[bytes] | None] = {
-    b"accept": frozenset({b"*/*", b"application/json"}),
+    b"accept": frozenset({b"*/*", b"application/json", *(each.encode() for each in FORMS)}),
     b"authorization": None,
     b"connection": frozenset({b"keep-alive", b"Keep-Alive"}),
     b"content-length": None,

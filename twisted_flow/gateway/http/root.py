@@ -13,8 +13,9 @@ from zope.interface import implementer
 from ...answer import refuse
 from ...errors import BadRequest, NotFound, PermissionDenied
 from .answer_bytes import SERVER
-from .app import App, write
+from .app import App
 from .request import FlowRequest
+from .writing import write
 
 __all__ = ["RootResource", "Upgrade"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -63,7 +64,9 @@ class FlowProtocol(WebSocketServerProtocol):
             self.flow_idle,
             up.limits,
             up.connections.buffered,
+            partial(up.clock.callLater, 0),
         )
+        self.flow_session.full = self.flow_full
         self.transport.registerProducer(self, True)
         if self.flow_connections.draining:
             self.drain()
@@ -201,7 +204,7 @@ class FlowProtocol(WebSocketServerProtocol):
     def flow_idle(self) -> None:
         """If nothing is in flight, and nothing is to come, close."""
         session = self.flow_session
-        if session is None or session.in_flight or self.flow_taking or (self.flow_rest and not self.flow_ends()):
+        if session is None or session.busy or self.flow_taking or (self.flow_rest and not self.flow_ends()):
             return
         if self.state == self.STATE_OPEN and (self.flow_last or session.draining) and self.flow_due is None:
             self.sendCloseFrame(_NORMAL if self.flow_last else _GOING_AWAY)
@@ -248,12 +251,16 @@ class FlowProtocol(WebSocketServerProtocol):
     def pauseProducing(self) -> None:
         """The client does not read."""
         self.flow_full = True
+        if self.flow_session is not None:
+            self.flow_session.full = True
         self.flow_pause_or_resume()
 
     def resumeProducing(self) -> None:
         """The client reads again: resume."""
         self.flow_full = False
         self.flow_take()
+        if self.flow_session is not None:
+            self.flow_session.resume()
 
     def stopProducing(self) -> None:
         """Part of `IPushProducer`."""

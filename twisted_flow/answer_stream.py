@@ -1,0 +1,127 @@
+"""An answer that comes in parts, each as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import cast, final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .document import DocumentArray
+from .document.outgoing import not_encoded
+from .entry import Answer, Entry, refuse
+from .errors import ExecutorError, FlowError
+from .maybe import MaybeDeferred
+from .message import Request, Response, ResponseStream, Route
+from .outcome import Outcome
+from .parts import Parts
+from .telemetry.printable import forget_frames, printable
+
+__all__ = ["AnswerStream", "failed"]
+
+log = Logger()
+
+
+@final
+class AnswerStream:
+    """See the module. Whoever holds one pulls it until it is `over`, or cancels it.
+
+    :param stream: what is written.
+    :param started: when the request came in.
+    """
+
+    def __init__(self, stream: ResponseStream, entry: Entry, started: datetime) -> None:
+        assert entry.parts is not None
+        self._stream, self._entry, self._started = stream, entry, started
+        self.form = entry.parts
+        self.over = False
+        """Whether its last piece has been pulled."""
+        self.begun = False
+        """Whether anything of it has been written: then what ends it is told in its form."""
+        self._cancelled = False
+
+    @classmethod
+    def of(cls, outcome: Outcome, entry: Entry, started: datetime) -> AnswerStream:
+        """*outcome*, which may be whole, in parts."""
+        if type(outcome) is Response:
+            left = [outcome.docs] if outcome.docs else []
+            parts = Parts(lambda: left.pop() if left else None)
+            outcome = ResponseStream(outcome.request, parts, outcome.routes, outcome.status)
+        return cls(outcome, entry, started)
+
+    @property
+    def request_id(self) -> str:
+        """The request's."""
+        return self._stream.request.request_id
+
+    def pull(self) -> MaybeDeferred[Answer]:
+        """The next piece: a part, the end, or, with its `Answer.error` set, what ended it.
+
+        :return: never fails.
+        """
+        if self._cancelled:
+            return self._failed(Failure(CancelledError()))
+        try:
+            part = self._stream.parts.pull()
+        except BaseException:  # see `respond`
+            return self._failed(Failure())
+        if part is None or type(part) is DocumentArray:
+            return self._pulled(part)
+        later = cast("Deferred[DocumentArray | None]", part)
+        return later.addCallbacks(self._pulled, self._failed)
+
+    def cancel(self) -> None:
+        """End the work. What is pulled then, or awaited, tells why: see `Gateway.ended`."""
+        self._cancelled = True
+        self._stream.parts.cancel()
+
+    def when_over(self, call: Callable[[], object]) -> None:
+        """See `Parts.when_over`."""
+        self._stream.parts.when_over(call)
+
+    def _pulled(self, part: DocumentArray | None) -> Answer:
+        request, form, limits = self._stream.request, self.form, self._entry.gateway.limits
+        docs = DocumentArray() if part is None else part
+        try:
+            body = self._end() if part is None else form.part(request, docs, limits)
+        except FlowError as refused:
+            return self._refused(refused)
+        except Exception as raised:  # whatever an executor put into its documents
+            return self._refused(not_encoded("the answer", raised, docs, DocumentArray(), request.parameters))
+        self.begun = True
+        return Answer(body, form.content_type, None, request.request_id)
+
+    def _end(self) -> bytes:
+        self.over = True
+        stream, gateway = self._stream, self._entry.gateway
+        routes = [Route("gateway", gateway.id, self._started, datetime.now(UTC)), *stream.routes]
+        nothing = DocumentArray()
+        return self.form.end(Response(stream.request, nothing, nothing, routes, stream.status), gateway.limits)
+
+    def _refused(self, error: FlowError) -> Answer:
+        self._stream.parts.cancel()
+        return self._last(refuse(error, self._entry, self._stream.request))
+
+    def _failed(self, failure: Failure) -> Answer:
+        return self._last(failed(failure, self._stream.request, self._entry))
+
+    def _last(self, told: Answer) -> Answer:
+        self.over = True
+        if not self.begun:
+            return told
+        return Answer(self.form.failure(told), self.form.content_type, told.error, told.request_id)
+
+
+def failed(failure: Failure, request: Request, entry: Entry) -> Answer:
+    """The answer that *failure* of *request* is; a bug of ours is in the log."""
+    error = failure.value
+    if isinstance(error, CancelledError):
+        error = entry.gateway.ended()
+    elif not isinstance(error, FlowError):
+        log.failure("request {id}: an unexpected exception", failure, id=printable(request.request_id))
+        forget_frames(error)
+        error = ExecutorError("internal error")
+    return refuse(error, entry, request)
