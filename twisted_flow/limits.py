@@ -58,6 +58,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Delay, "seconds after its deadline that a call has to end before its executor's own process is killed"
     ] = 30
     timeout: Annotated[Seconds | None, "seconds for a request that does not set its own timeout"] = None
+    first_part_timeout: Annotated[Seconds | None, "seconds to the first part of an answer that comes in parts"] = None
+    part_timeout: Annotated[Seconds | None, "seconds from one such part to the next, while the client reads"] = None
+    max_streams: Annotated[Count, "answers in parts under way at once; beyond that, QueueFull"] = 1024
     max_queue: Annotated[Count, "requests queued for one executor; beyond that, QueueFull"] = 1024
     drain_delay: Annotated[Delay, "seconds between the signal to stop and the end of listening"] = 0
     drain_grace: Annotated[

@@ -21,11 +21,13 @@ from twisted_flow.graph.current import Current
 from twisted_flow.graph.dispatch import FlowDispatcher
 from twisted_flow.graph.node import Node
 from twisted_flow.interfaces import IChanging, IDirect, IDispatcher
+from twisted_flow.limits import Limits
 from twisted_flow.message import Response, ResponseStream
 from twisted_flow.policy.admission import Admission
 from twisted_flow.policy.batch import Batch
 from twisted_flow.policy.deadline import Deadline
 from twisted_flow.policy.retry import Retry
+from twisted_flow.policy.streams import Streams
 
 ENDPOINTS = {
     "/default": Endpoint("/default", "f", ("docs",), blocking=False, idempotent=True),
@@ -50,6 +52,7 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "deadline": lambda inner: Deadline(inner, 5, Clock()),  # type: ignore[arg-type]
     "retry": lambda inner: Retry(inner, ENDPOINTS, 3, Clock()),  # type: ignore[arg-type]
     "batch": lambda inner: Batch(inner, {"/batched": Batching(9)}, Clock()),  # type: ignore[arg-type]
+    "streams": lambda inner: Streams(inner, Limits(first_part_timeout=9, part_timeout=9), Clock()),  # type: ignore[arg-type]
     "current": Current,
     "flow": _flow,
     "fork": _fork,

@@ -24,6 +24,7 @@ from ..listen.listeners import Listener
 from ..policy.admission import Admission
 from ..policy.deadline import Deadline
 from ..policy.retry import Retry
+from ..policy.streams import Streams
 from ..protocols import protocol_named
 from ..suggestion import nearest
 from .copies import engine_of
@@ -59,7 +60,7 @@ def make_service(config: FlowConfig) -> FlowService:
         nodes.append(Node(name, engine.endpoints, node))
     catalogue = partial(Catalogue.of, admitted.values(), config.limits)
     flow = FlowDispatcher(nodes, graph, config.strict, catalogue)
-    current = Current(Deadline(flow, config.limits.timeout, clock))
+    current = Current(Deadline(Streams(flow, config.limits, clock), config.limits.timeout, clock))
     buffered = Buffered(config.limits.max_buffered)
 
     def gateways(listener: Listener, address: IListenAddress) -> list[IGateway]:
