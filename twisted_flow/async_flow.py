@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from .flow import Flow
 
 if TYPE_CHECKING:
-    from .client.verbs import AsyncPost
+    from .client.streaming import AsyncDocumentStream
+    from .client.verbs import AsyncPost, StreamOptions
 
 __all__ = ["AsyncFlow"]
 
@@ -24,3 +25,7 @@ class AsyncFlow(Flow):
 
         @property
         def post(self) -> AsyncPost: ...  # type: ignore[override]
+
+        def stream(  # type: ignore[override]
+            self, on: str, inputs: object = None, **options: Unpack[StreamOptions]
+        ) -> AsyncDocumentStream: ...

@@ -17,21 +17,9 @@ from .message import Request, Response
 from .outcome import Outcome
 
 __all__ = [
-    "IChanging",
-    "IChannel",
-    "ICodec",
-    "IDescribed",
-    "IDirect",
-    "IDispatcher",
-    "IEngine",
-    "IEngineMaker",
-    "IExchange",
-    "IExecutor",
-    "IExecutorPlugin",
-    "IGateway",
-    "IGatewayMaker",
-    "IListenAddress",
-]
+    "IChanging", "IChannel", "ICodec", "IDescribed", "IDirect", "IDispatcher", "IEngine", "IEngineMaker", "IExchange",
+    "IExecutor", "IExecutorPlugin", "IGateway", "IGatewayMaker", "IListenAddress", "IStreamingChannel",
+]  # fmt: skip
 
 
 class IDispatcher(Interface):
@@ -255,6 +243,16 @@ class IChannel(Interface):
 
     def close() -> Deferred[None]:
         """End all connections."""
+
+
+class IStreamingChannel(IChannel):
+    """A way to a server that answers in parts."""
+
+    def stream(request: Request) -> Deferred[Any]:
+        """Send *request* over a connection, or call, of its own; that is paused while the parts are not pulled.
+
+        :return: fires with a `ResponseStream` once it has been sent; fails with `Unavailable`.
+        """
 
 
 class IListenAddress(Interface):

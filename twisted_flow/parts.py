@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, TypeVar, cast, final
 
 from .document import DocumentArray
 from .maybe import MaybeDeferred
@@ -11,7 +11,7 @@ from .maybe import MaybeDeferred
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-__all__ = ["AHEAD", "Parts", "cost_of"]
+__all__ = ["AHEAD", "Credit", "Parts", "cost_of"]
 
 AHEAD = 16
 """What a maker of parts may have made that nobody has pulled yet: the sum of their costs. One part may always be."""
@@ -98,3 +98,25 @@ class Parts:
             calls, self._when_over = self._when_over, []
             for call in calls:
                 call()
+
+
+class Credit:
+    """How much a maker of parts that is a coroutine may make.
+
+    :param signal: an ``asyncio.Event``.
+    """
+
+    def __init__(self, signal: Any) -> None:
+        self.left, self._signal = AHEAD, signal
+
+    def add(self, more: int) -> None:
+        """So much of what was made has been taken."""
+        self.left += more
+        if self.left > 0:
+            self._signal.set()
+
+    async def wait(self) -> None:
+        """Wait until there is some."""
+        while self.left <= 0:
+            self._signal.clear()
+            await self._signal.wait()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from grpc import RpcError, StatusCode, aio
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
 from ..codec import protobuf
 from ..errors import FlowError, PayloadTooLarge, Unavailable
-from ..interfaces import IChannel, IExchange
+from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
-from ..loop import Signal, crossing, spawn
-from ..message import Request, Response, bare_request
+from ..loop import Signal, crossing, sleep_a_turn, spawn
+from ..message import Request, Response, ResponseStream, bare_request
 from ..wire.metadata import OURS, SERVER
+from .incoming import Incoming
 
 __all__ = ["GRPCChannel"]
 
@@ -117,7 +120,7 @@ class _Exchange:
                 answer.errback(kind(f"{self.address}: {detail}"))
 
 
-@implementer(IChannel)
+@implementer(IStreamingChannel)
 class GRPCChannel:
     """See `IChannel`."""
 
@@ -131,7 +134,27 @@ class GRPCChannel:
         """See `IChannel`."""
         return spawn(self._exchange())
 
+    def stream(self, request: Request) -> Deferred[ResponseStream]:
+        """See `IStreamingChannel`."""
+        return spawn(self._stream(protobuf.encode_request(replace(request, stream=True)), request))
+
+    async def _stream(self, message: bytes, request: Request) -> ResponseStream:
+        call = await self._call()
+        to_loop, to_reactor = crossing()
+        reads = Signal()
+        reads.set()
+        incoming = Incoming(
+            request, lambda paused: to_loop(reads.clear if paused else reads.set), lambda: to_loop(call.cancel)
+        )
+        reading = spawn(_read_parts(call, message, reads, lambda response: to_reactor(incoming.answered, response)))
+        reading.addBoth(lambda why: to_reactor(incoming.over, _lost(self.address, why)))  # unless it has ended well
+        return incoming.stream
+
     async def _exchange(self) -> _Exchange:
+        return _Exchange(await self._call(), self.address)
+
+    async def _call(self) -> Any:
+        """A new call."""
         if self._channel is None:
             self._channel = aio.insecure_channel(self.address, _OPTIONS)
         call = self._channel.stream_stream("/jina.JinaRPC/Call")()
@@ -143,12 +166,29 @@ class GRPCChannel:
                 raise
             details = error.details() if isinstance(error, aio.AioRpcError) else str(error)
             raise Unavailable(f"cannot connect to {self.address}: {details}") from None
-        return _Exchange(call, self.address)
+        return call
 
     def close(self) -> Deferred[None]:
         """See `IChannel`."""
         channel, self._channel = self._channel, None
         return spawn(_closed(channel))
+
+
+async def _read_parts(call: Any, message: bytes, reads: Signal, take: Callable[[Response], object]) -> None:
+    await call.write(message)
+    await call.done_writing()
+    while (part := await call.read()) is not aio.EOF:
+        take(protobuf.decode_response(part))
+        await sleep_a_turn()  # in which it may have been paused
+        await reads.wait()
+    if (code := await call.code()) is not StatusCode.OK:
+        raise aio.AioRpcError(code, (), (), await call.details())
+
+
+def _lost(address: str, why: object) -> Unavailable:
+    error = getattr(why, "value", None)
+    detail = error.details() if isinstance(error, RpcError) else str(error or "the stream ended")
+    return Unavailable(f"{address}: {detail or 'the connection was closed'}")
 
 
 async def _closed(channel: Any) -> None:

@@ -7,7 +7,6 @@ from collections import deque
 from typing import Any
 
 import httptools
-import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -15,18 +14,18 @@ from zope.interface import implementer
 
 from ..codec import json
 from ..document import DocumentArray
-from ..errors import FieldError, FlowError, NotFound, Unavailable, error_named
-from ..interfaces import IChannel, IExchange
+from ..errors import FlowError, NotFound, Unavailable
+from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
-from ..loop.connecting import connect
-from ..message import Request, Response, status_of
+from ..loop.connecting import connect, reset
+from ..message import Request, Response, ResponseStream, status_of
+from .http_stream import StreamConnection
+from .problem import refused, told_in
 
 __all__ = ["HTTPChannel"]
 
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _MOST = 16  # connections at once, unless told otherwise; requests beyond wait for one
-
-_OF_PROXIES = (502, 503, 504)  # where there is no server behind them
 
 _HEAD = (
     "POST /post HTTP/1.1\r\nHost: {host}\r\nUser-Agent: twisted_flow\r\nAccept: application/json\r\n"
@@ -47,7 +46,7 @@ class _Connection(Protocol):
         """Send a request: its answer's status and body."""
         if self.over is not None:
             return fail(Unavailable(self.over))
-        self.answer = Deferred(lambda _: self.transport.abortConnection())  # type: ignore[union-attr]
+        self.answer = Deferred(lambda _: reset(self.transport))
         self.parser, self.body = httptools.HttpResponseParser(self), bytearray()
         self.transport.write(raw)  # type: ignore[union-attr]
         return self.answer
@@ -94,7 +93,7 @@ class _Connection(Protocol):
             answer.errback(Unavailable(self.over))
 
 
-@implementer(IChannel, IExchange)
+@implementer(IStreamingChannel, IExchange)
 class HTTPChannel:
     """See `IChannel`. It is its own exchange: HTTP knows no end of several requests."""
 
@@ -181,6 +180,22 @@ class HTTPChannel:
             self.idle.remove(connection)
         self.next()
 
+    def stream(self, request: Request) -> Deferred[ResponseStream]:
+        """See `IStreamingChannel`."""
+        head = self._head.replace(b"Accept: application/json", b"Accept: application/jsonl", 1)
+        raw = _raw(head, json.encode_request(request))
+        connection = StreamConnection(self.address, request)
+
+        def made(_: object) -> ResponseStream:
+            connection.transport.write(raw)
+            return connection.incoming.stream
+
+        def failed(failure: Failure) -> Failure:
+            raise Unavailable(f"cannot connect to {self.address}: {failure.getErrorMessage()}")
+
+        connecting: Deferred[object] = connect(self.host, self.port, connection)
+        return connecting.addCallbacks(made, failed)
+
     def end(self) -> None:
         """See `IExchange`: nobody has to be told."""
 
@@ -193,17 +208,6 @@ class HTTPChannel:
             else:
                 connection.fail("the client was closed")
         return succeed(None)
-
-
-class _Told(msgspec.Struct):
-    """The fields of a problem document that the client uses."""
-
-    title: str = ""
-    detail: str = ""
-    retryable: bool | None = None
-    errors: tuple[FieldError, ...] = ()
-    stacks: tuple[str, ...] = ()
-    executor: str = ""
 
 
 def _raw(head: bytes, body: bytes) -> bytes:
@@ -220,8 +224,8 @@ def _response(answered: tuple[int, bytes], request: Request) -> Response:
         if not response.request_id:
             raise Unavailable("the server's answer is none: it has no requestId")
         return response
-    error = _error(status, body)
-    if isinstance(error, Unavailable) and not _told(body).title:
+    error = refused(status, body)
+    if isinstance(error, Unavailable) and not told_in(body).title:
         raise error
     error.response = Response(request, DocumentArray(), DocumentArray(), [], status_of(error))
     raise error
@@ -232,30 +236,11 @@ def _unrouted(answered: tuple[int, bytes]) -> bool:
     status, body = answered
     if status != 404:
         return False
-    told = _told(body)
+    told = told_in(body)
     return not told.title or told.detail.startswith("there is no /")
-
-
-def _told(body: bytes) -> _Told:
-    try:
-        return msgspec.json.decode(body, type=_Told)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Told()
 
 
 def _routed(answered: tuple[int, bytes], endpoint: str) -> tuple[int, bytes]:
     if _unrouted(answered):
         raise NotFound(f"the server has no /post, and no route for {endpoint}: expose it, or ask over another protocol")
     return answered
-
-
-def _error(status: int, body: bytes) -> FlowError:
-    told = _told(body)
-    if told.title:
-        rest = {"errors": told.errors, "stacks": told.stacks, "executor": told.executor}
-        return error_named(told.title, told.detail, retryable=told.retryable, **rest)
-    if status == 404:
-        return NotFound(f"the server answered {status}: it may not serve HTTP")
-    if status in _OF_PROXIES:
-        return Unavailable(f"the server answered {status}: what is behind it does not answer")
-    return error_named("ExecutorError", f"the server answered {status}: {body[:200].decode('utf-8', 'replace')}")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..codec import protobuf
 from ..errors import BadRequest, PayloadTooLarge, Unavailable
-from ..interfaces import IChannel, IExchange
+from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
-from ..loop.connecting import connect
-from ..message import Request, Response, bare_request
+from ..loop.connecting import connect, reset
+from ..message import Request, Response, ResponseStream, bare_request
 from ..wire.websocket import BINARY, frame_head, masked
+from .incoming import Incoming
 
 __all__ = ["WebSocketChannel"]
 
@@ -47,6 +50,7 @@ class _Connection(WebSocketClientProtocol):
         self.flow_opened: Deferred[object] = Deferred(lambda _: self.transport.abortConnection())
         self.flow_requests: dict[str, Deferred[Response]] = {}
         self.flow_ours = False
+        self.flow_incoming: Incoming | None = None  # where this is a stream's own connection
 
     def onConnect(self, response: Any) -> None:
         """Note which server it is: Jina's answers only at the end of the input, ours at once."""
@@ -103,6 +107,9 @@ class _Connection(WebSocketClientProtocol):
         except BadRequest:
             self.sendClose(3003, "not an answer")
             return
+        if self.flow_incoming is not None:
+            self.flow_incoming.answered(response)
+            return
         answer = self.flow_requests.pop(response.request_id, None)
         if answer is not None and not answer.called:
             answer.callback(response)
@@ -118,13 +125,15 @@ class _Connection(WebSocketClientProtocol):
         )
         if not self.flow_opened.called:
             self.flow_opened.errback(why)
+        if self.flow_incoming is not None:
+            self.flow_incoming.over(why)  # unless it has ended well
         requests, self.flow_requests = self.flow_requests, {}
         for answer in requests.values():
             if not answer.called:
                 answer.errback(why)
 
 
-@implementer(IChannel)
+@implementer(IStreamingChannel)
 class WebSocketChannel:
     """See `IChannel`."""
 
@@ -138,6 +147,31 @@ class WebSocketChannel:
         """See `IChannel`."""
         if self.connection is not None and self.connection.flow_usable():
             return succeed(self.connection)
+
+        def opened(connection: object) -> object:
+            self.connection = connection
+            return connection
+
+        return self._connect().addCallback(opened)
+
+    def stream(self, request: Request) -> Deferred[ResponseStream]:
+        """See `IStreamingChannel`."""
+        message = protobuf.encode_request(replace(request, stream=True))
+
+        def opened(connection: Any) -> ResponseStream:
+            transport = connection.transport
+            connection.flow_incoming = incoming = Incoming(
+                request,
+                lambda paused: (transport.pauseProducing if paused else transport.resumeProducing)(),
+                partial(reset, transport),
+            )
+            connection.flow_write(message)
+            return incoming.stream
+
+        return self._connect().addCallback(opened)
+
+    def _connect(self) -> Deferred[Any]:
+        """A new connection, whose handshake is done."""
         factory = WebSocketClientFactory(f"ws://{self.address}/")
         factory.protocol = _Connection
         factory.setProtocolOptions(openHandshakeTimeout=10, failByDrop=False)
@@ -149,12 +183,8 @@ class WebSocketChannel:
                 return failure
             raise Unavailable(f"cannot connect to {self.address}: {failure.getErrorMessage()}")
 
-        def opened(_: object) -> object:
-            self.connection = connection
-            return connection
-
         connecting = connect(self.host, self.port, connection).addCallback(lambda _: connection.flow_opened)
-        return connecting.addCallbacks(opened, failed)
+        return connecting.addErrback(failed)
 
     def close(self) -> Deferred[None]:
         """See `IChannel`."""

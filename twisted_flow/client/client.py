@@ -11,18 +11,20 @@ from weakref import finalize
 
 from twisted.internet.defer import Deferred
 
-from ..interfaces import IChannel, IExchange
+from ..errors import ConfigurationError
+from ..interfaces import IChannel, IExchange, IStreamingChannel
 from ..listen.hostport import joined
 from ..loop import Mailbox, from_thread, run_in_reactor
-from ..message import Header, Parameters, Response
+from ..message import Header, Parameters, Request, Response, ResponseStream
 from ..protocols import protocol_named
 from .faces import post_in_thread, post_on_loop
 from .inputs import Asking, are_there, requests_of
 from .progress import Progress
-from .sending import connected
+from .sending import begun, connected
 from .server import server_named
+from .streaming import AsyncDocumentStream, DocumentStream
 from .told import Callback, Told
-from .verbs import Asyncio, PostOptions, verb
+from .verbs import Asyncio, PostOptions, StreamOptions, verb
 
 __all__ = ["Client"]
 
@@ -181,6 +183,40 @@ class Client(Generic[Asyncio]):
             pass
         return None
 
+    @overload
+    def stream(
+        self: Client[Literal[True]], on: str, inputs: object = None, **options: Unpack[StreamOptions]
+    ) -> AsyncDocumentStream: ...
+    @overload
+    def stream(
+        self: Client[Literal[False]], on: str, inputs: object = None, **options: Unpack[StreamOptions]
+    ) -> DocumentStream: ...
+    def stream(
+        self,
+        on: str,
+        inputs: object = None,
+        *,
+        parameters: Parameters | None = None,
+        target_peapod: str = "",
+        timeout: float | None = None,
+    ) -> DocumentStream | AsyncDocumentStream:
+        """Send *inputs*, as one request, to the endpoint *on*; its answer comes in parts. See `post`.
+
+        :return: the documents as they come, to be iterated over (of an asyncio client by ``async for``); at the end its
+            ``response`` has routes and status. An error is raised behind the documents that came before it.
+        """
+        asking = Asking(Header(on, target_peapod), parameters or {}, sys.maxsize, timeout)
+        (request,) = requests_of(inputs, asking)
+        made = AsyncDocumentStream if self.asyncio else DocumentStream
+        return made(partial(self._streamed, request), timeout)
+
+    def _streamed(self, request: Request) -> Deferred[ResponseStream]:
+        """On the reactor."""
+        channel = IStreamingChannel(self._channel_kept(), None)
+        if channel is None:
+            raise ConfigurationError(f"{self.protocol} has no answers in parts")
+        return begun(channel, request, self.address, request.timeout)
+
     index = verb("/index")
     search = verb("/search")
     update = verb("/update")
@@ -222,15 +258,20 @@ class Client(Generic[Asyncio]):
     def _connected(self, timeout: float | None) -> Deferred[IExchange]:
         """On the reactor: a new exchange."""
         first = not self._kept
-        if first:
-            self._kept.append(self._channel())
+        channel = self._channel_kept()
 
         def tell(exchange: IExchange) -> IExchange:
             if first and self.host:
                 print(f"connected to the gateway at {self.address}!", file=sys.stderr)
             return exchange
 
-        return connected(self._kept[0], self.address, timeout).addCallback(tell)
+        return connected(channel, self.address, timeout).addCallback(tell)
+
+    def _channel_kept(self) -> IChannel:
+        """On the reactor: the way to the server, made when it is first needed."""
+        if not self._kept:
+            self._kept.append(self._channel())
+        return self._kept[0]
 
 
 def _same(channel: IChannel) -> IChannel:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal, Unpack, cast
 
 from ..errors import ConfigurationError
 from ..listen.hostport import private_address
 from .client import Client
-from .verbs import Post, verb
+from .streaming import DocumentStream
+from .verbs import Post, StreamOptions, verb
 
 __all__ = ["OwnClient"]
 
@@ -54,6 +55,10 @@ class OwnClient:
     def post(self) -> Post:
         """Call the flow, which is started: see `Client.post`."""
         return self.client.post
+
+    def stream(self, on: str, inputs: object = None, **options: Unpack[StreamOptions]) -> DocumentStream:
+        """Call the flow, which is started, for an answer in parts: see `Client.stream`."""
+        return self.client.stream(on, inputs, **options)
 
     index = verb("/index")
     search = verb("/search")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ..errors import DeadlineExceeded, FlowError, Unavailable
-from ..interfaces import IChannel, IExchange
-from ..message import Request
+from ..interfaces import IChannel, IExchange, IStreamingChannel
+from ..message import Request, ResponseStream
 
-__all__ = ["Sending", "connected"]
+__all__ = ["Sending", "begun", "connected"]
+
+T = TypeVar("T")
 
 _MARGIN = 0.25  # seconds that the server's own word for it may take
 _LEAST, _CONNECTING = 1.0, 10.0  # seconds for that alone
@@ -25,10 +27,20 @@ def connected(channel: IChannel, address: str, timeout: float | None) -> Deferre
     :param timeout: seconds that the caller gives each request.
     :return: fails with `Unavailable`, or with `DeadlineExceeded` when those are over.
     """
+    return _in_time(channel.exchange(), address, timeout)
+
+
+def begun(
+    channel: IStreamingChannel, request: Request, address: str, timeout: float | None
+) -> Deferred[ResponseStream]:
+    """*request*, sent on *channel*; its answer comes in parts. See `connected`."""
+    return _in_time(channel.stream(request), address, timeout)
+
+
+def _in_time(connecting: Deferred[T], address: str, timeout: float | None) -> Deferred[T]:
     seconds = min(max(timeout or _CONNECTING, _LEAST), _CONNECTING)
     error: type[FlowError] = DeadlineExceeded if timeout is not None and timeout <= seconds else Unavailable
-    exchange: Deferred[IExchange] = channel.exchange()
-    return _within(exchange, seconds, error, f"no connection to {address} within {seconds:g} s")
+    return _within(connecting, seconds, error, f"no connection to {address} within {seconds:g} s")
 
 
 class Sending:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 from ..message import Parameters, Response
 from .told import Callback
 
-__all__ = ["AsyncPost", "Asyncio", "Post", "PostOptions", "verb"]
+__all__ = ["AsyncPost", "Asyncio", "Post", "PostOptions", "StreamOptions", "verb"]
 
 
 class PostOptions(TypedDict, total=False):
@@ -19,6 +19,14 @@ class PostOptions(TypedDict, total=False):
     request_size: int
     show_progress: bool
     continue_on_error: bool
+    timeout: float | None
+
+
+class StreamOptions(TypedDict, total=False):
+    """What `Client.stream` takes by keyword."""
+
+    parameters: Parameters | None
+    target_peapod: str
     timeout: float | None
 
 

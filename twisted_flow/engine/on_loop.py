@@ -12,13 +12,13 @@ from twisted.python.failure import Failure
 from ..document import DocumentArray
 from ..executor.at_once import at_once
 from ..executor.call import Call, Context, awaited, error_of, part_of, response_to
-from ..executor.steps import AsynchronousGenerator, Credit, PlainGenerator, make_parts
+from ..executor.steps import AsynchronousGenerator, PlainGenerator, make_parts
 from ..feed import Feed
 from ..loop import Signal, crossing, spawn
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, ResponseStream
 from ..outcome import Outcome
-from ..parts import Parts
+from ..parts import Credit, Parts
 from .lifecycle import CallsUnderWay
 
 __all__ = ["run_on_loop"]

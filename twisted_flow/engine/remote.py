@@ -24,14 +24,15 @@ from ..errors import DeadlineExceeded, FlowError, PayloadTooLarge, QueueFull, Un
 from ..executor.catalogue import Catalogue, any_endpoint
 from ..executor.table import Endpoint
 from ..generation import Generation
-from ..interfaces import IChanging, IChannel, IDescribed, IEngine, IExchange
+from ..interfaces import IChanging, IChannel, IDescribed, IEngine, IExchange, IStreamingChannel
 from ..limits import SHORTEST_TIMEOUT
 from ..maybe import MaybeDeferred
-from ..message import Header, Request, Response
+from ..message import Header, Request, Response, collecting
 from ..outcome import Outcome, dispatch_whole
 from ..telemetry.printable import one_line
 from ..worker.messages import not_sendable
 from .question import catalogue_of, greeted, succeeded
+from .remote_stream import streamed
 
 __all__ = ["RemoteEngine"]
 
@@ -123,6 +124,8 @@ class RemoteEngine:
             return dispatch_whole(request, self.dispatch)
         if self.health not in _SERVES:
             raise self._unavailable(f"is {self.health}")
+        if request.stream and (streaming := IStreamingChannel(self.channel, None)) is not None:
+            return streamed(streaming, self._to_ask(request), request, self.name, self._failed)
         exchange = self._exchange
         sent = (
             self._connected().addCallback(self._send, request)
@@ -160,18 +163,27 @@ class RemoteEngine:
             if not each.called:
                 each.errback(Unavailable(str(error)))
 
-    def _send(self, exchange: IExchange, request: Request) -> Deferred[Any]:
+    def _to_ask(self, request: Request, request_id: str = "") -> Request:
+        """*request* as the other flow is asked, under *request_id*, or its own.
+
+        :raises DeadlineExceeded: if it has no time left.
+        """
         timeout = None
         if request.deadline is not None:
             timeout = request.deadline - self._now()
             if timeout <= 0:
-                return fail(DeadlineExceeded("its time was over before it was sent"))
+                raise DeadlineExceeded("its time was over before it was sent")
             timeout = max(timeout, SHORTEST_TIMEOUT)
-        request_id = new_id() if request.request_id in self._ids else request.request_id
+        request_id = request_id or request.request_id
         header = Header(request.header.exec_endpoint)
-        asked = replace(request, request_id=request_id, header=header, timeout=timeout, deadline=None)
+        return replace(request, request_id=request_id, header=header, timeout=timeout, deadline=None)
+
+    def _send(self, exchange: IExchange, request: Request) -> Deferred[Any]:
+        request_id = new_id() if request.request_id in self._ids else request.request_id
         try:
-            sent: Deferred[Response] = exchange.send(asked)
+            sent: Deferred[Response] = exchange.send(self._to_ask(collecting(request), request_id))
+        except DeadlineExceeded as late:
+            return fail(late)
         except Exception as raised:  # an earlier executor of the flow has put it there
             error = not_sendable(raised, request, f"what executor {self.name!r} takes")
             error.begun = False

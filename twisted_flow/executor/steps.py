@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any, Never
+from typing import Never
 
 from ..document import DocumentArray
 from ..document.weight import weight
-from ..parts import AHEAD, cost_of
+from ..parts import AHEAD, Credit, cost_of
 from .call import part_of
 
-__all__ = ["AsynchronousGenerator", "Credit", "PlainGenerator", "Put", "Steps", "make_parts"]
+__all__ = ["AsynchronousGenerator", "PlainGenerator", "Put", "Steps", "make_parts"]
 
 _TURN = 0.005  # seconds that steps take before something else has its turn
 
@@ -69,28 +69,6 @@ class Steps:
         if ended() and not self.over:
             self.over = True
             self._generator.close()
-
-
-class Credit:
-    """How much an asynchronous generator may make.
-
-    :param signal: an ``asyncio.Event``.
-    """
-
-    def __init__(self, signal: Any) -> None:
-        self.left, self._signal = AHEAD, signal
-
-    def add(self, more: int) -> None:
-        """So much of what was made has been taken."""
-        self.left += more
-        if self.left > 0:
-            self._signal.set()
-
-    async def wait(self) -> None:
-        """Wait until there is some."""
-        while self.left <= 0:
-            self._signal.clear()
-            await self._signal.wait()
 
 
 async def make_parts(generator: AsynchronousGenerator, put: Put, credit: Credit) -> None:

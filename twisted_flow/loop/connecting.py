@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from .reactor import asyncio_loop
 from .transport import LoopConnection
 
-__all__ = ["connect"]
+__all__ = ["connect", "reset"]
 
 
 class _One:
@@ -39,3 +39,10 @@ def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
     connecting = loop.create_connection(lambda: LoopConnection(factory, loop), host, port)
     made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
     return made.addCallback(lambda _: protocol)
+
+
+def reset(transport: Any) -> None:
+    """End a connection at once, and have its peer told: see `LoopTransport.resetConnection`. (Twisted's own transports
+    do so when they abort.)
+    """
+    getattr(transport, "resetConnection", transport.abortConnection)()

@@ -17,7 +17,7 @@ from .catch_exit import ExitRaised, catch_exit
 from .reactor import asyncio_loop, new_loop
 from .threads import from_thread
 
-__all__ = ["Signal", "crossing", "spawn", "tasks", "to_future", "wait_a_while"]
+__all__ = ["Signal", "crossing", "sleep_a_turn", "spawn", "tasks", "to_future", "wait_a_while"]
 
 Signal = asyncio.Event
 """What a coroutine waits for, and a callback on the loop sets."""
@@ -41,6 +41,11 @@ async def wait_a_while(signal: Signal, seconds: float) -> None:
     """Wait for *signal*, but no longer than *seconds*."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(signal.wait(), seconds)
+
+
+async def sleep_a_turn() -> None:
+    """Let what is due on the loop come first."""
+    await asyncio.sleep(0)
 
 
 class _SideLoop:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import struct
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -109,6 +111,12 @@ class LoopTransport:
         self.disconnecting = True
         self._pending = []
         self.inner.abort()
+
+    def resetConnection(self) -> None:
+        """The same, and the peer is told that nothing is read any more either: an end alone might be half a close."""
+        with suppress(OSError):
+            self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abortConnection()
 
     def loseWriteConnection(self) -> None:
         """Say that nothing more will be written, and go on reading."""

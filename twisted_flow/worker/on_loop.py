@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from ..document import DocumentArray
 from ..executor.at_once import at_once
 from ..executor.call import Context, awaited, response_to
-from ..executor.steps import AsynchronousGenerator, Credit, make_parts
+from ..executor.steps import AsynchronousGenerator, make_parts
 from ..executor.table import find
 from ..message import Request
+from ..parts import Credit
 
 if TYPE_CHECKING:
     from .worker import Worker

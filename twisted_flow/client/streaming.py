@@ -1,0 +1,203 @@
+"""Answers in parts for the caller: from its own thread, or on its own event loop. Sockets are the reactor's."""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Self
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from ..document import Document, DocumentArray
+from ..errors import DeadlineExceeded
+from ..loop import Mailbox, from_thread, run_in_reactor
+from ..message import Response, ResponseStream
+from ..parts import AHEAD
+
+__all__ = ["AsyncDocumentStream", "DocumentStream"]
+
+_MARGIN = 0.25  # seconds that the server's own word for it may take
+
+Connect = Callable[[], Deferred[ResponseStream]]
+"""On the reactor: asks."""
+Put = Callable[[object], object]
+
+
+class _Pump:
+    """On the reactor: hands on the parts of a stream, a few ahead of who takes them: documents, and at last a Response,
+    or a Failure.
+    """
+
+    def __init__(self, put: Put, timeout: float | None) -> None:
+        self._put, self._timeout = put, timeout
+        self._left, self._busy = AHEAD, True
+        self._stream: ResponseStream | None = None
+        self._waiting: Deferred[Any] | None = None
+        self._alarm: IDelayedCall | None = None
+        self._over = False
+
+    def start(self, connect: Connect) -> None:
+        if self._timeout is not None:
+            from twisted.internet import reactor
+
+            later: Any = reactor
+            self._alarm = later.callLater(self._timeout + _MARGIN, self._late)
+        self._waiting = connect()
+        self._waiting.addCallbacks(self._connected, self._end)
+
+    def _connected(self, stream: ResponseStream) -> None:
+        self._stream, self._busy = stream, False
+        self._go_on()
+
+    def more(self, taken: int) -> None:
+        self._left += taken
+        self._go_on()
+
+    def cancel(self) -> None:
+        self._over = True
+        self._stop()
+        if self._stream is not None:
+            self._stream.parts.cancel()
+        elif self._waiting is not None:
+            self._waiting.cancel()
+
+    def _late(self) -> None:
+        self._alarm = None
+        if not self._over:
+            self.cancel()
+            self._put(Failure(DeadlineExceeded(f"not finished within {self._timeout:g} s")))
+
+    def _go_on(self) -> None:
+        stream = self._stream
+        while stream is not None and self._left > 0 and not self._busy and not self._over:
+            try:
+                part = stream.parts.pull()
+            except Exception:
+                self._end(Failure())
+                return
+            if isinstance(part, Deferred):
+                self._busy = True
+                part.addCallbacks(self._came, self._end)
+                return
+            self._take(part)
+
+    def _came(self, part: DocumentArray | None) -> None:
+        self._busy = False
+        self._take(part)
+        self._go_on()
+
+    def _take(self, part: DocumentArray | None) -> None:
+        if part is not None:
+            self._left -= 1
+            self._put(part)
+            return
+        stream = self._stream
+        assert stream is not None
+        nothing = DocumentArray()
+        self._end(Response(stream.request, nothing, nothing, stream.routes, stream.status))
+
+    def _end(self, last: object) -> None:
+        if not self._over:
+            self._over = True
+            self._stop()
+            self._put(last)
+
+    def _stop(self) -> None:
+        if self._alarm is not None and self._alarm.active():
+            self._alarm.cancel()
+
+
+class _Taken:
+    """The caller's side of both: the documents that have come and are not taken yet."""
+
+    response: Response | None = None
+    """The end: routes and status, without documents. None until it has come."""
+
+    def __init__(self) -> None:
+        self._docs: deque[Document] = deque()
+        self._call: Callable[..., object] = lambda *nothing: None
+        self._pump: Any = None
+        self._taken = 0
+        self._over = False
+
+    def _take(self, item: object) -> None:
+        if isinstance(item, Response):
+            self.response, self._over = item, True
+        elif isinstance(item, Failure):
+            self._over = True
+            item.raiseException()
+        elif isinstance(item, DocumentArray):
+            self._docs.extend(item)
+            self._taken += 1
+            if self._taken >= AHEAD // 2:
+                self._call(self._pump.more, self._taken)
+                self._taken = 0
+
+    def cancel(self) -> None:
+        """End it, at the server too. What has come is dropped."""
+        self._docs.clear()
+        if not self._over:
+            self._over = True
+            self._call(self._pump.cancel)
+
+    def __del__(self) -> None:
+        if not self._over:
+            self.cancel()
+
+
+class DocumentStream(_Taken, Iterator[Document]):
+    """What `Client.stream` returns: the documents, one after another, as they come. Used in a ``with`` it is cancelled
+    at the end of that, if it is not over; so is one that nobody refers to any more.
+    """
+
+    def __init__(self, connect: Connect, timeout: float | None) -> None:
+        super().__init__()
+        self._connect = connect  # whose client is kept as long as this is: it would close its connections
+        self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._pump = pump = _Pump(self._items.put, timeout)
+        run_in_reactor(lambda: pump.start(connect))
+        self._call = from_thread()
+
+    def __next__(self) -> Document:
+        while not self._docs:
+            if self._over:
+                raise StopIteration
+            self._take(self._items.get())
+        return self._docs.popleft()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.cancel()
+
+
+class AsyncDocumentStream(_Taken, AsyncIterator[Document]):
+    """The same for ``async for``, and ``async with``."""
+
+    def __init__(self, connect: Connect, timeout: float | None) -> None:
+        super().__init__()
+        self._connect, self._timeout = connect, timeout
+        self._mail: Mailbox[Any] | None = None
+
+    async def __anext__(self) -> Document:
+        if self._mail is None and not self._over:
+            mail: Mailbox[Any] = Mailbox()
+            self._mail = mail
+            self._call = mail.start()
+            self._pump = _Pump(mail.put, self._timeout)
+            self._call(self._pump.start, self._connect)
+        while not self._docs:
+            if self._over or self._mail is None:
+                raise StopAsyncIteration
+            self._take(await self._mail.get())
+        return self._docs.popleft()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        self.cancel()
