@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast, final
 
@@ -15,7 +14,7 @@ from .document.outgoing import not_encoded
 from .entry import Answer, Entry, refuse
 from .errors import ExecutorError, FlowError
 from .maybe import MaybeDeferred
-from .message import Request, Response, ResponseStream, Route
+from .message import Request, Response, ResponseStream, Route, bare_request
 from .outcome import Outcome
 from .parts import Parts
 from .telemetry.printable import forget_frames, printable
@@ -42,6 +41,15 @@ class AnswerStream:
         self.begun = False
         """Whether anything of it has been written: then what ends it is told in its form."""
         self._cancelled = False
+        self._coming: Deferred[Answer | AnswerStream] | None = None
+
+    @classmethod
+    def to_come(cls, coming: Deferred[Answer | AnswerStream], entry: Entry) -> AnswerStream:
+        """What is *coming*, where something is to be done while it is not there."""
+        nothing = ResponseStream(bare_request(entry.request_id), Parts(lambda: None), [])
+        stream = cls(nothing, entry, datetime.now(UTC))
+        stream._coming = coming
+        return stream
 
     @classmethod
     def of(cls, outcome: Outcome, entry: Entry, started: datetime) -> AnswerStream:
@@ -64,6 +72,8 @@ class AnswerStream:
         """
         if self._cancelled:
             return self._failed(Failure(CancelledError()))
+        if self._coming is not None:
+            return self._coming.addCallback(self._came)
         try:
             part = self._stream.parts.pull()
         except BaseException:  # see `respond`
@@ -76,11 +86,19 @@ class AnswerStream:
     def cancel(self) -> None:
         """End the work. What is pulled then, or awaited, tells why: see `Gateway.ended`."""
         self._cancelled = True
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            coming.cancel()
         self._stream.parts.cancel()
 
-    def when_over(self, call: Callable[[], object]) -> None:
-        """See `Parts.when_over`."""
-        self._stream.parts.when_over(call)
+    def _came(self, answered: Answer | AnswerStream) -> MaybeDeferred[Answer]:
+        self._coming = None
+        if isinstance(answered, Answer):
+            return self._last(answered)
+        self._stream, self._entry, self._started = answered._stream, answered._entry, answered._started
+        if self._cancelled:
+            self._stream.parts.cancel()
+        return self.pull()
 
     def _pulled(self, part: DocumentArray | None) -> Answer:
         request, form, limits = self._stream.request, self.form, self._entry.gateway.limits

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.task import deferLater
@@ -83,6 +84,20 @@ class Words(Executor):
             yield Document("never")
         finally:
             self.note("ended")
+
+    @requests(on="/stubborn")
+    async def stubborn(self) -> AsyncIterator[Document]:
+        yield Document("first")
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                pass
+            try:
+                yield Document("again")
+            except GeneratorExit:
+                self.note("ended")
+                raise
 
     @requests(on="/whole")
     def whole(self, docs: DocumentArray) -> None:
@@ -286,6 +301,35 @@ def test_the_first_part_does_not_wait(engine: IEngine, notes: Any) -> None:
         stream.parts.cancel()
         waiting.addErrback(lambda failure: failure.trap(CancelledError))
         await until(lambda: "ended" in notes())
+
+    doing(run)
+
+
+def test_one_that_goes_on_though_cancelled(engine: IEngine, notes: Any) -> None:
+    """It ends at its next step."""
+
+    async def run() -> None:
+        stream: Any = await asking(engine, asked("/stubborn"))
+        assert await pulled(stream, 1) == [["first"]]
+        stream.parts.cancel()
+        await until(lambda: "ended" in notes())
+
+    doing(run)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_cancelled_at_once(engine: IEngine, stream: bool) -> None:
+    """A call that is cancelled before its method has begun takes no room in the window afterwards."""
+
+    async def run() -> None:
+        window = engine.window
+        for _ in range(20):
+            answer = asking(engine, replace(asked("/async", number=100), stream=stream))
+            if answer.called:
+                answer.result.parts.cancel()
+            answer.addErrback(lambda failure: failure.trap(CancelledError))
+            answer.cancel()
+        await until(lambda: engine.window == window)
 
     doing(run)
 

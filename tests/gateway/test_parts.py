@@ -10,20 +10,26 @@ from typing import Any
 import grpc
 import pytest
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from tests.grpc_calls import call, proto
-from tests.streams import Streaming
-from tests.support import HTTP, Dispatcher, replies, wait_for
+from tests.streams import Streaming, T
+from tests.support import HTTP, Dispatcher, replies, request, wait_for
 from tests.support import post as posted
 from tests.websockets import WebSocket, frame, frames, lose
 from twisted_flow import Document, DocumentArray, Limits
+from twisted_flow.answer import Answer, AnswerStream
 from twisted_flow.codec.protobuf import RequestProto
 from twisted_flow.errors import NotFound
+from twisted_flow.gateway import sending
 from twisted_flow.gateway.buffered import Buffered
 from twisted_flow.gateway.grpc.gateway import GRPCGateway
 from twisted_flow.gateway.served import Served
 from twisted_flow.listen.addresses import port_address
-from twisted_flow.message import StatusCode
+from twisted_flow.loop import spawn
+from twisted_flow.message import ResponseStream, StatusCode
+from twisted_flow.parts import Parts
 
 BODY = {"data": [{"id": "d", "text": "asked"}], "execEndpoint": "/x", "requestId": "r1"}
 EVENTS, LINES = "Accept: text/event-stream", "Accept: application/jsonl"
@@ -146,6 +152,27 @@ class TestHTTP:
         source.coming.pop().errback(NotFound("x"))
         (reply,) = replies(wire.value())
         assert events(reply.body.replace(b":\n\n", b""))[-1][0] == "error"
+
+    def test_heartbeats_before_there_is_a_stream(self, lane: bool) -> None:
+        """They come as well while the request itself waits; the client that goes away cancels it."""
+        source = Streaming("a", later=True)
+        http = HTTP(source, lane=lane)
+        wire = http.connect()
+        wire.receive(posted("/post", BODY, EVENTS))
+        http.clock.advance(15)
+        assert chunks(wire.value()) == b":\n\n"
+        source.come()
+        (reply,) = replies(wire.value())
+        assert [name for name, _ in events(reply.body.replace(b":\n\n", b""))] == ["", "end"]
+        failing, waiting = Streaming(NotFound("x"), later=True), Streaming(later=True)
+        wire = HTTP(failing, lane=lane).connect()
+        wire.receive(posted("/post", BODY, EVENTS))
+        failing.come()
+        assert replies(wire.value())[0].status == 404
+        wire = HTTP(waiting, lane=lane).connect()
+        wire.receive(posted("/post", BODY, EVENTS))
+        wire.lose()
+        assert waiting.cancelled == 1
 
     def test_the_client_is_gone(self, lane: bool) -> None:
         """Its stream is cancelled, whether a part is awaited or the client did not read."""
@@ -311,6 +338,25 @@ class TestWebSocket:
         assert [opcode for opcode, _ in frames(wire.value())] == [1, 1, 8]
 
 
+def test_slow_parts_leave_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where parts that are made on the spot take long, others have their turn between them."""
+
+    class Slow:
+        over = False
+
+        def pull(self) -> Answer:
+            return Answer(b"x", "")
+
+    monkeypatch.setattr(sending, "_TIME", -1)
+    sent: list[Answer] = []
+    later: list[Any] = []
+    stream: Any = Slow()
+    sending.Sending(stream, sent.append, lambda: False, lambda: None, later.append).go_on()
+    for number in range(1, 4):
+        assert len(sent) == number
+        later.pop()()
+
+
 class TestGRPC:
     @pytest.fixture
     def served(self) -> Iterator[Any]:
@@ -385,3 +431,27 @@ class TestGRPC:
         source.cancel = lambda: ended.put(1)
         parts.cancel()
         assert ended.get(timeout=30)
+
+    def test_cancelled_when_it_begins(self) -> None:
+        """A call that is cancelled in the turn in which its stream comes ends that stream."""
+        limits = Limits()
+        made = Served(
+            dispatcher=Streaming(),
+            address=port_address("127.0.0.1", 0, listen=False),
+            limits=limits,
+            buffered=Buffered(limits.max_buffered),
+        )
+        gateway, ended = GRPCGateway(made), []
+
+        def run() -> Any:
+            coming: Deferred[Any] = Deferred()
+            work = spawn(gateway._come(coming))
+            parts = Parts(lambda: None, lambda: ended.append(1))
+            stream = ResponseStream(request(), parts, [])
+            reactor.callLater(0.01, lambda: (coming.callback(AnswerStream(stream, gateway._entry_of_streams, T)), work.cancel()))  # type: ignore[attr-defined]  # fmt: skip
+            work.addErrback(lambda _: None)
+            return deferLater(reactor, 0.05, lambda: None)  # type: ignore[arg-type]
+
+        wait_for(run)
+        assert ended == [1]
+        made.address.close()

@@ -102,8 +102,11 @@ def _streamed(generator: AsynchronousGenerator, request: Request, name: str, con
         context.cancelled = True
         work.cancel()
 
+    def is_cancelled() -> bool:
+        return context.cancelled
+
     feed = Feed(lambda more: to_loop(credit.add, more), cancel)
-    making = make_parts(generator, lambda part, cost: to_reactor(feed.put, part, cost), credit)
+    making = make_parts(generator, lambda part, cost: to_reactor(feed.put, part, cost), credit, is_cancelled)
     work = spawn(making, request)
     work.addCallbacks(
         lambda _: to_reactor(feed.end), lambda failure: to_reactor(feed.end, error_of(failure.value, name))

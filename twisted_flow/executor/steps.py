@@ -71,10 +71,16 @@ class Steps:
             self._generator.close()
 
 
-async def make_parts(generator: AsynchronousGenerator, put: Put, credit: Credit) -> None:
-    """Run *generator* to its end, as far ahead as *credit* lets it; in a task, which may be cancelled at any time."""
+async def make_parts(generator: AsynchronousGenerator, put: Put, credit: Credit, ended: Callable[[], bool]) -> None:
+    """Run *generator* to its end, as far ahead as *credit* lets it; in a task, which may be cancelled at any time.
+
+    :param ended: whether its parts are not wanted any more: a generator that goes on though its task was cancelled is
+        closed at its next step.
+    """
     try:
         async for item in generator:
+            if ended():
+                break
             part = part_of(item)
             cost = cost_of(weight(part))
             credit.left -= cost

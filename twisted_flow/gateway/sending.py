@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import cast, final
 
@@ -11,7 +12,7 @@ from ..answer import Answer, AnswerStream
 
 __all__ = ["Sending"]
 
-_TURN = 64  # parts that are there already, and are sent in one turn of the loop
+_TURN, _TIME = 64, 0.005  # parts that are there already, and seconds, until others have their turn
 
 
 @final
@@ -42,6 +43,7 @@ class Sending:
         if self._busy or self._over:
             return
         self._busy = True
+        until = time.monotonic() + _TIME
         for _ in range(_TURN):
             if self._full():
                 self._busy = False
@@ -52,6 +54,8 @@ class Sending:
                 return
             if self._sent(piece):
                 return
+            if time.monotonic() > until:
+                break
         self._later(self._again)
 
     def cancel(self) -> None:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Coroutine
 from contextvars import Context as Variables
+from functools import partial
 from inspect import isasyncgen, iscoroutine
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -69,10 +70,10 @@ class OnLoop:
             if iscoroutine(result) and not find(self.worker.executor.endpoints, name).suspends:
                 result = at_once(result)
             elif isasyncgen(result) and request.stream:
-                self._run_task(number, self._answer(number, request, context, self._parts(number, result)))
+                self._run_task(number, request, context, self._parts(number, context, result))
                 return
             elif iscoroutine(result) or isasyncgen(result):
-                self._run_task(number, self._answer(number, request, context, awaited(result)))
+                self._run_task(number, request, context, awaited(result))
                 return
             response = response_to(request, result)
         except BaseException as raised:
@@ -80,15 +81,26 @@ class OnLoop:
         else:
             self.worker.answered(number, response)
 
-    def _run_task(self, number: int, coroutine: Coroutine[object, object, object]) -> None:
-        self._tasks[number] = task = self._loop.create_task(coroutine, context=Variables())
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+    def _run_task(
+        self, number: int, request: Request, context: Context, work: Coroutine[object, object, object]
+    ) -> None:
+        answering = self._answer(number, request, context, work)
+        self._tasks[number] = task = self._loop.create_task(answering, context=Variables())
 
-    async def _parts(self, number: int, generator: AsynchronousGenerator) -> DocumentArray:
+        def ended(_: object) -> None:
+            self._tasks.pop(number, None)
+            if number in self.worker.contexts:  # it was cancelled before its first step
+                work.close()
+                self.worker.cancelled(number)
+
+        task.add_done_callback(ended)
+
+    async def _parts(self, number: int, context: Context, generator: AsynchronousGenerator) -> DocumentArray:
         """Send what *generator* makes; return what is left to say at its end."""
         credit = self._credits[number] = Credit(asyncio.Event())
         try:
-            await make_parts(generator, lambda part, cost: self.worker.part(number, part, cost), credit)
+            put = partial(self.worker.part, number)
+            await make_parts(generator, put, credit, lambda: context.cancelled)
         finally:
             del self._credits[number]
         return DocumentArray()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from grpc import aio
@@ -37,8 +37,6 @@ from .threads import yielding
 __all__ = ["GRPCGateway"]
 
 log = Logger()
-
-T = TypeVar("T")
 
 SERVICES = ("jina.JinaRPC", "twisted_flow.Flow")
 
@@ -185,13 +183,24 @@ class GRPCGateway(Service):
         if remaining is not None:
             entry = replace(entry, timeout=max(remaining, 1e-6))
         done = answer(body, self._codec, self.dispatcher, entry)
-        return await self._cut_with(done) if isinstance(done, Deferred) else done
+        return await self._come(done) if isinstance(done, Deferred) else done
 
-    async def _cut_with(self, waiting: Deferred[T]) -> T:
+    async def _come(self, waiting: Deferred[Answered]) -> Answered:
         """What *waiting* comes to; it is cancelled when the grace of a drain is over."""
         self._under_way.add(waiting)
+        come: list[Answered] = []
+
+        def note(answered: Answered) -> Answered:
+            come.append(answered)
+            return answered
+
         try:
-            return await to_future(waiting)
+            return await to_future(waiting.addCallback(note))
+        except BaseException:
+            for each in come:  # the call was cancelled in the very turn in which this came
+                if isinstance(each, AnswerStream):
+                    each.cancel()
+            raise
         finally:
             self._under_way.discard(waiting)
 

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from ...answer import Answer, Answered, Entry, Gateway, answer, refuse
+from ...answer import Answer, Answered, AnswerStream, Entry, Gateway, answer, refuse
 from ...codec.codecs import codec_of
 from ...document.identity import new_id
 from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, Unavailable
@@ -101,7 +101,7 @@ class App:
             here = streams.get(head.accept, entry)
             if head.request_id:
                 here = replace(here, request_id=head.request_id)
-            return answer(body, codec, dispatcher, here)
+            return _begun(answer(body, codec, dispatcher, here), here)
 
         def handler(request: FlowRequest) -> MaybeDeferred[bytes]:
             request_id = request_id_in(request.getHeader(b"x-request-id"))
@@ -113,7 +113,7 @@ class App:
                     here = replace(here, parts=form, stream=True)
             except FlowError as error:
                 return write(request, refuse(error, entry, request_id=request_id))
-            answered = answer(request.content.read(), codec, dispatcher, here)
+            answered = _begun(answer(request.content.read(), codec, dispatcher, here), here)
             if isinstance(answered, Deferred):
                 request.answering = answered
                 later: Deferred[Any] = answered
@@ -152,3 +152,8 @@ class App:
         request_id = new_id()
         log.failure("request {id}: the gateway failed", failure, id=request_id)
         return write(request, refuse(ExecutorError("internal error"), self.entry, request_id=request_id))
+
+
+def _begun(answered: MaybeDeferred[Answered], entry: Entry) -> MaybeDeferred[Answered]:
+    """*answered*; who has asked for parts is told that something is coming while there is none."""
+    return AnswerStream.to_come(answered, entry) if entry.stream and isinstance(answered, Deferred) else answered
