@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from twisted_flow import ConfigurationError, DocumentArray, Executor, requests
+from twisted_flow import ConfigurationError, Document, DocumentArray, Executor, requests
 from twisted_flow.executor.table import ALWAYS, endpoints_of, find
 
 
@@ -171,3 +171,26 @@ def test_outside_a_flow() -> None:
     with Upper() as executor:
         executor.up(docs)
     assert docs.texts == ["A"]
+
+
+def test_generators_are_told_apart() -> None:
+    """Methods whose documents may come one by one."""
+
+    class Both(Executor):
+        @requests(on="/def")
+        def plain(self) -> Any:
+            yield Document()
+
+        @requests(on="/async")
+        async def asynchronous(self) -> Any:
+            yield Document()
+
+        @requests(on="/whole")
+        async def whole(self) -> None:
+            pass
+
+    assert {name: each.streams for name, each in endpoints_of(Both).items()} == {
+        "/def": True,
+        "/async": True,
+        "/whole": False,
+    }

@@ -48,6 +48,8 @@ class Endpoint(Struct, frozen=True):
     """The first line of the method's docstring."""
     idempotent: bool = False
     """Whether a call that failed may be repeated."""
+    streams: bool = False
+    """Whether it is a generator, whose documents reach who asks for parts as they are made."""
     batching: Batching | None = None
     """How requests share its calls; None: each has its own."""
 
@@ -152,6 +154,7 @@ def _described(
         branches="joined" if not apart else "both" if "docs" in said else "apart",
         summary=(inspect.getdoc(method) or "").partition("\n")[0],
         idempotent=any(map(idempotent_marked, marked)),
+        streams=inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method),
         batching=next(filter(None, map(batching_marked, marked)), None),
     )
     if endpoint.batching is not None:

@@ -56,6 +56,24 @@ def test_valid(settings: dict[str, Any]) -> None:
     assert made == document(**settings)
 
 
+def test_streams() -> None:
+    """Endpoints whose documents come one by one say so, in both forms; others do not."""
+    streaming = Endpoint("/foo", "f", ("docs",), blocking=False, streams=True)
+    told = HTTPSettings(exposed=(EXPOSED,))
+    made: Any = json.loads(msgspec.json.encode(openapi(told, flow_routes(told, {"/foo": streaming}))))
+    validate(made)
+    whole = "application/json"
+    for path, method, status, types in (
+        ("/foo", "put", "201", [whole, "text/event-stream", "application/jsonl"]),
+        ("/post", "post", "200", [whole, "text/event-stream", "application/jsonl"]),
+        ("/index", "post", "200", [whole]),
+    ):
+        content = made["paths"][path][method]["responses"][status]["content"]
+        assert list(content) == types
+        for each in types[1:]:
+            assert content[each]["schema"]["items"] == {"$ref": "#/components/schemas/Document"}
+
+
 def test_exposed() -> None:
     """What is said of an endpoint shows."""
     paths = document(exposed=(EXPOSED, HIDDEN))["paths"]

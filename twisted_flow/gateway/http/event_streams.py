@@ -12,7 +12,7 @@ from ...entry import Answer, PartsForm
 from ...limits import Limits
 from ...message import Header, Request, Response, Route, Status
 
-__all__ = ["EVENTS", "FORMS", "HEARTBEAT", "STREAM_FIELDS"]
+__all__ = ["EVENTS", "FORMS", "HEARTBEAT", "LINES", "STREAM_FIELDS"]
 
 EVENTS, LINES = "text/event-stream", "application/jsonl"
 

@@ -11,6 +11,7 @@ from ...codec.bodies import PostAnswer, PostBody
 from ...executor.parameters import is_model
 from ...limits import LONGEST_NAME, SHORTEST_TIMEOUT
 from ...version import __version__
+from .event_streams import EVENTS, LINES
 from .examples import example_of
 from .problem import CONTENT_TYPE, Problem
 from .routes import HTTPSettings, Route
@@ -85,7 +86,10 @@ def _operation(
         "responses": {
             str(route.status_code): {
                 "description": route.response_description,
-                "content": {"application/json": {"schema": {"$ref": _REF.format(name="PostAnswer")}}},
+                "content": {
+                    "application/json": {"schema": {"$ref": _REF.format(name="PostAnswer")}},
+                    **(_STREAMS if route.streams else {}),
+                },
             },
             **{
                 status: {
@@ -102,6 +106,22 @@ def _operation(
         operation["deprecated"] = True
     return operation
 
+
+_STREAMS = {
+    media_type: {
+        "schema": {
+            "description": f"Each document as it is made, as {item}; at last {end}, with routes and status",
+            "type": "array",
+            "items": {"$ref": _REF.format(name="Document")},
+        }
+    }
+    for media_type, item, end in (
+        (EVENTS, "a server-sent event", "the event `end`, or `error`"),
+        (LINES, "a line of JSON", "a line with `status`, or a problem"),
+    )
+}
+"""For who asks for them by Accept. (As OpenAPI 3.2 has it, the schema of such a body is that of an array of its parts.)
+"""
 
 _HEADERS = (
     f"Header fields: `X-Request-Timeout`, the seconds ({SHORTEST_TIMEOUT:g} or more) after which it is given up; "

@@ -39,6 +39,8 @@ class Route(Struct, frozen=True, kw_only=True):
     name: str | None = None
     parameters: Any = None
     """The type of the parameters, where the executor's method says one."""
+    streams: bool = False
+    """Whether its documents may come one by one."""
 
 
 def origins(named: str | Iterable[str]) -> tuple[str, ...]:
@@ -138,7 +140,10 @@ def flow_routes(settings: HTTPSettings, endpoints: Mapping[str, object]) -> tupl
 
 
 def _described(route: Route, endpoints: Mapping[str, object]) -> Route:
-    found = find(endpoints, route.endpoint) if route.endpoint is not None else None
+    if route.endpoint is None:  # which may be any
+        return replace(route, streams=any(getattr(each, "streams", False) for each in endpoints.values()))
+    found = find(endpoints, route.endpoint)
     if not found:
         return route
-    return replace(route, description=route.description or found.summary or None, parameters=found.parameters)
+    description = route.description or found.summary or None
+    return replace(route, description=description, parameters=found.parameters, streams=found.streams)
