@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ import grpc
 import pytest
 
 from tests.grpc_calls import proto
-from tests.support import TIMEOUT, Server, free_port, post, serving
+from tests.support import TIMEOUT, free_port, post, serving
 from tests.websockets import frame, frames
 from twisted_flow.codec.protobuf import RequestProto
 
@@ -80,7 +81,15 @@ ENGINES = {
     "thread": ["--uses=words.py:Def"],
     "process": ["--uses=words.py:Def", "--engine=process"],
     "loop of a process": ["--uses=words.py:Async", "--engine=process"],
+    "a flow elsewhere": ["--config=near.yml"],
 }
+NEAR = """
+jtype: Flow
+version: '1'
+executors:
+  - name: far
+    host: grpc://127.0.0.1:{port}
+"""
 
 
 @pytest.fixture(scope="module", params=sorted(ENGINES))
@@ -90,9 +99,14 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     port, grpc_port = free_port(), free_port()
     options = ["--protocol=http", f"--port={port}", "--protocol=websocket", f"--port={port}"]
     options += ["--protocol=grpc", f"--port={grpc_port}", *ENGINES[request.param]]
-    with serving(*options, cwd=folder) as server:
-        made: Any = server
-        made.grpc_port = grpc_port
+    with contextlib.ExitStack() as stack:
+        pids = []
+        if request.param == "a flow elsewhere":
+            far = stack.enter_context(serving("--protocol=grpc", "--uses=words.py:Async", cwd=folder))
+            (folder / "near.yml").write_text(NEAR.format(port=far.wait_until_ready()))
+            pids = [far.process.pid]
+        made: Any = stack.enter_context(serving(*options, cwd=folder))
+        made.grpc_port, made.pids = grpc_port, [*pids, made.process.pid]
         for protocol in PROTOCOLS:  # what its libraries take at first is not what a stream takes
             with PROTOCOLS[protocol](made, "/large") as stream:
                 for _ in range(20):
@@ -211,10 +225,11 @@ def count(server: Any) -> Any:
     return ask(server, "/count")[0]["tags"]
 
 
-def memory(server: Server) -> float:
-    """In MiB, with that of the processes of its executors."""
-    children = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    pids = [server.process.pid, *map(int, children)]
+def memory(server: Any) -> float:
+    """In MiB, of all its processes."""
+    pids = list(server.pids)
+    for pid in server.pids:
+        pids += map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     pages = sum(int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
