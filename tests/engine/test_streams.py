@@ -20,7 +20,7 @@ from tests.support import asking, request, wait_for
 from twisted_flow import Document, DocumentArray, Executor, requests
 from twisted_flow.engine.inline import InlineEngine
 from twisted_flow.engine.process import ProcessEngine
-from twisted_flow.errors import ExecutorError, FlowError, Unavailable
+from twisted_flow.errors import ExecutorError, FlowError, PayloadTooLarge, Unavailable
 from twisted_flow.feed import Feed
 from twisted_flow.interfaces import IEngine
 from twisted_flow.message import Response, ResponseStream
@@ -287,6 +287,15 @@ class TestStreams:
         answer = wait_for(lambda: asking(engine, request(Document("x"), endpoint=endpoint)))
         assert type(answer) is Response
         assert answer.docs.texts == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("endpoint", BOTH)
+def test_too_much_to_collect(engine: IEngine, endpoint: str, notes: Any) -> None:
+    """One that makes more than a body may have is closed; who asks for parts gets them."""
+    with pytest.raises(PayloadTooLarge, match="made more than 67108864 bytes"):
+        wait_for(lambda: asking(engine, replace(asked(endpoint, number=10**6, size=2**23), stream=False)))
+    assert notes()[-1] == "ended"
+    assert sum(line.startswith("made") for line in notes()) == 9
 
 
 def test_the_first_part_does_not_wait(engine: IEngine, notes: Any) -> None:

@@ -39,7 +39,9 @@ def _engine_of(spec: ExecutorSpec, word: str | None, limits: Limits) -> IEngine:
         raise ConfigurationError(
             f"{spec.name}: env= and devices= are for a process of its own: say engine='process' too"
         )
-    spec = replace(spec, kill_after=limits.kill_after, start_timeout=limits.start_timeout)
+    spec = replace(
+        spec, kill_after=limits.kill_after, start_timeout=limits.start_timeout, max_collected=limits.max_body
+    )
     if spec.replicas == spec.shards == 1:
         return make_engine(_copy(spec, 0, 0), word)
     if not isinstance(spec.uses, str | dict | type) and not callable(spec.uses):

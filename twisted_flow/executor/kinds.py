@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ..errors import ConfigurationError
 from ..suggestion import nearest
 from .call import Call, caller
+from .collecting import bounded
 from .executor import METAS, Executor
 from .requests import endpoints_marked
 from .spec import ExecutorSpec
@@ -61,15 +62,20 @@ def _check_arguments(owner: type, arguments: Any, name: str) -> None:
         raise ConfigurationError(f"uses_with of {name}: {error}{near}") from None
 
 
-def _bound(executor: object, owner: type, endpoints: dict[str, Endpoint], name: str) -> Calls:
+def _bound(executor: object, owner: type, endpoints: dict[str, Endpoint], name: str, most: int) -> Calls:
     calls = {}
     names = {name, getattr(getattr(executor, "metas", None), "name", name)}
     for name, endpoint in endpoints.items():
         method = getattr(executor, endpoint.method)
         if _function(method) is not _function(getattr(owner, endpoint.method)):  # another than was described
             endpoint = endpoints[name] = replace(endpoint, suspends=True)
-        calls[name] = caller(method, endpoint, names)
+        calls[name] = _call(method, endpoint, names, most)
     return calls
+
+
+def _call(method: Callable[..., object], endpoint: Endpoint, names: Collection[str], most: int) -> Call:
+    call = caller(method, endpoint, names)
+    return bounded(call, most) if endpoint.streams else call
 
 
 def _function(method: object) -> object:
@@ -82,12 +88,12 @@ class ObjectExecutor:
     def __init__(self, executor: object, spec: ExecutorSpec) -> None:
         self.executor = executor
         owner = executor if inspect.isclass(executor) else type(executor)
-        self.name, self.owner = spec.name or owner.__name__, owner
+        self.name, self.owner, self.most = spec.name or owner.__name__, owner, spec.max_collected
         self.endpoints = endpoints_of(owner, spec.uses_requests)
 
     def open(self) -> Calls:
         """See `IExecutor`."""
-        return _bound(self.executor, self.owner, self.endpoints, self.name)
+        return _bound(self.executor, self.owner, self.endpoints, self.name, self.most)
 
     def warm_up(self) -> object:
         """See `IExecutor`."""
@@ -129,7 +135,7 @@ class ClassExecutor:
                 replicas=self.spec.replicas,
             )
         executor.__init__(**self.spec.uses_with)
-        return _bound(executor, owner, self.endpoints, self.name)
+        return _bound(executor, owner, self.endpoints, self.name, self.spec.max_collected)
 
     def warm_up(self) -> object:
         """See `IExecutor`."""
@@ -149,13 +155,13 @@ class FunctionExecutor:
     """A function, which answers every endpoint."""
 
     def __init__(self, function: Callable[..., object], spec: ExecutorSpec) -> None:
-        self.function = function
+        self.function, self.most = function, spec.max_collected
         self.name: str = spec.name or str(getattr(function, "__name__", "function"))
         self.endpoints = function_endpoints(function)
 
     def open(self) -> Calls:
         """See `IExecutor`."""
-        return {name: caller(self.function, endpoint, (self.name,)) for name, endpoint in self.endpoints.items()}
+        return {name: _call(self.function, each, (self.name,), self.most) for name, each in self.endpoints.items()}
 
     def warm_up(self) -> None:
         """See `IExecutor`: a function needs none."""

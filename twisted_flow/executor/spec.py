@@ -45,6 +45,8 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     """Seconds for its constructor, in its own process; None: no limit."""
     kill_after: float = 30.0
     """Seconds after its deadline that a call has to end, before its own process is killed."""
+    max_collected: int = 64 * 2**20
+    """Bytes that its generators may make for an answer in one piece."""
     replicas: int = 1
     """Engines with an object each, between which calls are shared."""
     shards: int = 1
