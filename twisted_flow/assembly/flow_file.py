@@ -204,7 +204,7 @@ def written(config: FlowConfig, listening: dict[str, Any]) -> str:
     """
     routes = [{**msgspec.to_builtins(route), "exec_endpoint": route.endpoint} for route in config.http.exposed]
     for route in routes:
-        del route["endpoint"], route["parameters"]  # the latter is the executor's to say
+        del route["endpoint"], route["parameters"], route["streams"]  # the last two are the executor's to say
     return dump(
         {
             "jtype": "Flow",
