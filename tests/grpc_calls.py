@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
+from twisted.internet import reactor
 
-from tests.support import TIMEOUT
+from tests.support import TIMEOUT, wait_for
+from twisted_flow import Limits
 from twisted_flow.codec.protobuf import RequestProto
+from twisted_flow.gateway.buffered import Buffered
+from twisted_flow.gateway.grpc.gateway import GRPCGateway
+from twisted_flow.gateway.served import Served
+from twisted_flow.listen.addresses import port_address
 
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -25,3 +34,29 @@ def call(channel: grpc.Channel, messages: Any) -> Any:
     """``/jina.JinaRPC/Call``, as a bare stub has it."""
     stub = channel.stream_stream("/jina.JinaRPC/Call", RequestProto.SerializeToString, RequestProto.FromString)
     return stub(iter(messages), timeout=TIMEOUT)
+
+
+@contextlib.contextmanager
+def grpc_server(source: Any) -> Iterator[grpc.Channel]:
+    """A channel to a gateway over *source*, in which `asked` is told of each request, once it has been dispatched."""
+    source.asked = queue.SimpleQueue()
+    dispatch = source.dispatch
+
+    def noted(request: Any) -> Any:
+        outcome = dispatch(request)
+        reactor.callLater(0.01, source.asked.put, 1)  # type: ignore[attr-defined]
+        return outcome
+
+    source.dispatch = noted
+    gateway = GRPCGateway(grpc_served(source))
+    wait_for(gateway.startService)
+    with grpc.insecure_channel(gateway.address) as channel:
+        yield channel
+    wait_for(gateway.stopService)
+
+
+def grpc_served(dispatcher: Any) -> Served:
+    """What a gateway over *dispatcher* is made of."""
+    limits = Limits()
+    address = port_address("127.0.0.1", 0, listen=False)
+    return Served(dispatcher=dispatcher, address=address, limits=limits, buffered=Buffered(limits.max_buffered))

@@ -13,7 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from tests.grpc_calls import call, proto
+from tests.grpc_calls import call, grpc_served, grpc_server, proto
 from tests.streams import Streaming, T
 from tests.support import HTTP, Dispatcher, replies, request, wait_for
 from tests.support import post as posted
@@ -23,10 +23,7 @@ from twisted_flow.answer import Answer, AnswerStream
 from twisted_flow.codec.protobuf import RequestProto
 from twisted_flow.errors import NotFound
 from twisted_flow.gateway import sending
-from twisted_flow.gateway.buffered import Buffered
 from twisted_flow.gateway.grpc.gateway import GRPCGateway
-from twisted_flow.gateway.served import Served
-from twisted_flow.listen.addresses import port_address
 from twisted_flow.loop import spawn
 from twisted_flow.message import ResponseStream, StatusCode
 from twisted_flow.parts import Parts
@@ -360,25 +357,10 @@ def test_slow_parts_leave_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestGRPC:
     @pytest.fixture
     def served(self) -> Iterator[Any]:
-        """Makes a server over parts; gives a channel to it."""
-        source: Any = Streaming("a", "later", "c")
-        source.asked = queue.SimpleQueue()
-        dispatch = source.dispatch
-
-        def noted(request: Any) -> Any:
-            outcome = dispatch(request)
-            reactor.callLater(0.01, source.asked.put, 1)  # type: ignore[attr-defined]
-            return outcome
-
-        source.dispatch = noted
-        limits = Limits()
-        address = port_address("127.0.0.1", 0, listen=False)
-        made = Served(dispatcher=source, address=address, limits=limits, buffered=Buffered(limits.max_buffered))
-        gateway = GRPCGateway(made)
-        wait_for(gateway.startService)
-        with grpc.insecure_channel(gateway.address) as channel:
+        """The parts, and a channel to a server over them."""
+        source = Streaming("a", "later", "c")
+        with grpc_server(source) as channel:
             yield source, channel
-        wait_for(gateway.stopService)
 
     def stream(self, channel: Any, message: Any) -> Any:
         method = channel.unary_stream(
@@ -434,13 +416,7 @@ class TestGRPC:
 
     def test_cancelled_when_it_begins(self) -> None:
         """A call that is cancelled in the turn in which its stream comes ends that stream."""
-        limits = Limits()
-        made = Served(
-            dispatcher=Streaming(),
-            address=port_address("127.0.0.1", 0, listen=False),
-            limits=limits,
-            buffered=Buffered(limits.max_buffered),
-        )
+        made = grpc_served(Streaming())
         gateway, ended = GRPCGateway(made), []
 
         def run() -> Any:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import queue
 from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import pytest
-from twisted.internet import reactor
 
-from tests.grpc_calls import call, proto
+from tests.grpc_calls import call, grpc_server, proto
 from tests.streams import Streaming
 from tests.support import HTTP, replies, wait_for
 from tests.support import post as posted
 from tests.websockets import WebSocket, frame, frames
-from twisted_flow import Limits
 from twisted_flow.errors import NotFound
-from twisted_flow.gateway.buffered import Buffered
-from twisted_flow.gateway.grpc.gateway import GRPCGateway
-from twisted_flow.gateway.served import Served
-from twisted_flow.listen.addresses import port_address
 
 BODY = {"data": [{"id": "d", "text": "asked"}], "execEndpoint": "/x"}
 KINDS = [False, True]
@@ -115,24 +107,10 @@ class TestWebSocket:
 class TestGRPC:
     @pytest.fixture
     def served(self) -> Iterator[Any]:
-        source: Any = Streaming("a", "later")
-        source.asked = queue.SimpleQueue()
-        dispatch = source.dispatch
-
-        def noted(request: Any) -> Any:
-            outcome = dispatch(request)
-            reactor.callLater(0, source.asked.put, 1)  # type: ignore[attr-defined]
-            return outcome
-
-        source.dispatch = noted
-        limits = Limits()
-        address = port_address("127.0.0.1", 0, listen=False)
-        made = Served(dispatcher=source, address=address, limits=limits, buffered=Buffered(limits.max_buffered))
-        gateway = GRPCGateway(made)
-        wait_for(gateway.startService)
-        with grpc.insecure_channel(gateway.address) as channel:
+        """The parts, and a channel to a server over them."""
+        source = Streaming("a", "later")
+        with grpc_server(source) as channel:
             yield source, channel
-        wait_for(gateway.stopService)
 
     def test_call(self, served: Any) -> None:
         """A stream of requests."""

@@ -97,8 +97,7 @@ class _Exchange:
             if not self._ours:
                 self._ours = (SERVER, OURS) in tuple(await self.call.initial_metadata())
             self._to_reactor(self._answered, protobuf.decode_response(message))
-        code = await self.call.code()
-        self._to_reactor(self._failed, None if code is StatusCode.OK else (code, await self.call.details()))
+        self._to_reactor(self._failed, await _end_of(self.call))
 
     def _answered(self, response: Response) -> None:
         answer = self.requests.pop(response.request_id, None)
@@ -107,17 +106,12 @@ class _Exchange:
 
     def _failed(self, why: object) -> None:
         """Fail all requests that are not answered yet."""
-        if isinstance(why, RpcError):
-            why = (why.code(), why.details())
-        code, detail = why if isinstance(why, tuple) else (None, str(why or "the stream ended"))
-        detail = detail or "the connection was closed"
-        kind: type[FlowError] = PayloadTooLarge if code is StatusCode.RESOURCE_EXHAUSTED else Unavailable
-        self.over, self._why = True, self._why or kind(f"{self.address}: {detail}")
+        self.over, self._why = True, self._why or _lost(self.address, why)
         self._to_loop(self._something.set)  # who writes need not wait
         requests, self.requests = self.requests, {}
         for answer in requests.values():
             if not answer.called:
-                answer.errback(kind(f"{self.address}: {detail}"))
+                answer.errback(_lost(self.address, why))
 
 
 @implementer(IStreamingChannel)
@@ -147,7 +141,10 @@ class GRPCChannel:
             request, lambda paused: to_loop(reads.clear if paused else reads.set), lambda: to_loop(call.cancel)
         )
         reading = spawn(_read_parts(call, message, reads, lambda response: to_reactor(incoming.answered, response)))
-        reading.addBoth(lambda why: to_reactor(incoming.over, _lost(self.address, why)))  # unless it has ended well
+        reading.addCallbacks(  # unless it has ended well
+            lambda _: to_reactor(incoming.over, _lost(self.address, None)),
+            lambda failure: to_reactor(incoming.over, _lost(self.address, failure.value)),
+        )
         return incoming.stream
 
     async def _exchange(self) -> _Exchange:
@@ -181,14 +178,25 @@ async def _read_parts(call: Any, message: bytes, reads: Signal, take: Callable[[
         take(protobuf.decode_response(part))
         await sleep_a_turn()  # in which it may have been paused
         await reads.wait()
-    if (code := await call.code()) is not StatusCode.OK:
-        raise aio.AioRpcError(code, (), (), await call.details())
+    if (why := await _end_of(call)) is not None:
+        raise why
 
 
-def _lost(address: str, why: object) -> Unavailable:
-    error = getattr(why, "value", None)
-    detail = error.details() if isinstance(error, RpcError) else str(error or "the stream ended")
-    return Unavailable(f"{address}: {detail or 'the connection was closed'}")
+async def _end_of(call: Any) -> RpcError | None:
+    """How *call* ended; None: well."""
+    code = await call.code()
+    return None if code is StatusCode.OK else aio.AioRpcError(code, (), (), await call.details())
+
+
+def _lost(address: str, why: object) -> FlowError:
+    """The error for what is not answered yet when a call has ended, because of *why*; None: it just did."""
+    kind: type[FlowError] = Unavailable
+    detail = str(why or "the stream ended")
+    if isinstance(why, RpcError):
+        detail = why.details()
+        if why.code() is StatusCode.RESOURCE_EXHAUSTED:
+            kind = PayloadTooLarge
+    return kind(f"{address}: {detail or 'the connection was closed'}")
 
 
 async def _closed(channel: Any) -> None:

@@ -18,7 +18,7 @@ from ..loop import Mailbox, from_thread, run_in_reactor
 from ..message import Header, Parameters, Request, Response, ResponseStream
 from ..protocols import protocol_named
 from .faces import post_in_thread, post_on_loop
-from .inputs import Asking, are_there, requests_of
+from .inputs import Asking, are_there, asking_for, requests_of
 from .progress import Progress
 from .sending import begun, connected
 from .server import server_named
@@ -163,14 +163,12 @@ class Client(Generic[Asyncio]):
         :return: None, or a list of `Response`; of an asyncio client an asynchronous iterator of `Response`.
         :raises FlowError: as the server says, and `Unavailable` where there is none.
         """
-        if not isinstance(parameters, dict | None):
-            raise TypeError(f"parameters={parameters!r}: they are a dict")
         if request_size < 0:
             raise ValueError(f"request_size={request_size}: it is a number of documents, or 0 for all in one request")
         for name, callback in (("on_done", on_done), ("on_error", on_error), ("on_always", on_always)):
             if iscoroutinefunction(callback):
                 raise TypeError(f"{name} is an async def, which nobody would await: callbacks are plain functions")
-        asking = Asking(Header(on, target_peapod), parameters or {}, request_size or sys.maxsize, timeout)
+        asking = asking_for(on, target_peapod, parameters, request_size or sys.maxsize, timeout)
         told = Told(on_done, on_error, on_always, continue_on_error, Progress() if show_progress else None)
         connect = partial(self._connected, timeout)
         if self.asyncio:
@@ -205,7 +203,7 @@ class Client(Generic[Asyncio]):
         :return: the documents as they come, to be iterated over (of an asyncio client by ``async for``); at the end its
             ``response`` has routes and status. An error is raised behind the documents that came before it.
         """
-        asking = Asking(Header(on, target_peapod), parameters or {}, sys.maxsize, timeout)
+        asking = asking_for(on, target_peapod, parameters, sys.maxsize, timeout)
         (request,) = requests_of(inputs, asking)
         made = AsyncDocumentStream if self.asyncio else DocumentStream
         return made(partial(self._streamed, request), timeout)

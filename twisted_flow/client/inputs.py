@@ -13,7 +13,7 @@ from ..document.identity import new_id
 from ..limits import SHORTEST_TIMEOUT
 from ..message import Header, Parameters, Request
 
-__all__ = ["Asking", "are_there", "requests_of", "requests_of_async"]
+__all__ = ["Asking", "are_there", "asking_for", "requests_of", "requests_of_async"]
 
 _SINGLE = (Document, dict, str, bytes, np.ndarray)
 
@@ -37,6 +37,16 @@ class Asking(Struct, frozen=True):
             parameters=self.parameters,
             timeout=None if self.timeout is None else max(self.timeout, SHORTEST_TIMEOUT),
         )
+
+
+def asking_for(on: str, target_peapod: str, parameters: Parameters | None, size: int, timeout: float | None) -> Asking:
+    """What a call asks; see `Client.post`.
+
+    :raises TypeError: if the parameters are no dict.
+    """
+    if not isinstance(parameters, dict | None):
+        raise TypeError(f"parameters={parameters!r}: they are a dict")
+    return Asking(Header(on, target_peapod), parameters or {}, size, timeout)
 
 
 class _Gathered:

@@ -13,11 +13,13 @@ from ..errors import DeadlineExceeded, FlowError, Unavailable
 from ..interfaces import IChannel, IExchange, IStreamingChannel
 from ..message import Request, ResponseStream
 
-__all__ = ["Sending", "begun", "connected"]
+__all__ = ["MARGIN", "Sending", "begun", "connected"]
 
 T = TypeVar("T")
 
-_MARGIN = 0.25  # seconds that the server's own word for it may take
+MARGIN = 0.25
+"""Seconds that the server's own word for a timeout may take."""
+
 _LEAST, _CONNECTING = 1.0, 10.0  # seconds for that alone
 
 
@@ -65,7 +67,7 @@ class Sending:
             return
         seconds = request.timeout
         if seconds is not None:
-            answer = _within(answer, seconds + _MARGIN, DeadlineExceeded, f"no answer within {seconds:g} s")
+            answer = _within(answer, seconds + MARGIN, DeadlineExceeded, f"no answer within {seconds:g} s")
         self._open.add(answer)
         answer.addBoth(answered)
 

@@ -16,10 +16,9 @@ from ..errors import DeadlineExceeded
 from ..loop import Mailbox, from_thread, run_in_reactor
 from ..message import Response, ResponseStream
 from ..parts import AHEAD
+from .sending import MARGIN
 
 __all__ = ["AsyncDocumentStream", "DocumentStream"]
-
-_MARGIN = 0.25  # seconds that the server's own word for it may take
 
 Connect = Callable[[], Deferred[ResponseStream]]
 """On the reactor: asks."""
@@ -41,10 +40,10 @@ class _Pump:
 
     def start(self, connect: Connect) -> None:
         if self._timeout is not None:
-            from twisted.internet import reactor
+            from twisted.internet import reactor  # chosen by now
 
             later: Any = reactor
-            self._alarm = later.callLater(self._timeout + _MARGIN, self._late)
+            self._alarm = later.callLater(self._timeout + MARGIN, self._late)
         self._waiting = connect()
         self._waiting.addCallbacks(self._connected, self._end)
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from ..document import DocumentArray
-from ..document.outgoing import not_encoded
 from ..errors import FlowError
 from ..feed import Feed
 from ..loop.child import Child
@@ -169,22 +167,18 @@ class ChildCalls:
         if call.left:
             return
         call.since = time.monotonic()
-        feed, first = call.feed, call.feed is None
-        if feed is None:
-            feed = call.feed = Feed(lambda taken: self._more(number, taken), lambda: self._cancel(number))
         try:
             part, cost = read_part(body, arrays)
         except Exception as raised:  # see `take`
             self._cancel(number)
-            error = not_encoded("the answer", raised, DocumentArray(), DocumentArray(), {})
-            if first:
-                call.deferred.errback(error)
-            else:
-                feed.end(error)
+            call.fail(not_sendable(raised, call.request, "the answer"))
             return
+        if call.feed is not None:
+            call.feed.put(part, cost)
+            return
+        call.feed = feed = Feed(lambda taken: self._more(number, taken), lambda: self._cancel(number))
         feed.put(part, cost)
-        if first:
-            call.deferred.callback(ResponseStream(call.request, feed.parts, []))
+        call.deferred.callback(ResponseStream(call.request, feed.parts, []))
 
     def _more(self, number: int, taken: int) -> None:
         call = self._calls.get(number)

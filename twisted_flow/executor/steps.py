@@ -49,9 +49,7 @@ class Steps:
         until = time.monotonic() + _TURN
         put, step = self._put, self._generator.__next__
         try:
-            while not self.over and self.left > 0:
-                if ended():
-                    break
+            while self.left > 0 and not ended():
                 try:
                     part = part_of(step())
                 except StopIteration:
@@ -66,7 +64,7 @@ class Steps:
             self.over = True
             self._generator.close()
             raise
-        if ended() and not self.over:
+        if ended():
             self.over = True
             self._generator.close()
 

@@ -147,9 +147,8 @@ class Session:
             if not self.busy:
                 self.idle()
 
-        stream = done
-        sending = Sending(stream, lambda piece: self.answered(piece, binary), lambda: self.full, over, self._later)
-        self._streams[sending] = stream.request_id
+        sending = Sending(done, lambda piece: self.answered(piece, binary), lambda: self.full, over, self._later)
+        self._streams[sending] = done.request_id
         sending.go_on()
 
     def resume(self) -> None:

@@ -202,7 +202,7 @@ class Worker:
         try:
             pieces = write_part(number, docs, cost)
         except Exception as raised:
-            raise not_encoded("the answer", raised, docs, DocumentArray(), {}) from None
+            raise not_encoded("the answer", raised, docs, DocumentArray(), {}) from raised
         self._send(pieces)
 
     def answered(self, number: int, response: Response) -> None:

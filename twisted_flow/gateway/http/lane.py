@@ -279,7 +279,6 @@ class Lane(Protocol):
     def pauseProducing(self) -> None:
         """The client does not read: take no more requests, and read no more."""
         self.full = True
-        self.due.pause()
         self.pause_or_resume()
 
     def resumeProducing(self) -> None:

@@ -43,15 +43,15 @@ def check_media_types(request: Request) -> None:
     encodings = b",".join(request.requestHeaders.getRawHeaders(b"content-encoding", [])).lower().split(b",")
     if any(each.strip() not in (b"", b"identity") for each in encodings):
         raise UnsupportedMediaType("a request body with Content-Encoding is not supported")
-    accepted = b",".join(request.requestHeaders.getRawHeaders(b"accept", [])).decode("latin-1")
-    if accepted.strip() and not any(_quality(each, _ANY) > 0 for each in accepted.split(",")):
+    accepted = _accepted(request)
+    if accepted and not any(_quality(each, _ANY) > 0 for each in accepted):
         raise NotAcceptable(f"answers are {_WRITTEN}, which Accept does not include")
 
 
 def parts_of(request: Request) -> PartsForm | None:
     """The form of parts that Accept of *request* prefers to an answer that is whole; None: it does not."""
-    accepted = b",".join(request.requestHeaders.getRawHeaders(b"accept", [])).decode("latin-1").split(",")
-    whole = max(_quality(each, (_WRITTEN,)) for each in accepted)
+    accepted = _accepted(request)
+    whole = max((_quality(each, (_WRITTEN,)) for each in accepted), default=0.0)
     best, form = 0.0, None
     for each in accepted:
         for name, known in FORMS.items():
@@ -59,6 +59,12 @@ def parts_of(request: Request) -> PartsForm | None:
             if quality > best and quality >= whole:
                 best, form = quality, known
     return form
+
+
+def _accepted(request: Request) -> list[str]:
+    """The media ranges of Accept; none where it says nothing."""
+    said = b",".join(request.requestHeaders.getRawHeaders(b"accept", [])).decode("latin-1")
+    return said.split(",") if said.strip() else []
 
 
 def _quality(media_range: str, names: Collection[str]) -> float:

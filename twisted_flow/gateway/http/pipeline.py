@@ -22,6 +22,9 @@ __all__ = ["Pipeline", "written"]
 class Outlet(Protocol):
     """Where the answers of a `Pipeline` leave."""
 
+    full: bool
+    """Whether the client does not read: call `Pipeline.resume` when it does again."""
+
     def write(self, data: bytes) -> None:
         """Send *data*."""
 
@@ -56,7 +59,7 @@ class Pipeline:
     def __init__(self, outlet: Outlet, account: Account, clock: IReactorTime) -> None:
         self._outlet, self._account, self._clock = outlet, account, clock
         self._due: deque[_Due] = deque()
-        self._full = self._closed = False
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._due)
@@ -113,14 +116,16 @@ class Pipeline:
                 due.ready, due.streamed = b"", None
             self._go_on()
 
-        return Streamed(stream, head, lambda data: outlet.write(chunk(data)), whole, done, self._clock)
+        def full() -> bool:
+            return outlet.full
+
+        return Streamed(stream, head, lambda data: outlet.write(chunk(data)), whole, done, full, self._clock)
 
     def _go_on(self) -> None:
         """Let leave what is next."""
         while self._due:
             due = self._due[0]
             if due.streamed is not None:
-                due.streamed.full = self._full
                 due.streamed.go_on()
                 return
             if due.ready is None:
@@ -130,17 +135,9 @@ class Pipeline:
                 self._outlet.write(due.ready)
         self._outlet.moved()
 
-    def pause(self) -> None:
-        """The client does not read."""
-        self._full = True
-        if self._due and (streamed := self._due[0].streamed) is not None:
-            streamed.full = True
-
     def resume(self) -> None:
-        """It reads again."""
-        self._full = False
+        """The client reads again."""
         if self._due and (streamed := self._due[0].streamed) is not None:
-            streamed.full = False
             streamed.go_on()
 
     def cancel(self) -> None:

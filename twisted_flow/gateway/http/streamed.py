@@ -25,11 +25,9 @@ class Streamed:
     :param write: writes what comes behind it.
     :param whole: writes an answer that is whole, in place of all that: of what failed before there was a part.
     :param done: called once, when all is written.
+    :param full: whether the client does not read; call `go_on` when it does again.
     :param clock: hands out time.
     """
-
-    full = False
-    """Whether the client does not read; call `go_on` when it does again."""
 
     def __init__(
         self,
@@ -38,13 +36,14 @@ class Streamed:
         write: Callable[[bytes], object],
         whole: Callable[[Answer], object],
         done: Callable[[], object],
+        full: Callable[[], bool],
         clock: IReactorTime,
     ) -> None:
         self._stream, self._head, self._write, self._whole, self._done = stream, head, write, whole, done
-        self._clock = clock
+        self._full, self._clock = full, clock
         self._quiet = False  # whether nothing was written since the last beat
         self._alarm: IDelayedCall | None = None
-        self._sending = Sending(stream, self._send, self._is_full, self._end, lambda call: clock.callLater(0, call))
+        self._sending = Sending(stream, self._send, full, self._end, lambda call: clock.callLater(0, call))
 
     def go_on(self) -> None:
         """Send what is there."""
@@ -55,9 +54,6 @@ class Streamed:
     def cancel(self) -> None:
         """End the work, and tell why."""
         self._sending.cancel()
-
-    def _is_full(self) -> bool:
-        return self.full
 
     def _send(self, piece: Answer) -> None:
         self._quiet = False
@@ -81,7 +77,7 @@ class Streamed:
         self._alarm = self._clock.callLater(_BEAT, self._beat)
 
     def _beat(self) -> None:
-        if self._quiet and not self.full:
+        if self._quiet and not self._full():
             self._stream.begun = True
             self._begin()
             if self._stream.form.content_type == EVENTS:

@@ -49,8 +49,9 @@ class _Producer:
         self.request, self.stream, self.status = request, stream, status
         self.done: Deferred[bytes] = Deferred()
         self.last = b""
+        self.full = False
         clock = request.channel.site.connections.clock
-        self.streamed = Streamed(stream, self._head, self._write, self._whole, self._end, clock)
+        self.streamed = Streamed(stream, self._head, self._write, self._whole, self._end, lambda: self.full, clock)
         request.answering = self.streamed
         request.notifyFinish().addErrback(lambda _: self.stopProducing())
         request.registerProducer(self, True)
@@ -79,11 +80,11 @@ class _Producer:
 
     def pauseProducing(self) -> None:
         """The client does not read."""
-        self.streamed.full = True
+        self.full = True
 
     def resumeProducing(self) -> None:
         """It reads again."""
-        self.streamed.full = False
+        self.full = False
         self.streamed.go_on()
 
     def stopProducing(self) -> None:
