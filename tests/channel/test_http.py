@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from tests.support import wait_for
 from twisted_flow import Client, Flow
 from twisted_flow.channel.http import HTTPChannel, _Connection
+from twisted_flow.channel.websocket import WebSocketChannel
 from twisted_flow.errors import Unavailable
 
 
@@ -53,3 +57,17 @@ def test_port_of_another_protocol() -> None:
         for _ in range(20):
             with pytest.raises(Unavailable):
                 client.post("/x", "a")
+
+
+@pytest.mark.parametrize("channel", [HTTPChannel, WebSocketChannel])
+def test_cancelled_while_it_connects(channel: Any) -> None:
+    """That says nothing of the server: it is not Unavailable."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def cancel() -> Any:
+            connecting = channel("127.0.0.1", server.getsockname()[1]).exchange()
+            connecting.cancel()
+            return connecting
+
+        with pytest.raises(CancelledError):
+            wait_for(cancel)

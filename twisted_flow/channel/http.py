@@ -20,6 +20,7 @@ from ..listen.hostport import joined
 from ..loop.connecting import connect, reset
 from ..message import Request, Response, ResponseStream, status_of
 from .http_stream import StreamConnection
+from .no_connection import no_connection
 from .problem import refused, told_in
 
 __all__ = ["HTTPChannel"]
@@ -131,7 +132,7 @@ class HTTPChannel:
         def failed(failure: Failure) -> Failure:
             self._connections -= 1
             self.next()
-            raise Unavailable(f"cannot connect to {self.address}: {failure.getErrorMessage()}")
+            return no_connection(failure, self.address)
 
         connecting: Deferred[_Connection] = connect(self.host, self.port, _Connection(self))
         return connecting.addCallbacks(made, failed)
@@ -190,11 +191,8 @@ class HTTPChannel:
             connection.transport.write(raw)
             return connection.incoming.stream
 
-        def failed(failure: Failure) -> Failure:
-            raise Unavailable(f"cannot connect to {self.address}: {failure.getErrorMessage()}")
-
         connecting: Deferred[object] = connect(self.host, self.port, connection)
-        return connecting.addCallbacks(made, failed)
+        return connecting.addCallbacks(made, no_connection, errbackArgs=(self.address,))
 
     def end(self) -> None:
         """See `IExchange`: nobody has to be told."""

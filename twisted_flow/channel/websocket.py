@@ -9,7 +9,6 @@ from typing import Any
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..codec import protobuf
@@ -20,6 +19,7 @@ from ..loop.connecting import connect, reset
 from ..message import Request, Response, ResponseStream, bare_request
 from ..wire.websocket import BINARY, frame_head, masked
 from .incoming import Incoming
+from .no_connection import no_connection
 
 __all__ = ["WebSocketChannel"]
 
@@ -178,13 +178,8 @@ class WebSocketChannel:
         connection: Any = factory.buildProtocol(None)
         connection.flow_begin(self)
 
-        def failed(failure: Failure) -> Failure:
-            if failure.check(Unavailable):
-                return failure
-            raise Unavailable(f"cannot connect to {self.address}: {failure.getErrorMessage()}")
-
         connecting = connect(self.host, self.port, connection).addCallback(lambda _: connection.flow_opened)
-        return connecting.addErrback(failed)
+        return connecting.addErrback(no_connection, self.address)
 
     def close(self) -> Deferred[None]:
         """See `IChannel`."""

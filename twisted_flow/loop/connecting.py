@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.python.failure import Failure
 
 from .reactor import asyncio_loop
 from .transport import LoopConnection
@@ -28,7 +30,7 @@ class _One:
 def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
     """Connect *protocol* to a server, through the loop's own transports where the reactor has a loop.
 
-    :return: fires with *protocol*; fails with an OSError, or what Twisted makes of it.
+    :return: fires with *protocol*; fails with an OSError, or what Twisted makes of it, or its CancelledError.
     """
     loop = asyncio_loop()
     if loop is None:
@@ -38,7 +40,11 @@ def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
     factory = cast(IProtocolFactory, _One(protocol))
     connecting = loop.create_connection(lambda: LoopConnection(factory, loop), host, port)
     made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
-    return made.addCallback(lambda _: protocol)
+    return made.addCallbacks(lambda _: protocol, _failed)
+
+
+def _failed(failure: Failure) -> Failure:
+    return Failure(CancelledError()) if failure.check(asyncio.CancelledError) else failure
 
 
 def reset(transport: Any) -> None:
