@@ -17,7 +17,7 @@ ROOMS = [
     ["old_names", "limits", "errors", "maybe", "generation"],
     ["telemetry", "wire", "security"],
     ["document"],
-    ["parts", "feed"],
+    ["parts", "feed", "pump"],
     ["message"],
     ["outcome"],
     ["interfaces", "plugin"],

@@ -15,7 +15,7 @@ from .entry import Answer, Entry, refuse
 from .errors import ExecutorError, FlowError
 from .maybe import MaybeDeferred
 from .message import Request, Response, ResponseStream, Route, bare_request
-from .outcome import Outcome
+from .outcome import Outcome, as_stream
 from .parts import Parts
 from .telemetry.printable import forget_frames, printable
 
@@ -54,11 +54,7 @@ class AnswerStream:
     @classmethod
     def of(cls, outcome: Outcome, entry: Entry, started: datetime) -> AnswerStream:
         """*outcome*, which may be whole, in parts."""
-        if type(outcome) is Response:
-            left = [outcome.docs] if outcome.docs else []
-            parts = Parts(lambda: left.pop() if left else None)
-            outcome = ResponseStream(outcome.request, parts, outcome.routes, outcome.status)
-        return cls(outcome, entry, started)
+        return cls(as_stream(outcome), entry, started)
 
     @property
     def request_id(self) -> str:

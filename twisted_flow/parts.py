@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast, final
 
 from .document import DocumentArray
+from .limits import Limits
 from .maybe import MaybeDeferred
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Parts:
         self._when_over: list[Callable[[], object]] = []
         self.over = False
         """Whether nothing more comes: the last part was pulled, or it has failed, or was cancelled."""
+        self.bound = Limits()
+        """Of a request: how much of it may be collected, in bytes (`max_body`) and documents."""
 
     def pull(self) -> MaybeDeferred[DocumentArray | None]:
         """The next part; None: there are no more.

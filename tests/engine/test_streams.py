@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -12,10 +11,11 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, maybeDeferred
 from twisted.internet.task import deferLater
 
 from tests.engine.kinds import KINDS, made
+from tests.engine.streams import doing, pulled, until
 from tests.support import asking, request, wait_for
 from twisted_flow import Document, DocumentArray, Executor, requests
 from twisted_flow.engine.inline import InlineEngine
@@ -128,32 +128,9 @@ def asked(endpoint: str, **parameters: Any) -> Any:
     return request(Document("x"), endpoint=endpoint, parameters=parameters, stream=True)
 
 
-async def pulled(stream: Any, most: int = 10**6) -> list[Any]:
-    """The parts of *stream*, each as its texts."""
-    found: list[Any] = []
-    while len(found) < most:
-        part = await maybeDeferred(stream.parts.pull)
-        if part is None:
-            break
-        found.append(part.texts)
-    return found
-
-
-def doing(coroutine: Any) -> Any:
-    return wait_for(lambda: Deferred.fromCoroutine(coroutine()))
-
-
 def ahead(engine: IEngine, endpoint: str) -> int:
     """How many parts it makes before they are pulled: on the loop itself a `def` makes none."""
     return 1 if type(engine) is InlineEngine and endpoint == "/def" else AHEAD
-
-
-async def until(condition: Any) -> None:
-    """Wait until *condition* holds: for what happens in a thread, or a process."""
-    due = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < due, "it never came true"
-        await deferLater(reactor, 0.005)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("endpoint", BOTH)

@@ -45,7 +45,7 @@ class FakeChild:
 
     def read(self, kind: int, number: int, body: memoryview, arrays: list[memoryview]) -> None:
         if kind == CALL:
-            self.calls[number] = read_call(body, arrays)
+            self.calls[number], _ = read_call(body, arrays)
         elif kind == COMMAND:
             self.commands.append((number, bytes(body).partition(b" ")[0]))
         else:

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
-from ..errors import FlowError
+from ..document import DocumentArray
+from ..document.outgoing import not_encoded
+from ..errors import Cancelled, FlowError
 from ..feed import Feed
 from ..loop.child import Child
+from ..maybe import MaybeDeferred
 from ..message import Request, ResponseStream
-from ..outcome import Outcome
+from ..outcome import Outcome, promised
+from ..pump import Pump
 from ..telemetry.logs import log_told
 from ..wire.frames import frame
 from ..worker.messages import (
     ANSWER,
     CANCEL,
     COMMAND,
+    DONE,
     FAILED,
     LOG,
+    MORE,
     PART,
     RAISED,
     not_sendable,
     read_answer,
     read_failure,
+    read_more,
     read_part,
     read_told,
     write_call,
+    write_failure,
     write_more,
+    write_part,
 )
 from ..worker.raised import unpickled
 
@@ -39,12 +50,13 @@ __all__ = ["ChildCalls"]
 class _Call:
     """A call that the process has, until it answers: also one whose caller does not wait any more."""
 
-    __slots__ = ("alarm", "deferred", "feed", "left", "request", "since")
+    __slots__ = ("alarm", "deferred", "feed", "left", "pump", "request", "since")
 
     def __init__(self, request: Request, cancel: Callable[[Deferred[Any]], None]) -> None:
         self.request, self.since = request, time.monotonic()
         self.deferred: Deferred[Outcome] = Deferred(cancel)
         self.feed: Feed | None = None  # of its parts, once the first has come
+        self.pump: Pump | None = None  # of the request's, where it has some
         self.left = False  # whether the caller does not wait any more
         self.alarm: Any = None
 
@@ -55,7 +67,10 @@ class _Call:
         elif not self.deferred.called:
             self.deferred.errback(error)
 
-    def drop_alarm(self) -> None:
+    def end(self) -> None:
+        """It has ended: nothing more is sent for it, nor is it waited for."""
+        if self.pump is not None:
+            self.pump.stop()
         if self.alarm is not None and self.alarm.active():
             self.alarm.cancel()
 
@@ -85,14 +100,19 @@ class ChildCalls:
 
     def longest(self) -> float:
         """For how many seconds the longest of the calls has run."""
-        at_work = (call.since for call in self._calls.values() if call.feed is None or call.feed.starved)
+        at_work = (
+            call.since
+            for call in self._calls.values()
+            if call.pump is None and (call.feed is None or call.feed.starved)  # else it may wait for its caller
+        )
         first = min(at_work, default=None)
         return 0.0 if first is None else time.monotonic() - first
 
-    def call(self, request: Request) -> Deferred[Outcome]:
+    def call(self, request: Request) -> MaybeDeferred[Outcome]:
         """Send *request*, whose endpoint the executor has.
 
-        :return: fires with the answer, of a stream with its first part; fails with a `FlowError`.
+        :return: fires with the answer, of a stream with its first part; fails with a `FlowError`. Where its documents
+            still come, a stream is there at once.
         :raises ExecutorError: if it cannot be sent.
         """
         child = self.child
@@ -106,7 +126,31 @@ class ChildCalls:
             raise error from raised
         call = self._calls[number] = _Call(request, lambda _: self._cancel(number))
         child.write(pieces)
-        return call.deferred
+        if request.parts is None:
+            return call.deferred
+        call.pump = Pump(request.parts, partial(self._put, number), partial(self._end, number))
+        call.pump.more(0)
+        return promised(call.deferred, request)
+
+    def _put(self, number: int, part: DocumentArray, cost: int) -> None:
+        """A part of the request of a call has come."""
+        call = self._calls[number]
+        assert self.child is not None
+        try:
+            self.child.write(write_part(number, part, cost))
+        except Exception as raised:  # see `call`
+            error = not_encoded(f"what executor {self.name!r} takes", raised, part, DocumentArray(), {})
+            self._cancel(number)
+            call.fail(error)
+
+    def _end(self, number: int, failure: Failure | None) -> None:
+        """No more of it will come."""
+        assert self.child is not None
+        if failure is None:
+            self.child.write(frame(DONE, number, b""))
+        else:
+            error = failure.value if isinstance(failure.value, FlowError) else Cancelled("its parts were cancelled")
+            self.child.write(write_failure(number, error))
 
     def _cancel(self, number: int) -> None:
         """The caller does not wait any more."""
@@ -115,6 +159,7 @@ class ChildCalls:
             return
         call.left = True
         self.left += 1
+        call.end()
         self.child.write(frame(CANCEL, number, b""))
         if call.request.deadline is not None:
             call.alarm = self._overdue(call.request.deadline)
@@ -141,12 +186,18 @@ class ChildCalls:
         if kind == PART:
             self._take_part(number, body, arrays)
             return
+        if kind == MORE:
+            pumped = self._calls.get(number)
+            if pumped is not None and pumped.pump is not None:
+                pumped.pump.more(read_more(body))
+            return
         call = self._calls.pop(number, None)
         if call is None:
             self._take_command(kind, number, body)
-        elif call.left:
+            return
+        call.end()
+        if call.left:
             self.left -= 1
-            call.drop_alarm()
             self._room()
         elif call.feed is not None:
             call.feed.end(None if kind == ANSWER else read_failure(body))
@@ -201,7 +252,7 @@ class ChildCalls:
         commands, self._commands = self._commands, {}
         self.left = 0
         for call in calls.values():
-            call.drop_alarm()
+            call.end()
             call.fail(error())
         for command in commands.values():
             if not command.called:

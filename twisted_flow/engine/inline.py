@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from ..executor.call import response_to
 from ..executor.spec import ExecutorSpec
-from ..executor.table import find
+from ..executor.table import Endpoint, find
 from ..interfaces import IDescribed, IDirect, IEngine, IEngineMaker, IExecutor
 from ..maybe import MaybeDeferred
 from ..message import Request
@@ -45,13 +45,14 @@ class InlineEngine:
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
-        if request.parts is not None:
-            return dispatch_whole(request, self.dispatch)
         name = request.header.exec_endpoint
+        endpoint: Endpoint | None = find(self.endpoints, name)
+        if request.parts is not None and (endpoint is None or not endpoint.takes_parts):
+            return dispatch_whole(request, self.dispatch)
         method = self._life.method(name)
-        if method is None:
+        if method is None or endpoint is None:
             return response_to(request, None)
-        return run_on_loop(self.name, method, request, find(self.endpoints, name).suspends, self._life.under_way)
+        return run_on_loop(self.name, method, request, endpoint, self._life.under_way)
 
 
 def _call(function: Callable[[], object]) -> Deferred[object]:

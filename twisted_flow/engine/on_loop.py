@@ -10,15 +10,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..document import DocumentArray
+from ..executor.arrivals import Arrivals
 from ..executor.at_once import at_once
 from ..executor.call import Call, Context, awaited, error_of, part_of, response_to
 from ..executor.steps import AsynchronousGenerator, PlainGenerator, make_parts
+from ..executor.table import Endpoint
 from ..feed import Feed
 from ..loop import Signal, crossing, spawn
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, ResponseStream
-from ..outcome import Outcome
+from ..outcome import Outcome, promised
 from ..parts import Credit, Parts
+from ..pump import Pump
 from .lifecycle import CallsUnderWay
 
 __all__ = ["run_on_loop"]
@@ -27,21 +30,23 @@ log = Logger()
 
 
 def run_on_loop(
-    name: str, call: Call, request: Request, suspends: bool, under_way: CallsUnderWay
+    name: str, call: Call, request: Request, endpoint: Endpoint, under_way: CallsUnderWay
 ) -> MaybeDeferred[Outcome]:
     """The response to *request* by *call*, a method of the executor *name*, awaited on the event loop.
 
-    :param suspends: whether it may have to be awaited for more than one step.
+    :param endpoint: that it is: one that takes parts gets those that *request* has, as they come.
     :param under_way: where the call is listed while it runs.
     :raises FlowError: as *call* does.
     """
     context = Context.of(request)
+    if endpoint.takes_parts:
+        context.arrivals = _arriving(request)
     try:
         result = call(request, context)
         if result is None:  # the most frequent of all
             return response_to(request, None)
         if iscoroutine(result):
-            if not suspends:
+            if not endpoint.suspends:
                 return response_to(request, at_once(result))
             result = spawn(result, request)
         elif isasyncgen(result):
@@ -56,16 +61,40 @@ def run_on_loop(
         error = error_of(raised, name)
     else:
         answer: Deferred[Any] = result.addCallbacks(
-            _returned, _raised, callbackArgs=(request, name), errbackArgs=(name, context)
+            _returned, _raised, callbackArgs=(request, name, context), errbackArgs=(name, context)
         )
+        if request.parts is not None:
+            return promised(answer, request)
         under_way.add(answer)
         return answer
     raise error
 
 
-def _returned(result: object, request: Request, name: str) -> Response:
+def _arriving(request: Request) -> Arrivals:
+    """The documents of *request*, for its method."""
+    to_loop, to_reactor = crossing()
+    parts = request.parts
+    if parts is None:
+        arrivals = Arrivals(Signal())
+    else:
+        arrivals = Arrivals(Signal(), lambda taken: to_reactor(pump.more, taken))
+        pump = Pump(
+            parts,
+            lambda part, cost: to_loop(arrivals.put, part, cost),
+            lambda failure: to_loop(arrivals.end, None if failure is None else failure.value),
+        )
+    if request.docs:
+        arrivals.put(request.docs, 0)
+    if parts is None:
+        arrivals.end()
+    else:
+        pump.more(0)
+    return arrivals
+
+
+def _returned(result: object, request: Request, name: str, context: Context) -> Response:
     try:
-        return response_to(request, list(result) if isgenerator(result) else result)
+        return response_to(request, list(result) if isgenerator(result) else result, context)
     except BaseException as raised:
         error = error_of(raised, name)
     raise error

@@ -25,7 +25,7 @@ from ..errors import FlowError, Unavailable
 from ..executor.address import Address
 from ..executor.call import response_to
 from ..executor.spec import ExecutorSpec
-from ..executor.table import Endpoint
+from ..executor.table import Endpoint, find
 from ..interfaces import IChanging, IDescribed, IEngine, IExecutor
 from ..loop.child import Child
 from ..maybe import MaybeDeferred
@@ -123,7 +123,8 @@ class ProcessEngine:
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
-        if request.parts is not None:
+        endpoint: Endpoint | None = find(self.endpoints, request.header.exec_endpoint)
+        if request.parts is not None and (endpoint is None or not endpoint.takes_parts):
             return dispatch_whole(request, self.dispatch)
         if self._life.method(request.header.exec_endpoint) is None:
             return response_to(request, None)

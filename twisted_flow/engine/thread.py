@@ -197,15 +197,15 @@ class ThreadEngine:
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
-        if request.parts is not None:
-            return dispatch_whole(request, self.dispatch)
         name = request.header.exec_endpoint
+        endpoint: Endpoint | None = find(self.endpoints, name)
+        if request.parts is not None and (endpoint is None or not endpoint.takes_parts):
+            return dispatch_whole(request, self.dispatch)
         method = self._life.method(name)
-        if method is None:
+        if method is None or endpoint is None:
             return response_to(request, None)
-        endpoint: Endpoint = find(self.endpoints, name)
         if not endpoint.blocking:
-            return run_on_loop(self.name, method, request, endpoint.suspends, self._life.under_way)
+            return run_on_loop(self.name, method, request, endpoint, self._life.under_way)
         return self._call(_Call(self, method, request, Context.of(request)))
 
     def _hook(self, function: Callable[[], object]) -> Deferred[Any]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from ..document import Document, DocumentArray
 from ..errors import ExecutorError, FlowError, Reject
 from ..message import Parameters, Request, Response
+from .arrivals import Arrivals
 from .parameters import converter
 from .table import ALWAYS, Endpoint
 
@@ -28,6 +29,8 @@ class Context(Struct, eq=False):
     """Who calls, where that is known."""
     cancelled: bool = False
     """Whether the caller has gone, so that nobody waits for the result."""
+    arrivals: Arrivals | None = None
+    """What a method gets as its ``docs`` that takes them as they come."""
 
     @classmethod
     def of(cls, request: Request) -> Context:
@@ -35,11 +38,13 @@ class Context(Struct, eq=False):
         return cls(request.request_id, request.deadline, request.principal)
 
 
-_GETTERS: dict[str, Callable[[Request], object]] = {
-    "docs": lambda request: request.docs,
-    "groundtruths": lambda request: request.groundtruths,
-    "docs_matrix": lambda request: request.docs_matrix or [request.docs],
-    "groundtruths_matrix": lambda request: request.groundtruths_matrix or [request.groundtruths],
+_GETTERS: dict[str, Callable[[Request, Any], object]] = {
+    "docs": lambda request, context: request.docs,
+    "arrivals": lambda request, context: context.arrivals,
+    "groundtruths": lambda request, context: request.groundtruths,
+    "docs_matrix": lambda request, context: request.docs_matrix or [request.docs],
+    "groundtruths_matrix": lambda request, context: request.groundtruths_matrix or [request.groundtruths],
+    "context": lambda request, context: context,
 }
 
 
@@ -54,9 +59,10 @@ def caller(method: Callable[..., object], endpoint: Endpoint, names: Collection[
     """
     own = partial(_own, tuple(names))
     wants = endpoint.wants
-    if wants == ("docs",):
+    whole = not endpoint.takes_parts
+    if wants == ("docs",) and whole:
         return lambda request, context: method(docs=request.docs)
-    plain = endpoint.parameters is None and endpoint.branches == "joined"
+    plain = endpoint.parameters is None and endpoint.branches == "joined" and whole
     if wants == ("docs", "parameters") and plain:  # as most say: without a loop
         return lambda request, context: method(
             docs=request.docs, parameters=own(request.parameters) if request.parameters else request.parameters
@@ -75,12 +81,12 @@ def caller(method: Callable[..., object], endpoint: Endpoint, names: Collection[
 
         return call
     convert = own if endpoint.parameters is None else _typed(endpoint.parameters, own)
-    getters = [(name, _GETTERS[name]) for name in wants if name not in ("context", "parameters")]
+    getters = [(name, _GETTERS[name]) for name in wants if name != "parameters" and (whole or name != "docs")]
     if "parameters" in wants:
-        getters.append(("parameters", lambda request: convert(request.parameters)))
-    if "context" not in wants:
-        return lambda request, context: method(**{name: get(request) for name, get in getters})
-    return lambda request, context: method(context=context, **{name: get(request) for name, get in getters})
+        getters.append(("parameters", lambda request, context: convert(request.parameters)))
+    if not whole:
+        getters.append(("docs", _GETTERS["arrivals"]))
+    return lambda request, context: method(**{name: get(request, context) for name, get in getters})
 
 
 def _own(names: tuple[str, ...], parameters: Parameters) -> Parameters:
@@ -98,8 +104,14 @@ def _typed(kind: object, own: Callable[[Parameters], Parameters]) -> Callable[[P
     return lambda parameters: convert(own(parameters))
 
 
-def response_to(request: Request, result: object) -> Response:
-    """The response to *request*, made of what the method returned. See `documents_of`."""
+def response_to(request: Request, result: object, context: Context | None = None) -> Response:
+    """The response to *request*, made of what the method returned. See `documents_of`.
+
+    :param context: the method's, where it awaits something: documents that it took as they came are not kept, so that
+        None is none of them.
+    """
+    if result is None and context is not None and context.arrivals is not None:
+        result = ()
     docs = documents_of(request, result)
     return Response(request, docs, request.groundtruths, [], in_place=docs is request.docs)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from ..limits import Limits
 from ..message import Parameters
 from .requests import DEFAULT
@@ -16,6 +18,7 @@ ASKED = "_endpoints_"
 """The endpoint that asks: every flow answers it, in the parameters of its answer."""
 
 _MOST = 10_000  # endpoints that are believed
+_SAID = ("idempotent", "streams", "takes_parts")
 
 
 class Described(Protocol):
@@ -30,9 +33,12 @@ class Described(Protocol):
         """See `IEngine`."""
 
 
-def elsewhere(name: str, idempotent: bool = False, summary: str = "") -> Endpoint:
-    """An endpoint of a flow that is elsewhere."""
-    return Endpoint(name, name, ("docs",), blocking=False, idempotent=idempotent, summary=summary)
+def elsewhere(name: str, summary: str = "", **said: bool) -> Endpoint:
+    """An endpoint of a flow that is elsewhere.
+
+    :param said: those of `_SAID` that hold for it.
+    """
+    return replace(Endpoint(name, name, ("docs",), blocking=False, summary=summary), **said)
 
 
 class Catalogue:
@@ -56,20 +62,28 @@ class Catalogue:
 
     @classmethod
     def of(cls, executors: Iterable[Described], limits: Limits) -> Catalogue:
-        """That of a flow: an endpoint may be called again if that holds for all executors that have it."""
+        """That of a flow: an endpoint may be called again if that holds for all executors that have it; for its parts,
+        both ways, one that knows them is enough.
+        """
         known = list(executors)
         endpoints = {}
         for name in {name for each in known for name in each.endpoints}:
             having = [found for each in known if (found := find(each.endpoints, name)) is not None]
             summary = next(filter(None, (each.summary for each in having)), "")
-            endpoints[name] = elsewhere(name, all(each.idempotent for each in having), summary)
+            endpoints[name] = elsewhere(
+                name,
+                summary,
+                idempotent=all(each.idempotent for each in having),
+                streams=any(each.streams for each in having),
+                takes_parts=any(each.takes_parts for each in having),
+            )
         ready = all(each.health == "ready" for each in known)
         return cls(endpoints, ready, limits.max_body, limits.max_in_flight)
 
     def told(self) -> Parameters:
         """As the parameters of an answer."""
         endpoints = {
-            name: {"idempotent": each.idempotent, "summary": each.summary}
+            name: {"summary": each.summary, **{said: getattr(each, said) for said in _SAID}}
             for name, each in sorted((self.endpoints or {}).items())
         }
         return {
@@ -88,7 +102,8 @@ def catalogue_in(parameters: Parameters) -> Catalogue:
     endpoints = {}
     for name, said in told.items():
         if isinstance(said, dict):
-            endpoints[name] = elsewhere(name, said.get("idempotent") is True, str(said.get("summary", "")))
+            holds = {each: said.get(each) is True for each in _SAID}
+            endpoints[name] = elsewhere(name, str(said.get("summary", "")), **holds)
     ready = parameters.get("ready") is not False
     return Catalogue(endpoints, ready, _count(parameters, "max_body"), _count(parameters, "max_in_flight"))
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ..errors import ConfigurationError
 from ..suggestion import nearest
+from .arrivals import asked_for
 from .batching import Batching, batching_marked
 from .executor import Executor
 from .parameters import type_of_parameters
@@ -50,6 +51,8 @@ class Endpoint(Struct, frozen=True):
     """Whether a call that failed may be repeated."""
     streams: bool = False
     """Whether it is a generator, whose documents reach who asks for parts as they are made."""
+    takes_parts: bool = False
+    """Whether its ``docs`` are an asynchronous iterator: documents as they come."""
     batching: Batching | None = None
     """How requests share its calls; None: each has its own."""
 
@@ -110,6 +113,8 @@ def check_batched(endpoint: Endpoint, title: str) -> None:
 
     :raises ConfigurationError: if its method asks for what only one request has.
     """
+    if endpoint.takes_parts:
+        raise ConfigurationError(f"{title} takes the documents of one request as they come: it cannot be batched")
     for name in ("context", "docs_matrix", "groundtruths_matrix"):
         if name in endpoint.wants and (name == "context" or endpoint.branches != "joined"):
             raise ConfigurationError(f"{title} asks for {name!r}, which belongs to one request: it cannot be batched")
@@ -141,6 +146,9 @@ def _described(
     apart = bool(said & {"docs_matrix", "groundtruths_matrix"})
     wants = said | set(ALWAYS if greedy else ()) - ({"docs", "groundtruths"} if apart else set())
     asynchronous = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+    takes_parts = any(p.name == "docs" and asked_for(p.annotation) for p in named)
+    if takes_parts and not asynchronous:
+        raise ConfigurationError(f"{title} takes docs as an asynchronous iterator: make it an async def")
     returns = getattr(method, "__annotations__", {}).get("return", "")
     deferred = "Deferred" in (returns if isinstance(returns, str) else getattr(returns, "__name__", ""))
     endpoint = Endpoint(
@@ -149,12 +157,13 @@ def _described(
         tuple(name for name in OFFERED if name in wants),
         blocking=not (asynchronous or deferred),
         deferred=deferred and not asynchronous,
-        suspends=not inspect.iscoroutinefunction(method) or _suspends(method),
+        suspends=takes_parts or not inspect.iscoroutinefunction(method) or _suspends(method),
         parameters=type_of_parameters(method, title) if "parameters" in said else None,
         branches="joined" if not apart else "both" if "docs" in said else "apart",
         summary=(inspect.getdoc(method) or "").partition("\n")[0],
         idempotent=any(map(idempotent_marked, marked)),
         streams=inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method),
+        takes_parts=takes_parts,
         batching=next(filter(None, map(batching_marked, marked)), None),
     )
     if endpoint.batching is not None:

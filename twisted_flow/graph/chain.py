@@ -12,13 +12,14 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ..document import Document
+from ..document import Document, DocumentArray
 from ..errors import FlowError
 from ..executor.at_once import at_once_in
 from ..executor.call import Call, documents_of, error_of
+from ..executor.table import find
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, ResponseStream, Route, collecting, status_of
-from ..outcome import Outcome, collected
+from ..outcome import Outcome, collected, dispatch_whole, until_done
 from .node import Node, Visit
 
 __all__ = ["chain_of"]
@@ -32,16 +33,19 @@ def chain_of(nodes: Sequence[Node], endpoint: str) -> Visit:
     :raises Unavailable: if one of them is not open.
     """
     calls = [(node.name, node.id, call) for node in nodes if (call := node.direct(endpoint)) is not None]
-    return partial(_in_one_go, calls, nodes) if len(calls) == len(nodes) else partial(_one_by_one, nodes)
+    if len(calls) == len(nodes):
+        return partial(_in_one_go, calls)
+    found = [find(node.endpoints, endpoint) for node in nodes]
+    return partial(_one_by_one, nodes, [each is not None and each.takes_parts for each in found])
 
 
 _Calls = Sequence[tuple[str, str, Call]]
 
 
-def _in_one_go(calls: _Calls, nodes: Sequence[Node], asked: Request) -> MaybeDeferred[Outcome]:
+def _in_one_go(calls: _Calls, asked: Request) -> MaybeDeferred[Outcome]:
     """A chain whose methods never suspend, run by one coroutine: one for each costs more than most methods."""
     if asked.parts is not None:
-        return _one_by_one(nodes, asked)
+        return dispatch_whole(asked, partial(_in_one_go, calls))
     routes: list[Route] = []
     try:
         request = at_once_in(partial(_run, calls, asked, routes))
@@ -91,17 +95,22 @@ def _came_by(error: FlowError, routes: list[Route], name: str, node_id: str, sta
     return error
 
 
-def _one_by_one(nodes: Sequence[Node], asked: Request) -> MaybeDeferred[Outcome]:
-    return _Passage(nodes, asked).go_on(None)
+def _one_by_one(nodes: Sequence[Node], takes: Sequence[bool], asked: Request) -> MaybeDeferred[Outcome]:
+    if asked.parts is not None and not (takes and takes[0]):
+        return dispatch_whole(asked, partial(_one_by_one, nodes, takes))
+    return _Passage(nodes, takes, asked).go_on(None)
 
 
 class _Passage:
-    """A request on its way through nodes of which some have to be waited for."""
+    """A request on its way through nodes of which some have to be waited for.
 
-    __slots__ = ("asked", "nodes", "position", "request", "routes", "started")
+    :param takes: which of them take parts: such a one gets those of the node before, or of the request, as they come.
+    """
 
-    def __init__(self, nodes: Sequence[Node], asked: Request) -> None:
-        self.nodes, self.asked = nodes, asked
+    __slots__ = ("asked", "nodes", "position", "request", "routes", "started", "takes")
+
+    def __init__(self, nodes: Sequence[Node], takes: Sequence[bool], asked: Request) -> None:
+        self.nodes, self.takes, self.asked = nodes, takes, asked
         """What was asked at first, and stays what is answered."""
         self.request = asked  # of the node at `position`
         self.position = -1
@@ -124,20 +133,32 @@ class _Passage:
                     parameters=response.request.parameters,
                     parts=None,
                 )
+            parts = self.request.parts
             try:
-                last = self.position == len(self.nodes) - 1
-                asked = self.request if last else collecting(self.request)  # its parts would be collected here
-                outcome: MaybeDeferred[Outcome] = self.nodes[self.position].dispatch(asked)
+                outcome: MaybeDeferred[Outcome] = self.nodes[self.position].dispatch(self._to_ask())
             except FlowError as error:
+                if parts is not None:
+                    parts.cancel()
                 raised = error
                 break
+            if parts is not None:
+                outcome = until_done(outcome, parts.cancel)  # whether or not all were taken
             if type(outcome) is not Response:
                 return self._later(outcome)
             response = outcome
         raise self._failed(raised)
 
+    def _to_ask(self) -> Request:
+        """What the node at `position` is asked: for parts, if whoever gets its answer takes them."""
+        position, request = self.position + 1, self.request
+        if position == len(self.nodes):
+            return request
+        if self.takes[position]:
+            return request if request.stream else replace(request, stream=True)
+        return collecting(request)  # its parts would be collected here
+
     def _later(self, outcome: MaybeDeferred[Outcome]) -> MaybeDeferred[Outcome]:
-        """Go on when *outcome* is there; of a stream only the last node's is handed on, part by part."""
+        """Go on when *outcome* is there."""
         if type(outcome) is ResponseStream:
             return self._streaming(outcome)
         answer = cast("Deferred[Outcome]", outcome)
@@ -147,12 +168,23 @@ class _Passage:
         return self._streaming(outcome) if type(outcome) is ResponseStream else self.go_on(outcome)
 
     def _streaming(self, stream: ResponseStream) -> MaybeDeferred[Outcome]:
+        """Hand *stream* on, part by part, if whoever is next takes them, or ours is the answer."""
         if self.position < len(self.nodes) - 1:
+            if self.takes[self.position + 1]:
+                return self._handed_on(stream)
             whole = collected(stream)
             return self.go_on(whole) if type(whole) is Response else whole.addCallbacks(self._came, self._errback)
         stream.request = self.asked
         stream.parts.when_over(partial(self._stream_ended, stream))
         return stream
+
+    def _handed_on(self, stream: ResponseStream) -> MaybeDeferred[Outcome]:
+        """Have the next node take *stream* while it comes."""
+        node, started = self.nodes[self.position], self.started
+        stream.parts.when_over(lambda: self._note(node, stream.routes, started))
+        self.started = _now(_UTC)
+        self.request = replace(self.request, docs=DocumentArray(), parts=stream.parts)
+        return self.go_on(None)
 
     def _stream_ended(self, stream: ResponseStream) -> None:
         self._left(stream.routes)
@@ -160,10 +192,14 @@ class _Passage:
 
     def _left(self, routes: list[Route]) -> None:
         """Note that the node at `position` has answered, after *routes*."""
-        node, ended = self.nodes[self.position], _now(_UTC)
+        self.started = self._note(self.nodes[self.position], routes, self.started)
+
+    def _note(self, node: Node, routes: list[Route], started: datetime) -> datetime:
+        """Note that *node* has answered, now."""
+        ended = _now(_UTC)
         self.routes += routes
-        self.routes.append(Route(node.name, node.id, self.started, ended))
-        self.started = ended
+        self.routes.append(Route(node.name, node.id, started, ended))
+        return ended
 
     def _errback(self, failure: Failure) -> Failure:
         if isinstance(failure.value, FlowError):

@@ -68,6 +68,8 @@ class Retry:
         if endpoint is None or not endpoint.idempotent:
             return self.inner.dispatch(request)
         if request.parts is not None:
+            if endpoint.takes_parts:  # what has come and gone cannot be sent again
+                return self.inner.dispatch(request)
             return dispatch_whole(request, self.dispatch)
         return _Attempts(self, request).first()
 

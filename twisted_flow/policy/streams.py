@@ -25,7 +25,7 @@ __all__ = ["Streams"]
 
 @implementer(IDispatcher, IChanging)
 class Streams:
-    """See the module. Requests that ask for no parts pass it by.
+    """See the module. Requests that neither ask for parts nor come in parts pass it by.
 
     :param inner: what answers.
     :param limits: `max_streams`, `first_part_timeout`, `part_timeout`.
@@ -42,7 +42,7 @@ class Streams:
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
-        if not request.stream:
+        if not request.stream and request.parts is None:
             return self.inner.dispatch(request)
         if self.under_way >= self.limits.max_streams:
             raise QueueFull(f"{self.under_way} streams are under way, as many as there may be", retry_after=1)

@@ -28,7 +28,8 @@ CALL, CANCEL, COMMAND = 1, 2, 3
 ANSWER, FAILED, DONE, RAISED, LOG = 4, 5, 6, 7, 8
 """Kinds of frames from it: of calls, of commands, and a line for the log."""
 PART, MORE = 9, 10
-"""A part of an answer, from it; and, to it, by how much of `AHEAD` those that were taken make room again."""
+"""A part of an answer, from it, or of a request, to it (whose last one DONE follows, or FAILED); and, the other way, by
+how much of `AHEAD` those that were taken make room again."""
 
 _LARGE = 1  # msgpack's kind of extension for whole numbers beyond 64 bits, as their digits
 _LEAST = 4096  # bytes of an array that travels beside the body
@@ -47,6 +48,8 @@ class _Call(Struct, array_like=True):
     docs_matrix: Sequence[Documents] | None
     groundtruths_matrix: Sequence[Documents] | None
     stream: bool
+    parts: bool
+    """Whether more of its documents follow."""
     order: list[int]
     """Which array each document without its own has, by number; empty: in their order."""
 
@@ -103,7 +106,8 @@ def write_call(number: int, request: Request) -> list[Piece]:
     header = request.header
     message = _Call(
         request.request_id, header.exec_endpoint, request.docs, request.groundtruths, request.parameters,
-        request.deadline, request.principal, request.docs_matrix, request.groundtruths_matrix, request.stream, [],
+        request.deadline, request.principal, request.docs_matrix, request.groundtruths_matrix, request.stream,
+        request.parts is not None, [],
     )  # fmt: skip
     lists = [request.docs]
     if request.groundtruths:
@@ -113,14 +117,14 @@ def write_call(number: int, request: Request) -> list[Piece]:
     return _frame(CALL, number, message, lists)
 
 
-def read_call(body: memoryview, arrays: list[memoryview]) -> Request:
-    """The request of a call."""
+def read_call(body: memoryview, arrays: list[memoryview]) -> tuple[Request, bool]:
+    """The request of a call, and whether more of its documents follow."""
     message = _decode_call(body)
     if arrays:
         lists = [message.docs, message.groundtruths, *(message.docs_matrix or ())]
         _give_back(arrays, message.order, lists)
     matrix, truths = message.docs_matrix, message.groundtruths_matrix
-    return Request(
+    request = Request(
         request_id=message.request_id,
         header=Header(message.endpoint),
         docs=DocumentArray(message.docs),
@@ -132,6 +136,7 @@ def read_call(body: memoryview, arrays: list[memoryview]) -> Request:
         groundtruths_matrix=None if truths is None else [DocumentArray(docs) for docs in truths],
         stream=message.stream,
     )
+    return request, message.parts
 
 
 def write_answer(number: int, response: Response) -> list[Piece]:

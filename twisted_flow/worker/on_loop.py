@@ -13,12 +13,14 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ..document import DocumentArray
+from ..executor.arrivals import Arrivals
 from ..executor.at_once import at_once
 from ..executor.call import Context, awaited, response_to
 from ..executor.steps import AsynchronousGenerator, make_parts
 from ..executor.table import find
 from ..message import Request
 from ..parts import Credit
+from .messages import DONE, PART, read_failure, read_part
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -62,10 +64,19 @@ class OnLoop:
             self._loop.remove_reader(self.worker.pipe.fileno())
             self.wake()
 
-    def call(self, number: int, request: Request, context: Context) -> None:
-        """On the loop: run a method."""
+    def call(self, number: int, request: Request, context: Context, parts: bool) -> None:
+        """On the loop: run a method.
+
+        :param parts: whether more documents follow.
+        """
         try:
             name = request.header.exec_endpoint
+            if find(self.worker.executor.endpoints, name).takes_parts:
+                context.arrivals = arrivals = Arrivals(asyncio.Event(), partial(self.worker.taken, number))
+                if request.docs:
+                    arrivals.put(request.docs, 0)
+                if not parts:
+                    arrivals.end()
             result = find(self.worker.methods, name)(request, context)
             if iscoroutine(result) and not find(self.worker.executor.endpoints, name).suspends:
                 result = at_once(result)
@@ -105,6 +116,16 @@ class OnLoop:
             del self._credits[number]
         return DocumentArray()
 
+    def arrived(self, kind: int, number: int, body: memoryview, arrays: list[memoryview]) -> None:
+        """On the loop: more of the documents of a call, or their end."""
+        context = self.worker.contexts.get(number)
+        if context is None or context.arrivals is None:  # it has ended
+            return
+        if kind == PART:
+            context.arrivals.put(*read_part(body, arrays))
+        else:
+            context.arrivals.end(None if kind == DONE else read_failure(body))
+
     def more(self, number: int, taken: int) -> bool:
         """On the loop: what a generator has made has been taken; return whether it runs here."""
         credit = self._credits.get(number)
@@ -116,7 +137,7 @@ class OnLoop:
         self, number: int, request: Request, context: Context, result: Coroutine[object, object, object]
     ) -> None:
         try:
-            response = response_to(request, await result)
+            response = response_to(request, await result, context)
         except asyncio.CancelledError as raised:
             if context.cancelled:
                 self.worker.cancelled(number)

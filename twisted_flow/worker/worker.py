@@ -30,7 +30,9 @@ from .messages import (
     CALL,
     CANCEL,
     DONE,
+    FAILED,
     MORE,
+    PART,
     RAISED,
     Told,
     not_sendable,
@@ -38,9 +40,11 @@ from .messages import (
     read_more,
     write_answer,
     write_failure,
+    write_more,
     write_part,
     write_told,
 )
+from .pipe import send
 from .raised import pickled
 
 if TYPE_CHECKING:
@@ -48,7 +52,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker"]
 
-_AT_ONCE = 64 * 1024  # bytes that are copied together rather than sent as they are
 _GLANCE = 0.004  # seconds between looks at the pipe while a method runs: what a call brings is read meanwhile
 
 
@@ -137,15 +140,18 @@ class Worker:
     def _received(self, kind: int, number: int, body: memoryview, arrays: list[memoryview]) -> None:
         if kind == CALL:
             try:
-                request = read_call(body, arrays)
+                request, parts = read_call(body, arrays)
             except Exception as raised:  # of an earlier executor: what no message can have
                 self.failed(number, raised)
                 return
             context = self.contexts[number] = Context.of(request)
             if self.on_loop is not None and not find(self.executor.endpoints, request.header.exec_endpoint).blocking:
-                self.on_loop.call(number, request, context)
+                self.on_loop.call(number, request, context, parts)
             else:
                 self.add(lambda: self._call(number, request, context))
+        elif kind in (PART, DONE, FAILED):
+            if self.on_loop is not None:
+                self.on_loop.arrived(kind, number, body, arrays)
         elif kind == CANCEL:
             context = self.contexts.get(number)  # type: ignore[assignment]
             if context is not None:
@@ -204,6 +210,10 @@ class Worker:
         except Exception as raised:
             raise not_encoded("the answer", raised, docs, DocumentArray(), {}) from raised
         self._send(pieces)
+
+    def taken(self, number: int, taken: int) -> None:
+        """Tell what a method has taken of the documents that come."""
+        self._send(write_more(number, taken))
 
     def answered(self, number: int, response: Response) -> None:
         """Send the answer to a call."""
@@ -275,23 +285,6 @@ class Worker:
     def _send(self, pieces: list[Piece]) -> None:
         with self._sending:
             try:
-                if len(pieces) == 1:
-                    self.pipe.sendall(pieces[0])
-                elif sum(map(len, pieces)) <= _AT_ONCE:
-                    self.pipe.sendall(b"".join(pieces))
-                else:
-                    _send_all(self.pipe, pieces)
+                send(self.pipe, pieces)
             except OSError:  # the server has gone
                 self.over = True
-
-
-def _send_all(pipe: socket.socket, pieces: list[Piece]) -> None:
-    left: deque[memoryview] = deque(memoryview(each).cast("B") for each in pieces if len(each))
-    while left:
-        sent = pipe.sendmsg([left[n] for n in range(min(len(left), 64))])
-        while sent:
-            if sent >= len(left[0]):
-                sent -= len(left.popleft())
-            else:
-                left[0] = left[0][sent:]
-                sent = 0
