@@ -115,14 +115,8 @@ def respond(
 
     :return: see `answer`.
     """
-    if request.cancels:
-        return refuse(
-            ValidationError.at(
-                "/cancel", "only WebSocket and gRPC streams take it: close the connection to cancel its request"
-            ),
-            entry,
-            request,
-        )
+    if request.pending or not request.header.exec_endpoint:
+        return refuse(_not_whole(request, codec), entry, request)
     if request.stream:
         if entry.parts is not None:
             return _respond_in_parts(request, dispatcher, entry, started)
@@ -140,6 +134,17 @@ def respond(
         _write_whole, failed, callbackArgs=(request, codec, entry, started), errbackArgs=(request, entry)
     )
     return written
+
+
+def _not_whole(request: Request, codec: ICodec) -> ValidationError:
+    """The error for a message that is no request of its own, where it came in."""
+    if request.cancels:
+        return ValidationError.at(
+            "/cancel", "only WebSocket and gRPC streams take it: close the connection to cancel its request"
+        )
+    if request.header.exec_endpoint:
+        return ValidationError.at("/status/code", "only WebSocket and gRPC streams take requests in several messages")
+    return ValidationError.at(codec.endpoint_at, "is required")
 
 
 def _respond_in_parts(

@@ -132,6 +132,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """Whether it asks for nothing but the end of the request with its id."""
     parts: Parts | None = None
     """Documents that come after those in `docs`, where not all have come yet."""
+    pending: bool = False
+    """Of a message: whether others with its id follow, with more documents of the same request."""
     principal: str | None = None
     """Who asks, where that is known."""
     stream: bool = False

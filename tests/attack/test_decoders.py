@@ -419,7 +419,7 @@ def test_a_session_keeps_nothing_of_what_was_read_in_steps(binary: bool) -> None
     def begin() -> Any:
         session = Session(
             held, entry(), None,
-            lambda payload, binary: sent.append(payload), lambda: idle.callback(None), Limits(),
+            lambda payload, binary: sent.append(payload), lambda: session.busy or idle.callback(None), Limits(),
             Buffered(Limits().max_buffered), lambda call: None,
         )  # fmt: skip
         session.received(body, binary)
@@ -437,12 +437,12 @@ def test_a_session_keeps_nothing_of_what_was_read_in_steps(binary: bool) -> None
     session = wait_for(begin)
 
     def end() -> Any:
-        assert len(session._under_way) == 2
+        assert len(session.under_way._waiting) == 2
         held.release(1)
-        assert len(session._under_way) == 1
+        assert len(session.under_way._waiting) == 1
         held.release(0)
         return idle
 
     wait_for(end)
-    assert session._under_way == {}
+    assert session.under_way._waiting == {}
     assert len(sent) == 2

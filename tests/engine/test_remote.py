@@ -410,7 +410,7 @@ def test_the_catalogue() -> None:
         health = "ready"
 
         def __init__(self, **endpoints: bool) -> None:
-            self.endpoints = {f"/{name}": elsewhere(f"/{name}", again) for name, again in endpoints.items()}
+            self.endpoints = {f"/{name}": elsewhere(f"/{name}", idempotent=again) for name, again in endpoints.items()}
 
     told = Catalogue.of([Has(a=True, b=True), Has(b=False), Has(c=True)], Limits(max_body=5, max_in_flight=7)).told()
     found = catalogue_in(told)

@@ -85,9 +85,9 @@ class TestWebSocket:
         if later:
             source.come()
         session = wire.protocol.flow_session
-        assert (session.in_flight, wire.value()) == (1, b"")
+        assert (session.under_way.in_flight, wire.value()) == (1, b"")
         source.come("b")
-        assert session.in_flight == 0
+        assert session.under_way.in_flight == 0
         ((_, payload),) = frames(wire.value())
         assert texts(payload) == ["a", "b"]
 

@@ -33,6 +33,8 @@ class PostBody(Struct, rename="camel", forbid_unknown_fields=True):
     arrays: Arrays | UnsetType = UNSET
     stream: bool | UnsetType = UNSET
     """Whether the answer may come in parts."""
+    status: Status | UnsetType = UNSET
+    """Code 1 where more messages of the request follow, with its id; then these need no endpoint."""
     cancel: str | UnsetType = UNSET
     """The id of a request to end; then the rest says nothing."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from datetime import UTC, datetime
 from functools import lru_cache
 
 from google.protobuf.message import DecodeError
@@ -13,15 +12,16 @@ from ..document import DocumentArray
 from ..document.check import Counter, complete
 from ..document.identity import new_id
 from ..document.numbers import settle
-from ..document.protobuf.descriptor import Message, message
+from ..document.protobuf.descriptor import message
 from ..document.protobuf.struct import write_struct
-from ..document.protobuf.wire import double, field, number_field, size_of, tags_of, text_field, varint
+from ..document.protobuf.wire import double, field, number_field, size_of, tags_of, text_field
 from ..document.protobuf.write import write_documents
 from ..errors import FlowError, ValidationError
 from ..interfaces import ICodec
 from ..limits import LONGEST_NAME, SHORTEST_TIMEOUT, Limits
-from ..message import ExceptionInfo, Header, Request, Response, Route, Status, bare_request, check_names
+from ..message import Header, Request, Response, Status, StatusCode, bare_request, check_names
 from .envelope import Envelope, RequestProto, bad_request, parse_envelope, parse_envelope_in_steps
+from .routes import read_route, read_status, write_route, write_status
 from .unsendable import telling_the_place
 
 __all__ = [
@@ -32,11 +32,13 @@ __all__ = [
     "decode_response",
     "encode_request",
     "encode_response",
+    "endpoint_at",
 ]
 
 moduleProvides(ICodec)
 
 content_type = "application/x-protobuf"
+endpoint_at = "/header/exec_endpoint"
 
 _LARGE = 1 << 18  # bytes: what has as many is decoded in steps
 _UNLIMITED = Limits(max_documents=2**62, max_values=2**62)  # of answers, which a client has asked for
@@ -108,8 +110,6 @@ def _read_request(
     header = _read_header(envelope.header)
     if endpoint:
         header = Header(endpoint, header.target_peapod, header.no_propagate)
-    elif not header.exec_endpoint:
-        raise ValidationError.at("/header/exec_endpoint", "is required")
     if named:
         check_names(envelope.request_id, header.exec_endpoint, header.target_peapod)
     docs, groundtruths, parameters = envelope.docs, envelope.groundtruths, envelope.parameters
@@ -131,6 +131,7 @@ def _read_request(
         parameters=parameters,
         timeout=timeout,
         stream=envelope.stream,
+        pending=envelope.status is not None and _StatusProto.FromString(envelope.status).code == StatusCode.PENDING,
     )
 
 
@@ -158,8 +159,8 @@ def decode_response(body: bytes) -> Response:
     envelope = parse_envelope(body, _UNLIMITED)
     try:
         header = _read_header(envelope.header)
-        routes = [_read_route(_RouteProto.FromString(route)) for route in envelope.routes]
-        status = _read_status(_StatusProto.FromString(envelope.status or b""))
+        routes = [read_route(_RouteProto.FromString(route)) for route in envelope.routes]
+        status = read_status(_StatusProto.FromString(envelope.status or b""))
     except DecodeError as error:
         raise bad_request(error) from None
     docs, groundtruths = envelope.docs, envelope.groundtruths
@@ -173,36 +174,16 @@ def decode_response(body: bytes) -> Response:
     return Response(request, docs, groundtruths, routes, status)
 
 
-def _read_route(proto: Message) -> Route:
-    status = _read_status(proto.status) if proto.HasField("status") else None
-    return Route(proto.pod, proto.pod_id, _read_time(proto.start_time), _read_time(proto.end_time), status)
-
-
-def _read_time(proto: Message) -> datetime:
-    return datetime.fromtimestamp(proto.seconds, UTC).replace(microsecond=proto.nanos // 1000)
-
-
-def _read_status(proto: Message) -> Status:
-    told = None
-    if proto.HasField("exception"):
-        exception = proto.exception
-        told = ExceptionInfo(exception.name, list(exception.args), list(exception.stacks), exception.executor)
-    return Status(proto.code, proto.description, told)
-
-
 # -- writing
 
 _REQUEST, _DATA = tags_of("jina.RequestProto"), tags_of("jina.RequestProto.DataRequestProto")
-_HEADER, _ROUTE = tags_of("jina.HeaderProto"), tags_of("jina.RouteProto")
-_TIMESTAMP = tags_of("google.protobuf.Timestamp")
-_STATUS, _EXCEPTION = tags_of("jina.StatusProto"), tags_of("jina.StatusProto.ExceptionProto")
-_REQUEST_ID, _ROUTES = _REQUEST["request_id"], _REQUEST["routes"]
-_START_TIME, _END_TIME = _ROUTE["start_time"], _ROUTE["end_time"]
+_HEADER = tags_of("jina.HeaderProto")
+_REQUEST_ID = _REQUEST["request_id"]
 _CANCEL = field(_REQUEST["control"], _ControlRequestProto(command=_ControlRequestProto.CANCEL).SerializeToString())
 _STREAM = number_field(_REQUEST["stream"], 1)
+_PENDING = field(_REQUEST["status"], write_status(Status(StatusCode.PENDING)))
 _SUCCESS = Status()
 _SUCCEEDED = field(_REQUEST["status"], b"")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def encode_request(request: Request) -> bytes:
@@ -215,15 +196,17 @@ def encode_request(request: Request) -> bytes:
         out.append(_REQUEST["timeout"] + double(request.timeout))
     if request.stream:
         out.append(_STREAM)
+    if request.pending:
+        out.append(_PENDING)
     return b"".join(out)
 
 
 def encode_response(response: Response, limits: Limits) -> bytes:
     """See `ICodec`: arrays are never spelt as lists here."""
     out = _write_request(response.request, response)
-    out += map(_write_route, response.routes)
+    out += map(write_route, response.routes)
     status = response.status
-    out.append(_SUCCEEDED if status == _SUCCESS else field(_REQUEST["status"], _write_status(status)))
+    out.append(_SUCCEEDED if status == _SUCCESS else field(_REQUEST["status"], write_status(status)))
     return b"".join(out)
 
 
@@ -251,49 +234,3 @@ def _write_header(header: Header) -> bytes:
     if header.no_propagate:
         encoded += _HEADER["no_propagate"] + b"\1"
     return field(_REQUEST["header"], encoded)
-
-
-def _write_route(route: Route) -> bytes:
-    encoded = (
-        _write_pod(route.pod, route.pod_id)
-        + field(_START_TIME, _write_time(route.start_time))
-        + field(_END_TIME, _write_time(route.end_time))
-    )
-    if route.status is not None:
-        encoded += field(_ROUTE["status"], _write_status(route.status))
-    return field(_ROUTES, encoded)
-
-
-@lru_cache(maxsize=256)
-def _write_pod(pod: str, pod_id: str) -> bytes:
-    return text_field(_ROUTE["pod"], pod) + text_field(_ROUTE["pod_id"], pod_id)
-
-
-def _write_time(time: datetime) -> bytes:
-    since = time - _EPOCH
-    nanos = since.microseconds * 1000
-    return _write_seconds(since.days * 86400 + since.seconds) + bytes(
-        (nanos & 127 | 128, nanos >> 7 & 127 | 128, nanos >> 14 & 127 | 128, nanos >> 21 & 127 | 128, nanos >> 28)
-    )
-
-
-@lru_cache(maxsize=16)
-def _write_seconds(seconds: int) -> bytes:
-    """The field of the seconds, and the tag of the nanoseconds behind it."""
-    return _TIMESTAMP["seconds"] + varint(seconds & (1 << 64) - 1) + _TIMESTAMP["nanos"]
-
-
-def _write_status(status: Status) -> bytes:
-    encoded = number_field(_STATUS["code"], int(status.code)) if status.code else b""
-    if status.description:
-        encoded += text_field(_STATUS["description"], status.description)
-    if status.exception is not None:
-        encoded += field(_STATUS["exception"], _write_exception(status.exception))
-    return encoded
-
-
-def _write_exception(told: ExceptionInfo) -> bytes:
-    out = [text_field(_EXCEPTION["name"], told.name)]
-    out += [text_field(_EXCEPTION["args"], each) for each in told.args]
-    out += [text_field(_EXCEPTION["stacks"], each) for each in told.stacks]
-    return b"".join([*out, text_field(_EXCEPTION["executor"], told.executor)])

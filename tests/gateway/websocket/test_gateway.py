@@ -285,19 +285,20 @@ class TestRequests:
 
 class TestBounds:
     def test_in_flight(self) -> None:
-        """With 128 requests unanswered no more is taken, and little more read; answers let it go on."""
+        """With 128 requests unanswered no more is begun, and few more read; answers let it go on."""
         held = Held()
         wire = WebSocket(held).open()
         padding = {"execEndpoint": "/", "data": ["x" * 1000]}
-        wire.receive(b"".join(frame(json.dumps({"requestId": str(n), **padding}).encode()) for n in range(200)))
+        wire.receive(b"".join(frame(json.dumps({"requestId": str(n), **padding}).encode()) for n in range(400)))
         assert len(held.requests) == 16  # nothing says yet how large the answers are
         held.release(0)
         wire.turn()
         assert len(held.requests) == 129
         assert wire.producerState == "paused"
-        for position in range(1, 200):
+        for position in range(1, 400):
             held.release(position)
-        assert len(frames(wire.value())) == 200
+            wire.turn()
+        assert len(frames(wire.value())) == 400
         assert wire.producerState == "producing"
 
     @pytest.mark.parametrize("cut", [0, 3, 5, 70])
@@ -370,11 +371,13 @@ class TestBounds:
         held = Held()
         server = WebSocket(held, limits=Limits(max_in_flight=1))
         wire = server.open()
-        wire.receive(frame(HELLO) + frame(b'{"execEndpoint": "/", "data": ["' + b"x" * 70_000 + b'"]}'))
+        wire.receive(frame(HELLO) + frame(b'{"execEndpoint": "/", "data": ["' + b"x" * 70_000 + b'"]}') * 20)
         assert wire.producerState == "paused"
         wire.protocol.onAutoPingTimeout()
         assert not wire.disconnecting
-        held.release(0)
+        for position in range(21):
+            held.release(position)
+            wire.turn()
         assert wire.producerState == "producing"
         wire.protocol.onAutoPingTimeout()
         assert wire.disconnecting or wire.disconnected

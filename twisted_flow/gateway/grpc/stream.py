@@ -47,12 +47,14 @@ class Stream:
     def send(self, payload: bytes, binary: bool) -> None:
         """An answer is ready."""
         self.answers.append(payload)
+        self.session.unread = len(self.answers)
         self.session.full = len(self.answers) >= _AHEAD
         self._something.set()
 
     def changed(self) -> None:
-        """Nothing is in flight any more."""
+        """Something has been answered, or there is room again."""
         self._something.set()
+        self._room.set()
 
     def drain(self) -> None:
         """End when what is in flight is answered."""
@@ -68,9 +70,12 @@ class Stream:
             while True:
                 while self.answers:
                     await self.context.write(self.answers.popleft())
+                    session.unread = len(self.answers)
                     self._room.set()
                     if session.full:
                         session.resume()
+                    else:
+                        session.go_on()
                 if (self.ended or session.draining) and not session.busy and not self.answers:
                     return
                 self._something.clear()
@@ -80,13 +85,14 @@ class Stream:
             session.lost()
 
     async def _read(self) -> None:
-        context, session, answers = self.context, self.session, self.answers
+        context, session = self.context, self.session
         try:
             while (message := await context.read()) is not aio.EOF:
                 session.received(message, True)
-                while session.in_flight + len(answers) >= session.room:
+                while not session.ahead:
                     self._room.clear()
                     await self._room.wait()
         finally:
             self.ended = True
+            session.end_of_input()
             self._something.set()

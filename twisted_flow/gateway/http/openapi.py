@@ -180,6 +180,7 @@ def _schemas(parameters: Sequence[Any]) -> tuple[dict[object, object], dict[str,
     for relatives in ("chunks", "matches"):
         schemas["Document"]["properties"][relatives]["items"] = item
     schemas["Document"]["additionalProperties"] = {"description": "What is no field of a document becomes a tag"}
+    del schemas["PostBody"]["properties"]["status"]  # the same: over HTTP a request is one message
     del schemas["PostBody"]["properties"]["cancel"]  # which a WebSocket may ask for; here one closes the connection
     schemas["PostBody"]["properties"]["data"] = {
         "description": "Documents: one, a list of them, or beside them what they should have become",

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from zope.interface import implementer
 
@@ -15,6 +14,7 @@ from ...wire.websocket import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_
 from ..session import Session
 from ..stalled import StallTimer
 from .fragments import Fragments
+from .library import LibraryProtocol
 
 __all__ = ["SUBPROTOCOLS", "FlowProtocol"]
 
@@ -27,12 +27,8 @@ _AHEAD = 1 << 16  # bytes
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
-class FlowProtocol(WebSocketServerProtocol):
+class FlowProtocol(LibraryProtocol):
     """One connection. What is its own is named apart from Autobahn's many names."""
-
-    factory: Any
-    transport: Any
-    autoPingInterval: float
 
     def flow_begin(self, upgrade: Any) -> None:
         """Called before the connection is made."""
@@ -42,7 +38,7 @@ class FlowProtocol(WebSocketServerProtocol):
         self.flow_wanted = 0  # how much of that has to be there before another look at it is worth while
         self.flow_passing = 0  # how much of a frame is still to come that is Autobahn's
         self.flow_due: IDelayedCall | None = None  # the call that goes on with the rest, in another turn of the loop
-        self.flow_full = self.flow_paused = self.flow_taking = self.flow_dead = False
+        self.flow_full = self.flow_taking = self.flow_waits = False
         self.flow_stall_timer = StallTimer()
         self.flow_last = False  # whether the client has said that it sends no more
         self.flow_whole = False  # whether no more can come in
@@ -61,12 +57,12 @@ class FlowProtocol(WebSocketServerProtocol):
             up.entry,
             self.websocket_protocol_in_use,
             self.flow_send,
-            self.flow_idle,
+            self.flow_changed,
             up.limits,
             up.connections.buffered,
             partial(up.clock.callLater, 0),
         )
-        self.flow_session.full = self.flow_full
+        self.flow_note_full(self.flow_full)
         self.transport.registerProducer(self, True)
         if self.flow_connections.draining:
             self.drain()
@@ -86,18 +82,13 @@ class FlowProtocol(WebSocketServerProtocol):
         else:
             self.flow_pause_or_resume()
 
-    def flow_quiet(self) -> bool:
-        """Whether Autobahn is between two messages, with nothing of its own to go on with."""
-        between = self.current_frame is None and not self.inside_message
-        return self.state == self.STATE_OPEN and not self.data and between
-
     def flow_take(self) -> None:
         """Take the frames that are there, while there is room for their answers."""
         if self.flow_taking:
             return
         data, at, end = self.flow_rest, self.flow_at, len(self.flow_rest)
         if end - at >= self.flow_wanted:
-            self.flow_taking, self.flow_wanted = True, 0
+            self.flow_taking, self.flow_waits, self.flow_wanted = True, False, 0
             self.flow_at = self.flow_taken(data, at, end)
             self.flow_taking = False
             if len(self.flow_rest) > end:  # more came meanwhile
@@ -108,6 +99,8 @@ class FlowProtocol(WebSocketServerProtocol):
         elif type(self.flow_rest) is bytearray:
             del self.flow_rest[: self.flow_at]
             self.flow_at = 0
+        if self.flow_whole and self.flow_due is None and (not self.flow_rest or self.flow_wanted):
+            self.flow_end_of_input()
         self.flow_pause_or_resume()
         self.flow_idle()
 
@@ -117,22 +110,29 @@ class FlowProtocol(WebSocketServerProtocol):
         if session is None:  # the handshake
             self._dataReceived(bytes(data[at:end]))
             return end
-        quiet, more = self.flow_quiet(), limits.max_steps
+        quiet, more, most = self.flow_quiet(), limits.max_steps, limits.max_body
+        under_way, uploads = session.under_way, session.uploads.open
         since = datetime.now(UTC)  # once for all that came at once: to look at the clock takes a fortieth of a message
         while at < end and not self.flow_due:
             if not more:  # others have their turn
                 self.flow_due = self.flow_upgrade.clock.callLater(0, self.flow_go_on)
                 return at
             more -= 1
-            crowded = self.flow_full or session.in_flight >= session.room
-            frame = plain_frame(data, at, limits.max_body) if quiet and not crowded else None
+            if under_way.in_flight + session.unread < session.room and not uploads:
+                ahead = most
+            else:
+                ahead = session.ahead
+            frame = plain_frame(data, at, most) if quiet and ahead else None
             if frame is None:
-                stop = self.flow_passed(data, at, end, crowded)
+                stop = self.flow_passed(data, at, end, not ahead)
                 if stop == at:
                     return at
                 at, quiet = stop, self.flow_quiet()
                 continue
             payload, stop = frame
+            if ahead < most and stop - at > ahead:
+                self.flow_waits = True
+                return at
             if payload is None:
                 self.flow_wanted = stop - at  # no look at it before it is all there
                 return at
@@ -151,6 +151,7 @@ class FlowProtocol(WebSocketServerProtocol):
                 self.flow_wanted = end - at + 1
                 return at
             if crowded and data[at] & 15 < CLOSE:  # of a message; of the connection itself one may speak at any time
+                self.flow_waits = True
                 return at
             self.flow_passing = stop - at
             if data[at] & 15 < CLOSE and self.flow_refused(data[at], stop - at):
@@ -174,9 +175,8 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def flow_pause_or_resume(self) -> None:
         """Read on only while there is room for answers; a little may be read ahead, so that pongs and ends are seen."""
-        session, ahead = self.flow_session, len(self.flow_rest) - self.flow_at > _AHEAD
-        crowded = session is not None and (session.in_flight >= session.room or self.flow_due)
-        pause = self.flow_full or bool(crowded and ahead)
+        ahead = len(self.flow_rest) - self.flow_at > _AHEAD
+        pause = ahead and (self.flow_waits or self.flow_due is not None)
         if pause != self.flow_paused and self.state != self.STATE_CLOSED:
             self.flow_paused = pause
             (self.transport.pauseProducing if pause else self.transport.resumeProducing)()
@@ -190,7 +190,7 @@ class FlowProtocol(WebSocketServerProtocol):
         """A message came."""
         session = self.flow_session
         if binary and payload == END_OF_INPUT:
-            self.flow_last = True
+            self.flow_end_of_input()
         elif session is not None:
             session.received(payload, binary, since)
 
@@ -198,8 +198,18 @@ class FlowProtocol(WebSocketServerProtocol):
         """Send a message, as one frame."""
         if self.state == self.STATE_OPEN:
             self.transport.write(frame_head(BINARY if binary else TEXT, len(payload)) + payload)
+            if self.flow_full and self.flow_session is not None:
+                self.flow_session.unread += 1
         if self.flow_rest and not self.flow_due:
             self.flow_take()
+
+    def flow_changed(self) -> None:
+        """Something has been answered, or there is room again."""
+        if self.flow_rest and not self.flow_due:
+            self.flow_take()
+        else:
+            self.flow_pause_or_resume()
+            self.flow_idle()
 
     def flow_idle(self) -> None:
         """If nothing is in flight, and nothing is to come, close."""
@@ -226,9 +236,16 @@ class FlowProtocol(WebSocketServerProtocol):
         if self.flow_session is None or self.state != self.STATE_OPEN:
             self.transport.loseConnection()
             return
-        self.flow_last = self.flow_whole = True
+        self.flow_whole = True
         self.flow_connections.half_closed(self, self.flow_upgrade.limits.half_close_grace)
+        self.flow_last = True
         self.flow_take()
+
+    def flow_end_of_input(self) -> None:
+        """The client sends no more."""
+        self.flow_last = True
+        if self.flow_session is not None:
+            self.flow_session.end_of_input()
 
     def writeConnectionLost(self) -> None:
         """Part of `IHalfCloseableProtocol`; we close all at once."""
@@ -250,41 +267,31 @@ class FlowProtocol(WebSocketServerProtocol):
 
     def pauseProducing(self) -> None:
         """The client does not read."""
-        self.flow_full = True
-        if self.flow_session is not None:
-            self.flow_session.full = True
+        self.flow_note_full(True)
         self.flow_pause_or_resume()
 
     def resumeProducing(self) -> None:
         """The client reads again: resume."""
-        self.flow_full = False
-        self.flow_take()
+        self.flow_note_full(False)
         if self.flow_session is not None:
             self.flow_session.resume()
+        self.flow_take()
+
+    def flow_note_full(self, full: bool) -> None:
+        """Note whether the client does not read."""
+        self.flow_full = full
+        if self.flow_session is not None:
+            self.flow_session.full = full
+            self.flow_session.unread = self.flow_upgrade.limits.max_in_flight if full else 0
 
     def stopProducing(self) -> None:
         """Part of `IPushProducer`."""
-
-    def onAutoPingTimeout(self) -> None:
-        """No pong came: drop the client, unless it reads slowly (see `sweep`) or we have paused reading its pongs."""
-        if self.flow_paused:
-            self.autoPingTimeoutCall = self.autoPingPending = None
-            self.autoPingPendingCall = self.factory._batched_timer.call_later(self.autoPingInterval, self._sendAutoPing)
-            return
-        self.flow_dead = True
-        super().onAutoPingTimeout()
-
-    def dropConnection(self, abort: bool = False) -> None:
-        """Close after what was written has been sent, unless nobody reads it."""
-        super().dropConnection(abort and self.flow_dead)
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         """The connection is gone. What it had sent of a message is let go: Autobahn's objects refer to each other."""
         self.flow_rest, self.flow_at = b"", 0
         self.flow_fragments.account.keep(0)
-        autobahn: Any = self
-        autobahn.data = b""
-        autobahn.message_data = autobahn.frame_data = autobahn.control_frame_data = autobahn.current_frame = None
+        self.flow_forget()
         if self.flow_due is not None:
             self.flow_due.cancel()
             self.flow_due = None

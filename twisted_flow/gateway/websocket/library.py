@@ -1,0 +1,46 @@
+"""Autobahn's protocol, as it is used here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+
+__all__ = ["LibraryProtocol"]
+
+
+class LibraryProtocol(WebSocketServerProtocol):
+    """See the module."""
+
+    factory: Any
+    transport: Any
+    autoPingInterval: float
+
+    flow_paused = False
+    """Whether nothing is read, not even pongs."""
+    flow_dead = False
+    """Whether the client has gone without a word."""
+
+    def flow_quiet(self) -> bool:
+        """Whether Autobahn is between two messages, with nothing of its own to go on with."""
+        between = self.current_frame is None and not self.inside_message
+        return self.state == self.STATE_OPEN and not self.data and between
+
+    def onAutoPingTimeout(self) -> None:
+        """No pong came: drop the client, unless it reads slowly (see `sweep`) or we have paused reading its pongs."""
+        if self.flow_paused:
+            self.autoPingTimeoutCall = self.autoPingPending = None
+            self.autoPingPendingCall = self.factory._batched_timer.call_later(self.autoPingInterval, self._sendAutoPing)
+            return
+        self.flow_dead = True
+        super().onAutoPingTimeout()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Close after what was written has been sent, unless nobody reads it."""
+        super().dropConnection(abort and self.flow_dead)
+
+    def flow_forget(self) -> None:
+        """Let go what has come of a message: Autobahn's objects refer to each other."""
+        autobahn: Any = self
+        autobahn.data = b""
+        autobahn.message_data = autobahn.frame_data = autobahn.control_frame_data = autobahn.current_frame = None
