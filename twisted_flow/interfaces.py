@@ -251,7 +251,7 @@ class IStreamingChannel(IChannel):
     """A way to a server that answers in parts."""
 
     def stream(request: Request) -> Deferred[Any]:
-        """Send *request* over a connection, or call, of its own; that is paused while the parts are not pulled.
+        """Send *request*, which may come in parts, over a connection of its own, paused while no part is pulled.
 
         :return: fires with a `ResponseStream` once it has been sent; fails with `Unavailable`.
         """

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from grpc import RpcError, StatusCode, aio
-from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
@@ -19,6 +18,7 @@ from ..loop import Signal, crossing, sleep_a_turn, spawn
 from ..message import Request, Response, ResponseStream, bare_request
 from ..wire.metadata import OURS, SERVER
 from .incoming import Incoming
+from .outgoing import Outgoing
 
 __all__ = ["GRPCChannel"]
 
@@ -130,17 +130,30 @@ class GRPCChannel:
 
     def stream(self, request: Request) -> Deferred[ResponseStream]:
         """See `IStreamingChannel`."""
-        return spawn(self._stream(protobuf.encode_request(replace(request, stream=True)), request))
+        protobuf.encode_request(request)  # so that what cannot be sent is told at once
+        connecting: Deferred[Any] = spawn(self._call())
+        return connecting.addCallback(self._stream, request)
 
-    async def _stream(self, message: bytes, request: Request) -> ResponseStream:
-        call = await self._call()
+    def _stream(self, call: Any, request: Request) -> ResponseStream:
         to_loop, to_reactor = crossing()
         reads = Signal()
         reads.set()
-        incoming = Incoming(
-            request, lambda paused: to_loop(reads.clear if paused else reads.set), lambda: to_loop(call.cancel)
+
+        def end() -> None:
+            outgoing.stop()
+            to_loop(call.cancel)
+
+        incoming = Incoming(request, lambda paused: to_loop(reads.clear if paused else reads.set), end)
+        mail = _Mail()
+        outgoing = Outgoing(
+            request,
+            lambda message, cost: to_loop(mail.put, protobuf.encode_request(message), cost, not message.pending),
+            incoming.over,
         )
-        reading = spawn(_read_parts(call, message, reads, lambda response: to_reactor(incoming.answered, response)))
+        writing = spawn(mail.carry(call, lambda cost: to_reactor(outgoing.more, cost)))
+        writing.addErrback(lambda _: None)  # whoever reads is told
+        outgoing.start()
+        reading = spawn(_read_parts(call, reads, lambda response: to_reactor(incoming.answered, response)))
         reading.addCallbacks(  # unless it has ended well
             lambda _: to_reactor(incoming.over, _lost(self.address, None)),
             lambda failure: to_reactor(incoming.over, _lost(self.address, failure.value)),
@@ -171,9 +184,34 @@ class GRPCChannel:
         return spawn(_closed(channel))
 
 
-async def _read_parts(call: Any, message: bytes, reads: Signal, take: Callable[[Response], object]) -> None:
-    await call.write(message)
-    await call.done_writing()
+class _Mail:
+    """Messages of one call, on the loop: from whoever puts them there to the call."""
+
+    def __init__(self) -> None:
+        self._messages: deque[tuple[bytes, int, bool]] = deque()
+        self._something = Signal()
+
+    def put(self, message: bytes, cost: int, last: bool) -> None:
+        """Send *message*; of it *cost* is told when it has been taken."""
+        self._messages.append((message, cost, last))
+        self._something.set()
+
+    async def carry(self, call: Any, taken: Callable[[int], object]) -> None:
+        """Write what is put here, up to the last."""
+        last = False
+        while not last:
+            self._something.clear()
+            while self._messages and not last:
+                message, cost, last = self._messages.popleft()
+                await call.write(message)
+                if cost:
+                    taken(cost)
+            if not last:
+                await self._something.wait()
+        await call.done_writing()
+
+
+async def _read_parts(call: Any, reads: Signal, take: Callable[[Response], object]) -> None:
     while (part := await call.read()) is not aio.EOF:
         take(protobuf.decode_response(part))
         await sleep_a_turn()  # in which it may have been paused

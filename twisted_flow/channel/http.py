@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import httptools
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,6 +19,7 @@ from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
 from ..loop.connecting import connect, reset
 from ..message import Request, Response, ResponseStream, status_of
+from ..outcome import dispatch_whole, promised
 from .http_stream import StreamConnection
 from .no_connection import no_connection
 from .problem import refused, told_in
@@ -182,7 +183,10 @@ class HTTPChannel:
         self.next()
 
     def stream(self, request: Request) -> Deferred[ResponseStream]:
-        """See `IStreamingChannel`."""
+        """See `IStreamingChannel`. Over HTTP a request is whole: one that comes in parts is sent when all have come."""
+        if request.parts is not None:
+            whole: Any = maybeDeferred(cast(Any, dispatch_whole), request, self.stream)
+            return succeed(promised(whole, request))
         head = self._head.replace(b"Accept: application/json", b"Accept: application/jsonl", 1)
         raw = _raw(head, json.encode_request(request))
         connection = StreamConnection(self.address, request)

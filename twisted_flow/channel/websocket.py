@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
@@ -20,6 +18,7 @@ from ..message import Request, Response, ResponseStream, bare_request
 from ..wire.websocket import BINARY, frame_head, masked
 from .incoming import Incoming
 from .no_connection import no_connection
+from .outgoing import Outgoing
 
 __all__ = ["WebSocketChannel"]
 
@@ -51,6 +50,8 @@ class _Connection(WebSocketClientProtocol):
         self.flow_requests: dict[str, Deferred[Response]] = {}
         self.flow_ours = False
         self.flow_incoming: Incoming | None = None  # where this is a stream's own connection
+        self.flow_outgoing: Outgoing | None = None  # the same
+        self.flow_full, self.flow_owed = False, 0  # whether the server does not read, and what was written meanwhile
 
     def onConnect(self, response: Any) -> None:
         """Note which server it is: Jina's answers only at the end of the input, ours at once."""
@@ -82,6 +83,47 @@ class _Connection(WebSocketClientProtocol):
         self.flow_requests[request.request_id] = answer
         self.flow_write(payload)
         return answer
+
+    def flow_stream(self, request: Request) -> ResponseStream:
+        """Send *request*, whose answer comes in parts, and which may itself; the connection is for that alone."""
+        transport = self.transport
+        self.flow_incoming = incoming = Incoming(
+            request,
+            lambda paused: (transport.pauseProducing if paused else transport.resumeProducing)(),
+            self.flow_end_stream,
+        )
+        self.flow_outgoing = Outgoing(request, self.flow_write_part, incoming.over)
+        transport.registerProducer(self, True)
+        self.flow_outgoing.start()
+        return incoming.stream
+
+    def flow_write_part(self, message: Request, cost: int) -> None:
+        """Send a message of the request; go on where the server reads."""
+        self.flow_write(protobuf.encode_request(message))
+        self.flow_owed += cost
+        self.flow_pay()
+
+    def flow_pay(self) -> None:
+        if not self.flow_full and self.flow_outgoing is not None:
+            owed, self.flow_owed = self.flow_owed, 0
+            self.flow_outgoing.more(owed)
+
+    def flow_end_stream(self) -> None:
+        if self.flow_outgoing is not None:
+            self.flow_outgoing.stop()
+        reset(self.transport)
+
+    def pauseProducing(self) -> None:
+        """The server does not read."""
+        self.flow_full = True
+
+    def resumeProducing(self) -> None:
+        """It reads again."""
+        self.flow_full = False
+        self.flow_pay()
+
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`."""
 
     def flow_write(self, payload: bytes) -> None:
         """Send a message."""
@@ -156,17 +198,11 @@ class WebSocketChannel:
 
     def stream(self, request: Request) -> Deferred[ResponseStream]:
         """See `IStreamingChannel`."""
-        message = protobuf.encode_request(replace(request, stream=True))
+        protobuf.encode_request(request)  # so that what cannot be sent is told at once
 
         def opened(connection: Any) -> ResponseStream:
-            transport = connection.transport
-            connection.flow_incoming = incoming = Incoming(
-                request,
-                lambda paused: (transport.pauseProducing if paused else transport.resumeProducing)(),
-                partial(reset, transport),
-            )
-            connection.flow_write(message)
-            return incoming.stream
+            stream: ResponseStream = connection.flow_stream(request)
+            return stream
 
         return self._connect().addCallback(opened)
 

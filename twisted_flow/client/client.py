@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Generic, Literal, Self, Unpack, cast, overload
 from weakref import finalize
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from ..errors import ConfigurationError
@@ -17,6 +18,7 @@ from ..listen.hostport import joined
 from ..loop import Mailbox, from_thread, run_in_reactor
 from ..message import Header, Parameters, Request, Response, ResponseStream
 from ..protocols import protocol_named
+from .both_ways import AsyncOpenStream, OpenStream
 from .faces import post_in_thread, post_on_loop
 from .inputs import Asking, are_there, asking_for, requests_of
 from .progress import Progress
@@ -86,10 +88,12 @@ class Client(Generic[Asyncio]):
                 protocol, host, port if port is not None else port_expose
             )
             self.address = joined(self.host, self.port)
-            self._channel = partial(protocol_named(self.protocol).make_channel, self.host, self.port)
+            self._channel: Callable[[], IChannel] = partial(
+                protocol_named(self.protocol).make_channel, self.host, self.port
+            )
         else:
             self.protocol, self.host, self.port, self.address = protocol, "", 0, channel.address
-            self._channel = partial(_same, channel)
+            self._channel = lambda: channel
         self._kept: list[IChannel] = []  # one, once there is something to send
         finalize(self, _drop, self._kept).atexit = False
 
@@ -208,12 +212,29 @@ class Client(Generic[Asyncio]):
         made = AsyncDocumentStream if self.asyncio else DocumentStream
         return made(partial(self._streamed, request), timeout)
 
+    @overload
+    def open(self: Client[Literal[True]], on: str, **options: Unpack[StreamOptions]) -> AsyncOpenStream: ...
+    @overload
+    def open(self: Client[Literal[False]], on: str, **options: Unpack[StreamOptions]) -> OpenStream: ...
+    def open(
+        self, on: str, *, parameters: Parameters | None = None, target_peapod: str = "", timeout: float | None = None
+    ) -> OpenStream | AsyncOpenStream:
+        """Begin a request to the endpoint *on*, whose documents are sent one by one while its answer comes. See
+        `stream`. (Over HTTP they are collected here, and sent at the end.)
+
+        :return: takes documents by ``send(document)``, which waits while the server takes no more, and ``end()``; and
+            is iterated over as what `stream` returns is.
+        """
+        request = asking_for(on, target_peapod, parameters, sys.maxsize, timeout).request([])
+        made = AsyncOpenStream if self.asyncio else OpenStream
+        return made(self._streamed, request, timeout)
+
     def _streamed(self, request: Request) -> Deferred[ResponseStream]:
         """On the reactor."""
         channel = IStreamingChannel(self._channel_kept(), None)
         if channel is None:
             raise ConfigurationError(f"{self.protocol} has no answers in parts")
-        return begun(channel, request, self.address, request.timeout)
+        return begun(channel, replace(request, stream=True), self.address, request.timeout)
 
     index = verb("/index")
     search = verb("/search")
@@ -270,10 +291,6 @@ class Client(Generic[Asyncio]):
         if not self._kept:
             self._kept.append(self._channel())
         return self._kept[0]
-
-
-def _same(channel: IChannel) -> IChannel:
-    return channel
 
 
 def _drop(kept: list[Any]) -> None:

@@ -13,7 +13,7 @@ from ..document.identity import new_id
 from ..limits import SHORTEST_TIMEOUT
 from ..message import Header, Parameters, Request
 
-__all__ = ["Asking", "are_there", "asking_for", "requests_of", "requests_of_async"]
+__all__ = ["Asking", "are_there", "asking_for", "document_of", "requests_of", "requests_of_async"]
 
 _SINGLE = (Document, dict, str, bytes, np.ndarray)
 
@@ -126,11 +126,15 @@ def _pair(item: object) -> tuple[Document, Document | None]:
     if isinstance(item, tuple):
         if len(item) != 2:
             raise TypeError("a tuple is a document and what it should become")
-        return _document(item[0]), _document(item[1])
-    return _document(item), None
+        return document_of(item[0]), document_of(item[1])
+    return document_of(item), None
 
 
-def _document(item: object) -> Document:
+def document_of(item: object) -> Document:
+    """The document that *item* is, or is made of.
+
+    :raises TypeError: if that is none of a Document, dict, str, bytes or ndarray.
+    """
     if isinstance(item, Document):
         return item
     if isinstance(item, dict):

@@ -6,6 +6,7 @@ from typing import Literal, Unpack, cast
 
 from ..errors import ConfigurationError
 from ..listen.hostport import private_address
+from .both_ways import OpenStream
 from .client import Client
 from .streaming import DocumentStream
 from .verbs import Post, StreamOptions, verb
@@ -59,6 +60,10 @@ class OwnClient:
     def stream(self, on: str, inputs: object = None, **options: Unpack[StreamOptions]) -> DocumentStream:
         """Call the flow, which is started, for an answer in parts: see `Client.stream`."""
         return self.client.stream(on, inputs, **options)
+
+    def open(self, on: str, **options: Unpack[StreamOptions]) -> OpenStream:
+        """Call the flow, which is started, both ways: see `Client.open`."""
+        return self.client.open(on, **options)
 
     index = verb("/index")
     search = verb("/search")

@@ -12,10 +12,12 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from ..document import Document, DocumentArray
+from ..document.weight import weight
 from ..errors import DeadlineExceeded
 from ..loop import Mailbox, from_thread, run_in_reactor
 from ..message import Response, ResponseStream
-from ..parts import AHEAD
+from ..parts import AHEAD, cost_of
+from ..pump import Pump
 from .sending import MARGIN
 
 __all__ = ["AsyncDocumentStream", "DocumentStream"]
@@ -28,11 +30,13 @@ Put = Callable[[object], object]
 class _Pump:
     """On the reactor: hands on the parts of a stream, a few ahead of who takes them: documents, and at last a Response,
     or a Failure.
+
+    :param ended: told the last, before it is handed on; or None, where it was cancelled.
     """
 
-    def __init__(self, put: Put, timeout: float | None) -> None:
-        self._put, self._timeout = put, timeout
-        self._left, self._busy = AHEAD, True
+    def __init__(self, put: Put, timeout: float | None, ended: Put) -> None:
+        self._put, self._timeout, self._ended = put, timeout, ended
+        self._pump: Pump | None = None
         self._stream: ResponseStream | None = None
         self._waiting: Deferred[Any] | None = None
         self._alarm: IDelayedCall | None = None
@@ -45,66 +49,46 @@ class _Pump:
             later: Any = reactor
             self._alarm = later.callLater(self._timeout + MARGIN, self._late)
         self._waiting = connect()
-        self._waiting.addCallbacks(self._connected, self._end)
+        self._waiting.addCallbacks(self._connected, self._last)
 
     def _connected(self, stream: ResponseStream) -> None:
-        self._stream, self._busy = stream, False
-        self._go_on()
+        self._stream = stream
+        self._pump = Pump(stream.parts, lambda part, cost: self._put(part), self._end)
+        self._pump.more(0)
 
     def more(self, taken: int) -> None:
-        self._left += taken
-        self._go_on()
+        if self._pump is not None:
+            self._pump.more(taken)
 
     def cancel(self) -> None:
-        self._over = True
-        self._stop()
-        if self._stream is not None:
-            self._stream.parts.cancel()
-        elif self._waiting is not None:
-            self._waiting.cancel()
+        if not self._over:
+            self._stop(None)
+            if self._stream is not None:
+                self._stream.parts.cancel()
+            elif self._waiting is not None:
+                self._waiting.cancel()
 
     def _late(self) -> None:
-        self._alarm = None
         if not self._over:
             self.cancel()
             self._put(Failure(DeadlineExceeded(f"not finished within {self._timeout:g} s")))
 
-    def _go_on(self) -> None:
-        stream = self._stream
-        while stream is not None and self._left > 0 and not self._busy and not self._over:
-            try:
-                part = stream.parts.pull()
-            except Exception:
-                self._end(Failure())
-                return
-            if isinstance(part, Deferred):
-                self._busy = True
-                part.addCallbacks(self._came, self._end)
-                return
-            self._take(part)
-
-    def _came(self, part: DocumentArray | None) -> None:
-        self._busy = False
-        self._take(part)
-        self._go_on()
-
-    def _take(self, part: DocumentArray | None) -> None:
-        if part is not None:
-            self._left -= 1
-            self._put(part)
-            return
+    def _end(self, failure: Failure | None) -> None:
         stream = self._stream
         assert stream is not None
         nothing = DocumentArray()
-        self._end(Response(stream.request, nothing, nothing, stream.routes, stream.status))
+        self._last(failure or Response(stream.request, nothing, nothing, stream.routes, stream.status))
 
-    def _end(self, last: object) -> None:
+    def _last(self, last: object) -> None:
         if not self._over:
-            self._over = True
-            self._stop()
+            self._stop(last)
             self._put(last)
 
-    def _stop(self) -> None:
+    def _stop(self, last: object) -> None:
+        self._over = True
+        self._ended(last)
+        if self._pump is not None:
+            self._pump.stop()
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
 
@@ -130,7 +114,7 @@ class _Taken:
             item.raiseException()
         elif isinstance(item, DocumentArray):
             self._docs.extend(item)
-            self._taken += 1
+            self._taken += cost_of(weight(item))
             if self._taken >= AHEAD // 2:
                 self._call(self._pump.more, self._taken)
                 self._taken = 0
@@ -152,11 +136,11 @@ class DocumentStream(_Taken, Iterator[Document]):
     at the end of that, if it is not over; so is one that nobody refers to any more.
     """
 
-    def __init__(self, connect: Connect, timeout: float | None) -> None:
+    def __init__(self, connect: Connect, timeout: float | None, ended: Put = lambda last: None) -> None:
         super().__init__()
         self._connect = connect  # whose client is kept as long as this is: it would close its connections
         self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._pump = pump = _Pump(self._items.put, timeout)
+        self._pump = pump = _Pump(self._items.put, timeout, ended)
         run_in_reactor(lambda: pump.start(connect))
         self._call = from_thread()
 
@@ -177,18 +161,22 @@ class DocumentStream(_Taken, Iterator[Document]):
 class AsyncDocumentStream(_Taken, AsyncIterator[Document]):
     """The same for ``async for``, and ``async with``."""
 
-    def __init__(self, connect: Connect, timeout: float | None) -> None:
+    def __init__(self, connect: Connect, timeout: float | None, ended: Put = lambda last: None) -> None:
         super().__init__()
-        self._connect, self._timeout = connect, timeout
+        self._connect, self._timeout, self._ended = connect, timeout, ended
         self._mail: Mailbox[Any] | None = None
 
-    async def __anext__(self) -> Document:
+    def _begin(self) -> None:
+        """In a coroutine: send the request, if that is not done."""
         if self._mail is None and not self._over:
             mail: Mailbox[Any] = Mailbox()
             self._mail = mail
             self._call = mail.start()
-            self._pump = _Pump(mail.put, self._timeout)
+            self._pump = _Pump(mail.put, self._timeout, self._ended)
             self._call(self._pump.start, self._connect)
+
+    async def __anext__(self) -> Document:
+        self._begin()
         while not self._docs:
             if self._over or self._mail is None:
                 raise StopAsyncIteration

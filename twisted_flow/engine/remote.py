@@ -22,7 +22,7 @@ from zope.interface import implementer
 from ..document.identity import new_id
 from ..errors import DeadlineExceeded, FlowError, PayloadTooLarge, QueueFull, Unavailable
 from ..executor.catalogue import Catalogue, any_endpoint
-from ..executor.table import Endpoint
+from ..executor.table import Endpoint, find
 from ..generation import Generation
 from ..interfaces import IChanging, IChannel, IDescribed, IEngine, IExchange, IStreamingChannel
 from ..limits import SHORTEST_TIMEOUT
@@ -120,11 +120,13 @@ class RemoteEngine:
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""
-        if request.parts is not None:
+        endpoint: Endpoint | None = find(self.endpoints, request.header.exec_endpoint)
+        streaming = IStreamingChannel(self.channel, None)
+        if request.parts is not None and (streaming is None or endpoint is None or not endpoint.takes_parts):
             return dispatch_whole(request, self.dispatch)
         if self.health not in _SERVES:
             raise self._unavailable(f"is {self.health}")
-        if request.stream and (streaming := IStreamingChannel(self.channel, None)) is not None:
+        if streaming is not None and (request.stream or request.parts is not None):
             return streamed(streaming, self._to_ask(request), request, self.name, self._failed)
         exchange = self._exchange
         sent = (

@@ -83,7 +83,11 @@ class Connections:
     def _sweep(self) -> None:
         self.second += 1
         for connection in list(self._open):
-            connection.sweep(self.second)
+            transport = connection.transport
+            if getattr(transport, "wasReset", bool)():  # another reactor's transports cannot tell
+                transport.abortConnection()
+            else:
+                connection.sweep(self.second)
 
     def drain(self, grace: float) -> Deferred[int]:
         """End every connection when its requests are answered; after *grace* seconds end what is left.

@@ -138,6 +138,14 @@ class LoopTransport:
         if not self.ended and not self.inner.is_closing():
             self.inner.resume_reading()
 
+    def wasReset(self) -> bool:
+        """Whether the peer has gone, which nobody sees while nothing is read."""
+        try:
+            wrong: int = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        except OSError:
+            wrong = 0
+        return wrong != 0
+
     def stopProducing(self) -> None:
         """Part of `IPushProducer`."""
         self.loseConnection()
