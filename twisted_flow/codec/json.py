@@ -38,6 +38,7 @@ __all__ = [
     "encode_request",
     "encode_response",
     "endpoint_at",
+    "read_documents",
 ]
 
 moduleProvides(ICodec)
@@ -111,7 +112,7 @@ def _in_steps(body: bytes, endpoint: str | None, limits: Limits, request_id: str
         for begin, end in spans:
             if wrong is None:  # else the rest says whose mistake it is
                 try:
-                    documents += _read_slice(body[begin:end], array, len(documents), limits, counter)
+                    documents += read_documents(body[begin:end], array, len(documents), limits, counter)
                 except ValidationError as error:
                     wrong = error
             yield
@@ -133,8 +134,11 @@ def _request_id(body: bytes) -> str:
         return ""
 
 
-def _read_slice(items: bytes, array: str, first: int, limits: Limits, counter: Counter) -> list[Document]:
-    """The documents that *items* are, which stand one after another at *array*, behind *first* others."""
+def read_documents(items: bytes, array: str, first: int, limits: Limits, counter: Counter) -> list[Document]:
+    """The documents that *items* are, as JSON, which stand one after another at *array*, behind *first* others.
+
+    Raises what `ICodec.decode_request` does.
+    """
     body = b"[%b]" % items
     try:
         documents = _decode_documents(body)

@@ -6,9 +6,12 @@ from ..document import Document, spelling
 from ..limits import LONGEST_NAME
 from .bodies import PostBody
 
-__all__ = ["canonical_list", "canonical_request", "id_in"]
+__all__ = ["OF_A_REQUEST", "canonical_list", "canonical_request", "id_in"]
 
-_OPTIONAL = {*PostBody.__struct_encode_fields__, "header", "targetExecutor"} - {"cancel"}
+OF_A_REQUEST = frozenset({*PostBody.__struct_encode_fields__, "header", "targetExecutor"})
+"""What a request may say. No document has fields of these names."""
+
+_OPTIONAL = OF_A_REQUEST - {"cancel"}
 _KNOWN = Document.__struct_encode_fields__
 
 

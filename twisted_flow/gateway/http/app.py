@@ -23,7 +23,7 @@ from ..request_id import request_id_in
 from . import pages
 from .action import Action, PlainHead
 from .event_streams import FORMS
-from .negotiation import arrays_of, check_media_types, parts_of, timeout_of
+from .negotiation import arrays_of, codec_for, parts_of, timeout_of
 from .origin import Origins
 from .problem import write_problem
 from .request import FlowRequest
@@ -107,13 +107,13 @@ class App:
             request_id = request_id_in(request.getHeader(b"x-request-id"))
             try:
                 self.origins.check(request)
-                check_media_types(request)
+                read_by = codec_for(request)
                 here = replace(entry, timeout=timeout_of(request), arrays=arrays_of(request), request_id=request_id)
                 if (form := parts_of(request)) is not None:
                     here = replace(here, parts=form, stream=True)
             except FlowError as error:
                 return write(request, refuse(error, entry, request_id=request_id))
-            answered = _begun(answer(request.content.read(), codec, dispatcher, here), here)
+            answered = _begun(answer(request.content.read(), read_by, dispatcher, here), here)
             if isinstance(answered, Deferred):
                 request.answering = answered
                 later: Deferred[Any] = answered

@@ -8,14 +8,15 @@ from typing import cast
 
 from twisted.web.http import Request
 
-from ...codec.codecs import CODECS
+from ...codec.codecs import CODECS, codec_of
 from ...entry import PartsForm
 from ...errors import BadRequest, NotAcceptable, UnsupportedMediaType, ValidationError
+from ...interfaces import ICodec
 from ...limits import SHORTEST_TIMEOUT
 from ...message import Arrays
 from .event_streams import FORMS
 
-__all__ = ["arrays_of", "check_media_types", "parts_of", "timeout_of"]
+__all__ = ["arrays_of", "codec_for", "parts_of", "timeout_of"]
 
 _READ = [media_type for row in CODECS for media_type in row.media_types]
 _WRITTEN = "application/json"
@@ -29,23 +30,26 @@ def _media_type(value: str) -> tuple[str, dict[str, str]]:
     return name.lower(), {key.strip().lower(): text.strip().strip('"') for key, text in parameters.items()}
 
 
-def check_media_types(request: Request) -> None:
-    """Hold Content-Type and Accept of *request* against what is read and written here.
+def codec_for(request: Request) -> ICodec:
+    """What reads *request*, by its Content-Type; its Accept is held against what is written here.
 
-    :raises UnsupportedMediaType: if its body is not JSON in UTF-8 (curl's default type passes for it).
+    :raises UnsupportedMediaType: if its body is not JSON, or lines of it, in UTF-8 (curl's default type passes for it).
     :raises NotAcceptable: if it does not take JSON.
     """
-    given = request.getHeader(b"content-type")
+    given, name = request.getHeader(b"content-type"), _WRITTEN
     if given is not None:
         name, parameters = _media_type(given.decode("latin-1"))
         if name not in _READ or parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
-            raise UnsupportedMediaType(f"the request body must be application/json in UTF-8, not {name}")
+            raise UnsupportedMediaType(
+                f"the request body must be application/json or application/jsonl in UTF-8, not {name}"
+            )
     encodings = b",".join(request.requestHeaders.getRawHeaders(b"content-encoding", [])).lower().split(b",")
     if any(each.strip() not in (b"", b"identity") for each in encodings):
         raise UnsupportedMediaType("a request body with Content-Encoding is not supported")
     accepted = _accepted(request)
     if accepted and not any(_quality(each, _ANY) > 0 for each in accepted):
         raise NotAcceptable(f"answers are {_WRITTEN}, which Accept does not include")
+    return codec_of(media_type=name).codec
 
 
 def parts_of(request: Request) -> PartsForm | None:

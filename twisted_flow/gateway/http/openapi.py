@@ -125,7 +125,8 @@ _STREAMS = {
 
 _HEADERS = (
     f"Header fields: `X-Request-Timeout`, the seconds ({SHORTEST_TIMEOUT:g} or more) after which it is given up; "
-    "`X-Request-ID`, the request's id where the body names none (up to 128 printable characters)."
+    "`X-Request-ID`, the request's id where the body names none (up to 128 printable characters). A body of type "
+    "`application/jsonl` has a document in each line; its first line may be a request, without documents."
 )  # as parameters they would say that there are no others
 _PARAMETERS = [
     {

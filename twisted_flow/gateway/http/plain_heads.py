@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from ...codec.codecs import CODECS
+from ...codec.codecs import codec_of
 from ...limits import Limits
 from ..request_id import request_id_in
 from .action import Action, PlainHead
@@ -27,7 +27,7 @@ PLAIN: dict[bytes, frozenset[bytes] | None] = {
     b"connection": frozenset({b"keep-alive", b"Keep-Alive"}),
     b"content-length": None,
     b"content-type": frozenset(
-        {*(each.encode() for row in CODECS for each in row.media_types), b"application/json; charset=utf-8"}
+        {*(each.encode() for each in codec_of().media_types), b"application/json; charset=utf-8"}
     ),
     b"host": None,
     b"sec-fetch-site": frozenset({b"same-origin", b"same-site", b"none"}),

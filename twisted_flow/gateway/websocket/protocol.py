@@ -21,7 +21,7 @@ __all__ = ["SUBPROTOCOLS", "FlowProtocol"]
 END_OF_INPUT = b"\x00"
 """The binary frame with which a client says that it sends no more."""
 
-SUBPROTOCOLS = tuple(row.name for row in CODECS)
+SUBPROTOCOLS = tuple(row.name for row in CODECS if row.messages)
 _GOING_AWAY, _NORMAL = 1001, 1000
 _AHEAD = 1 << 16  # bytes
 
