@@ -185,6 +185,11 @@ class TestHandshake:
     @pytest.mark.parametrize(
         ("cors", "origin", "opens"),
         [
+            (("null",), "null", True),
+            (("null",), "file://", True),
+            (True, "file://", True),
+            (False, "null", False),
+            (("https://a.example",), "file://", False),
             (False, "http://flow.invalid", True),
             (False, "https://a.example", False),
             (True, "https://a.example", True),

@@ -74,6 +74,7 @@ class Handshake:
             openHandshakeTimeout=limits.header_timeout,
             failByDrop=False,
             webStatus=False,
+            allowNullOrigin=True,  # whether it may was decided before: see `Origins`
         )
         gateway = replace(http, id=new_id(), protocol="websocket")
         self.entry = Entry(gateway=gateway, write_error=write_problem)
