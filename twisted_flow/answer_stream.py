@@ -62,7 +62,8 @@ class AnswerStream:
         return self._stream.request.request_id
 
     def pull(self) -> MaybeDeferred[Answer]:
-        """The next piece: a part, the end, or, with its `Answer.error` set, what ended it.
+        """The next piece: a part, and those behind it that are made already; the end; or, with its `Answer.error` set,
+        what ended it.
 
         :return: never fails.
         """
@@ -98,7 +99,9 @@ class AnswerStream:
 
     def _pulled(self, part: DocumentArray | None) -> Answer:
         request, form, limits = self._stream.request, self.form, self._entry.gateway.limits
-        docs = DocumentArray() if part is None else part
+        docs = DocumentArray(part or ())  # of the maker's own list there may be more to come
+        if part is not None:
+            self._stream.parts.rest(docs)
         try:
             body = self._end() if part is None else form.part(request, docs, limits)
         except FlowError as refused:

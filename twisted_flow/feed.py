@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import final
 
 from twisted.internet.defer import Deferred
@@ -13,7 +13,7 @@ from .errors import FlowError
 from .maybe import MaybeDeferred
 from .parts import AHEAD, Parts
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "Relay"]
 
 
 @final
@@ -25,7 +25,7 @@ class Feed:
     """
 
     def __init__(self, more: Callable[[int], object], cancel: Callable[[], object]) -> None:
-        self.parts = Parts(self._pull, self._cancel)
+        self.parts = Parts(self._pull, self._cancel, self._rest)
         """What is pulled."""
         self._more, self._cancel_making = more, cancel
         self._ready: deque[tuple[DocumentArray, int]] = deque()
@@ -41,14 +41,18 @@ class Feed:
 
     def put(self, part: DocumentArray, cost: int = 1) -> None:
         """A part has been made; nobody may want it any more."""
+        self.put_all([(part, cost)])
+
+    def put_all(self, parts: Iterable[tuple[DocumentArray, int]]) -> None:
+        """Some have been made, one at least: who awaits the first finds the others behind it."""
         if self.parts.over:
             return
+        self._ready.extend(parts)
         awaited, self._awaited = self._awaited, None
-        if awaited is None:
-            self._ready.append((part, cost))
-            return
-        self._took(cost)
-        awaited.callback(part)
+        if awaited is not None:
+            part, cost = self._ready.popleft()
+            self._took(cost)
+            awaited.callback(part)
 
     def end(self, error: FlowError | None = None) -> None:
         """No more will be made; because of *error*, if there is one."""
@@ -81,6 +85,16 @@ class Feed:
         self._awaited = awaited
         return awaited
 
+    def _rest(self, docs: DocumentArray) -> None:
+        """See `Parts`."""
+        if self._ready:
+            total = 0
+            for part, cost in self._ready:
+                docs.extend(part)
+                total += cost
+            self._ready.clear()
+            self._took(total)
+
     def _took(self, cost: int) -> None:
         """A part has left; the maker is told of several at once, well before it would have to wait."""
         self._taken += cost
@@ -94,3 +108,36 @@ class Feed:
         if not self._ended:
             self._ended = True
             self._cancel_making()
+
+
+@final
+class Relay:
+    """Puts parts into a feed from elsewhere: those that are made before the first has arrived arrive with it.
+
+    :param call: has a function called on the reactor.
+    """
+
+    def __init__(self, feed: Feed, call: Callable[[Callable[[], object]], object]) -> None:
+        self._feed, self._call = feed, call
+        self._parts: deque[tuple[DocumentArray, int]] = deque()
+        self._called = False
+
+    def put(self, part: DocumentArray, cost: int) -> None:
+        """Where they are made: one has been."""
+        self._parts.append((part, cost))
+        if not self._called:
+            self._called = True
+            self._call(self._arrive)
+
+    def end(self, error: FlowError | None = None) -> None:
+        """On the reactor: no more will be, because of *error*, if there is one."""
+        self._arrive()
+        self._feed.end(error)
+
+    def _arrive(self) -> None:
+        """On the reactor. The maker may go on meanwhile."""
+        self._called = False
+        parts = self._parts
+        arrived = [parts.popleft() for _ in range(len(parts))]
+        if arrived:
+            self._feed.put_all(arrived)

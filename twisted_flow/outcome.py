@@ -103,7 +103,11 @@ def promised(coming: Deferred[Outcome], request: Request) -> ResponseStream:
         if not isinstance(late, Failure):
             as_stream(late).parts.cancel()
 
-    stream = ResponseStream(request, Parts(pull, cancel), [])
+    def rest(docs: DocumentArray) -> None:
+        if inner is not None:
+            inner.rest(docs)
+
+    stream = ResponseStream(request, Parts(pull, cancel, rest), [])
     return stream
 
 

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["AHEAD", "Credit", "Parts", "cost_of"]
 
-AHEAD = 16
+AHEAD = 64
 """What a maker of parts may have made that nobody has pulled yet: the sum of their costs. One part may always be."""
 
 T = TypeVar("T")
-_UNIT = 16  # bits: so many bytes of a part count as one more
+_UNIT = 14  # bits: so many bytes of a part count as one more
 
 
 def cost_of(size: int) -> int:
-    """How much of `AHEAD` a part of *size* bytes takes: 1, and 1 more for every 64 KiB."""
+    """How much of `AHEAD` a part of *size* bytes takes: 1, and 1 more for every 16 KiB."""
     return 1 + (size >> _UNIT)
 
 
@@ -33,12 +33,16 @@ class Parts:
     :param pull: makes the next part, or None where there are no more; at once, or by a Deferred, whose cancelling ends
         the work. It fails only with a `FlowError`. It is not called again before it has answered, nor after the end.
     :param cancel: ends the work while no part is awaited. Called once at most.
+    :param rest: adds to documents those of all parts that are made already: `pull` gives them without any work.
     """
 
     def __init__(
-        self, pull: Callable[[], MaybeDeferred[DocumentArray | None]], cancel: Callable[[], object] = lambda: None
+        self,
+        pull: Callable[[], MaybeDeferred[DocumentArray | None]],
+        cancel: Callable[[], object] = lambda: None,
+        rest: Callable[[DocumentArray], object] = lambda docs: None,
     ) -> None:
-        self._pull, self._cancel = pull, cancel
+        self._pull, self._cancel, self.rest = pull, cancel, rest
         self._awaited: Deferred[DocumentArray | None] | None = None
         self._when_over: list[Callable[[], object]] = []
         self.over = False

@@ -30,6 +30,8 @@ class DocumentMeta(msgspec.StructMeta):
     if not TYPE_CHECKING:  # what a checker has to know is `Document.__init__`
 
         def __call__(cls, source=None, /, *, copy=False, **fields):
+            if type(source) is str and not fields:  # as most are made
+                return super().__call__(_id=new_id(), _text=source, _mime_type="text/plain")
             if isinstance(source, cls):
                 document = copied_one(source) if copy else source.__copy__()
             else:

@@ -13,7 +13,8 @@ from twisted.python.failure import Failure
 from ..document import DocumentArray
 from ..document.outgoing import not_encoded
 from ..errors import Cancelled, FlowError
-from ..feed import Feed
+from ..feed import Feed, Relay
+from ..loop import next_turn
 from ..loop.child import Child
 from ..maybe import MaybeDeferred
 from ..message import Request, ResponseStream
@@ -50,20 +51,21 @@ __all__ = ["ChildCalls"]
 class _Call:
     """A call that the process has, until it answers: also one whose caller does not wait any more."""
 
-    __slots__ = ("alarm", "deferred", "feed", "left", "pump", "request", "since")
+    __slots__ = ("alarm", "deferred", "feed", "left", "pump", "relay", "request", "since")
 
     def __init__(self, request: Request, cancel: Callable[[Deferred[Any]], None]) -> None:
         self.request, self.since = request, time.monotonic()
         self.deferred: Deferred[Outcome] = Deferred(cancel)
         self.feed: Feed | None = None  # of its parts, once the first has come
+        self.relay: Relay | None = None  # of the others
         self.pump: Pump | None = None  # of the request's, where it has some
         self.left = False  # whether the caller does not wait any more
         self.alarm: Any = None
 
     def fail(self, error: FlowError) -> None:
         """Tell the caller, if there is one."""
-        if self.feed is not None:
-            self.feed.end(error)
+        if self.relay is not None:
+            self.relay.end(error)
         elif not self.deferred.called:
             self.deferred.errback(error)
 
@@ -199,8 +201,9 @@ class ChildCalls:
         if call.left:
             self.left -= 1
             self._room()
-        elif call.feed is not None:
-            call.feed.end(None if kind == ANSWER else read_failure(body))
+        elif call.feed is not None and call.relay is not None:
+            error = None if kind == ANSWER else read_failure(body)
+            call.relay.end(error)
         elif kind == ANSWER:
             try:
                 response = read_answer(call.request, body, arrays)
@@ -224,10 +227,11 @@ class ChildCalls:
             self._cancel(number)
             call.fail(not_sendable(raised, call.request, "the answer"))
             return
-        if call.feed is not None:
-            call.feed.put(part, cost)
+        if call.relay is not None:
+            call.relay.put(part, cost)
             return
         call.feed = feed = Feed(lambda taken: self._more(number, taken), lambda: self._cancel(number))
+        call.relay = Relay(feed, next_turn())
         feed.put(part, cost)
         call.deferred.callback(ResponseStream(call.request, feed.parts, []))
 

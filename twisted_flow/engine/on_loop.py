@@ -15,8 +15,8 @@ from ..executor.at_once import at_once
 from ..executor.call import Call, Context, awaited, error_of, part_of, response_to
 from ..executor.steps import AsynchronousGenerator, PlainGenerator, make_parts
 from ..executor.table import Endpoint
-from ..feed import Feed
-from ..loop import Signal, crossing, spawn
+from ..feed import Feed, Relay
+from ..loop import Signal, crossing, sleep_a_turn, spawn
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, ResponseStream
 from ..outcome import Outcome, promised
@@ -135,7 +135,7 @@ def _streamed(generator: AsynchronousGenerator, request: Request, name: str, con
         return context.cancelled
 
     feed = Feed(lambda more: to_loop(credit.add, more), cancel)
-    making = make_parts(generator, lambda part, cost: to_reactor(feed.put, part, cost), credit, is_cancelled)
+    making = make_parts(generator, Relay(feed, to_reactor).put, credit, is_cancelled, sleep_a_turn)
     work = spawn(making, request)
     work.addCallbacks(
         lambda _: to_reactor(feed.end), lambda failure: to_reactor(feed.end, error_of(failure.value, name))

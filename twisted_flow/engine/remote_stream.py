@@ -39,7 +39,7 @@ def streamed(
                 raise
             return part.addErrback(failed) if isinstance(part, Deferred) else part
 
-        stream.request, stream.parts = request, Parts(pull, inner.cancel)
+        stream.request, stream.parts = request, Parts(pull, inner.cancel, inner.rest)
         return stream
 
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from inspect import isgenerator
 from queue import SimpleQueue
 from threading import Thread
@@ -25,7 +24,7 @@ from ..executor.call import Call, Context, error_of, response_to
 from ..executor.spec import ExecutorSpec
 from ..executor.steps import PlainGenerator, Steps
 from ..executor.table import Endpoint, find
-from ..feed import Feed
+from ..feed import Feed, Relay
 from ..interfaces import IDescribed, IDirect, IEngine, IEngineMaker, IExecutor
 from ..loop import from_thread, next_turn
 from ..maybe import MaybeDeferred
@@ -97,7 +96,7 @@ class _Generator:
     def __init__(self, engine: ThreadEngine, generator: PlainGenerator, context: Context | None) -> None:
         self.engine, self._context, self.began = engine, context, 0.0
         self.feed = feed = Feed(self._more, self._cancel)
-        self._steps = Steps(generator, partial(engine.to_loop, feed.put))
+        self._steps = Steps(generator, Relay(feed, engine.to_loop).put)
         self._error: FlowError | None = None
         self._queued = True  # whether the thread has it, or will have it: then what it counts is not touched here
         self._granted = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Never
 
 from ..document import DocumentArray
@@ -14,6 +14,7 @@ from .call import part_of
 __all__ = ["AsynchronousGenerator", "PlainGenerator", "Put", "Steps", "make_parts"]
 
 _TURN = 0.005  # seconds that steps take before something else has its turn
+_SOON = 0.001  # and, on an event loop, before what was made leaves
 
 PlainGenerator = Generator[object, Never, object]
 """What a ``def`` with a ``yield`` returns."""
@@ -69,12 +70,20 @@ class Steps:
             self._generator.close()
 
 
-async def make_parts(generator: AsynchronousGenerator, put: Put, credit: Credit, ended: Callable[[], bool]) -> None:
+async def make_parts(
+    generator: AsynchronousGenerator,
+    put: Put,
+    credit: Credit,
+    ended: Callable[[], bool],
+    turn: Callable[[], Awaitable[object]],
+) -> None:
     """Run *generator* to its end, as far ahead as *credit* lets it; in a task, which may be cancelled at any time.
 
+    :param turn: lets others have their turn: what was made leaves meanwhile.
     :param ended: whether its parts are not wanted any more: a generator that goes on though its task was cancelled is
         closed at its next step.
     """
+    due = time.monotonic()  # the first part leaves at once, if it takes any time
     try:
         async for item in generator:
             if ended():
@@ -85,5 +94,9 @@ async def make_parts(generator: AsynchronousGenerator, put: Put, credit: Credit,
             put(part, cost)
             if credit.left <= 0:
                 await credit.wait()
+                due = time.monotonic() + _SOON
+            elif time.monotonic() > due:
+                await turn()
+                due = time.monotonic() + _SOON
     finally:
         await generator.aclose()

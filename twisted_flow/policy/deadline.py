@@ -91,7 +91,7 @@ class _Timer:
         self.parts = parts = outcome.parts
         if self.rung:
             parts.cancel()
-        outcome.parts = Parts(self._pull, parts.cancel)
+        outcome.parts = Parts(self._pull, parts.cancel, parts.rest)
         parts.when_over(self._stop)
         return outcome
 

@@ -188,4 +188,4 @@ def _with_first(part: DocumentArray, rest: Parts) -> Parts:
     def pull() -> MaybeDeferred[DocumentArray | None]:
         return first.pop() if first else rest.pull()
 
-    return Parts(pull, rest.cancel)
+    return Parts(pull, rest.cancel, lambda docs: None if first else rest.rest(docs))

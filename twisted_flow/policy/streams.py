@@ -83,7 +83,7 @@ class Streams:
             begun = True
             return part
 
-        outcome.parts = Parts(pull, inner.cancel)
+        outcome.parts = Parts(pull, inner.cancel, inner.rest)
         return outcome
 
     def _by(self, waiting: Deferred[Any], due: float | None) -> Deferred[Any]:

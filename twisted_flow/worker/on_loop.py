@@ -111,7 +111,7 @@ class OnLoop:
         credit = self._credits[number] = Credit(asyncio.Event())
         try:
             put = partial(self.worker.part, number)
-            await make_parts(generator, put, credit, lambda: context.cancelled)
+            await make_parts(generator, put, credit, lambda: context.cancelled, lambda: asyncio.sleep(0))
         finally:
             del self._credits[number]
         return DocumentArray()
