@@ -170,6 +170,7 @@ class ICodec(Interface):
 
     content_type = Attribute("``str``: the media type of what it encodes.")
     endpoint_at = Attribute("``str``: where in a body the endpoint stands, as errors point to it.")
+    pending_mark = Attribute("``bytes``: what stands in each message that others follow; and in few others.")
 
     def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id: str = "") -> Request:
         """Read a request, in one go.
@@ -179,8 +180,7 @@ class ICodec(Interface):
         :param limits: how many documents there may be, and how many levels of them, and of tags.
         :param request_id: the request's id, where the body names none; '': a new one.
         :raises BadRequest: if the bytes do not parse.
-        :raises ValidationError: if they do, and say nothing that makes sense; it names the field. That there is no
-            endpoint is none: a message that belongs to another one, or cancels it, needs none.
+        :raises ValidationError: if they do, and make no sense; it names the field. A part needs no endpoint.
         :raises PayloadTooLarge: if there is more in it than may be.
         """
 

@@ -139,7 +139,9 @@ def _bounded(parts: Parts, first: DocumentArray) -> Parts:
     def count(part: DocumentArray | None) -> DocumentArray | None:
         nonlocal size, number
         if part is not None:
-            size, number = size + weight(part), number + len(part)
+            more = weight(part)
+            size, number = size + more, number + len(part)
+            parts.collecting(more)
             if size > bound.max_body or number > bound.max_documents:
                 parts.cancel()
                 raise PayloadTooLarge(

@@ -49,6 +49,8 @@ class Parts:
         """Whether nothing more comes: the last part was pulled, or it has failed, or was cancelled."""
         self.bound = Limits()
         """Of a request: how much of it may be collected, in bytes (`max_body`) and documents."""
+        self.collecting: Callable[[int], object] = lambda size: None
+        """Of a request: told how many bytes more have been. What it raises, a `FlowError`, is the end."""
 
     def pull(self) -> MaybeDeferred[DocumentArray | None]:
         """The next part; None: there are no more.

@@ -1,4 +1,5 @@
 """FastAPI's streams, as its own guide writes them: server-sent events, and a WebSocket. See `benchmarks/streams.py`."""
+# mypy: ignore-errors
 
 from __future__ import annotations
 

@@ -193,6 +193,25 @@ class TestInThread:
         speaker.join(TIMEOUT)
         assert len(sent) < 2000
 
+    def test_several_that_listen(self, client: Client) -> None:
+        """Each document reaches one of them; all see the end, or that it was cancelled."""
+        for cancelled in (False, True):
+            talk = client.open("/echo")
+            heard: list[list[str]] = [[], [], []]
+            threads = [
+                threading.Thread(target=lambda found=each: found.extend(doc.text for doc in talk))  # type: ignore[misc]
+                for each in heard
+            ]
+            for thread in threads:
+                thread.start()
+            talk.send("a")
+            (talk.cancel if cancelled else talk.end)()
+            for thread in threads:
+                thread.join(TIMEOUT)
+                assert not thread.is_alive()
+            if not cancelled:
+                assert sorted(text for each in heard for text in each) == ["a 1", "all 1"]
+
     def test_its_time(self, client: Client) -> None:
         """A request in parts has the time that it was given, as any other."""
         talk = client.open("/echo", timeout=0.3)
@@ -254,6 +273,56 @@ class TestCoroutines:
 
             with pytest.raises(ExecutorError):
                 await speak()
+            await client.aclose()
+
+        asyncio.run(run())
+
+    def test_several_tasks(self, server: tuple[str, int]) -> None:
+        """They may all speak, and listen, at once; cancelling frees those that wait."""
+
+        async def run() -> None:
+            client = Client(protocol=server[0], host="127.0.0.1", port=server[1], asyncio=True)
+            talk = client.open("/size")
+
+            async def speak() -> None:
+                for _ in range(60):
+                    await talk.send(bytes(200_000))
+
+            await asyncio.wait_for(asyncio.gather(*(speak() for _ in range(3))), TIMEOUT)
+            talk.end()
+            assert [doc.text async for doc in talk] == ["36000000"]
+
+            deaf = client.open("/deaf")
+
+            async def speak_on() -> None:
+                with contextlib.suppress(FlowError):
+                    while True:
+                        await deaf.send(bytes(1 << 20))
+
+            async def listen() -> list[str]:
+                return [doc.text async for doc in deaf]
+
+            doing = [asyncio.create_task(each()) for each in (speak_on, speak_on, speak_on, listen, listen)]
+            await asyncio.sleep(0.3)
+            deaf.cancel()
+            await asyncio.wait_for(asyncio.gather(*doing), TIMEOUT)
+            await client.aclose()
+
+        asyncio.run(run())
+
+    def test_never_begun(self, server: tuple[str, int]) -> None:
+        """One of which nothing was wanted is cancelled as any other."""
+
+        async def run() -> None:
+            client = Client(protocol=server[0], host="127.0.0.1", port=server[1], asyncio=True)
+            async with client.open("/echo"):
+                pass
+            talk = client.open("/echo")
+            talk.cancel()
+            with pytest.raises(BadRequest):
+                await talk.send("a")
+            async with client.stream("/echo", "a"):
+                pass
             await client.aclose()
 
         asyncio.run(run())

@@ -48,7 +48,7 @@ def test_large_answers() -> None:
     assert len(held.requests) == 11  # with what the envelope takes an answer is larger than half of what may be there
     for position in range(10, 60):
         held.release(position)
-    assert wire.protocol.flow_session.room == 4
+    assert wire.protocol.flow_session.room.most == 4
 
 
 def test_the_first_burst() -> None:
@@ -60,7 +60,7 @@ def test_the_first_burst() -> None:
     held.requests[0].docs[0].text = "x" * (8 << 20)
     held.release(0)
     assert len(held.requests) == 16
-    assert wire.protocol.flow_session.room == 7
+    assert wire.protocol.flow_session.room.most == 7
 
 
 def test_as_many_bytes_as_may_be() -> None:
@@ -87,9 +87,9 @@ def test_room(sizes: list[int], most: int, size: int) -> None:
     """There is always room for one, and never for more than fit."""
     session = WebSocket(limits=Limits(max_in_flight=most, max_in_flight_size=size)).open().protocol.flow_session
     for each in sizes:
-        session._weigh(each)
-        assert 1 <= session.room <= most
-        assert session.room == 1 or session.room * each <= size
+        session.room.weigh(each)
+        assert 1 <= session.room.most <= most
+        assert session.room.most == 1 or session.room.most * each <= size
 
 
 class Counts(Executor):

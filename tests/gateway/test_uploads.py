@@ -10,6 +10,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 
 from tests.engine.streams import doing, until
 from tests.streams import Taking
@@ -17,7 +19,7 @@ from tests.support import Wire, post
 from tests.websockets import WebSocket, frame, frames, lose
 from twisted_flow.codec import protobuf
 from twisted_flow.document import Document, DocumentArray
-from twisted_flow.errors import BadRequest, ValidationError
+from twisted_flow.errors import BadRequest, QueueFull, ValidationError
 from twisted_flow.limits import Limits
 from twisted_flow.message import Header, Request, bare_request
 from twisted_flow.parts import AHEAD
@@ -275,7 +277,7 @@ class TestEnds:
         taking.answer()
         answers = client.answers()
         assert answers["r1"] == [["a", "b"]]
-        assert [each[0] for each in answers["r2"]] == ["Unavailable", "Unavailable"]
+        assert [each[0] for each in answers["r2"]] == ["Unavailable"]
 
 
 class TestFlow:
@@ -354,6 +356,114 @@ class TestFlow:
         assert len(client.answers()) <= 2 * 128
         client.wire.protocol.resumeProducing()
         assert len(taking.requests) == 2
+
+    def test_one_that_ends_crowded(self, client: Client, taking: Taking) -> None:
+        """Once what was kept of it has been taken the others go on, though its last message came long ago."""
+        client.say("r1", endpoint="/x")
+        client.say("r2", endpoint="/x")
+        client.say("r1", *["x"] * 3, last=True)
+        for _ in range(AHEAD):
+            client.say("r2", "y")
+        client.say("r2", last=True)
+        assert client.wire.producerState == "producing"
+        client.say("r3", "x" * 100_000, endpoint="/x")
+        client.say("r3", "z" * 2_000_000, last=True)
+        taking.listen(1)
+        taking.listen(0)
+        client.wire.turn()
+        client.say("r4", "heard", endpoint="/x", last=True)
+        assert len(taking.requests) == 4
+
+    def test_bytes_count_until_they_are_used(self, client: Client, taking: Taking) -> None:
+        """Those of the first message until its request is answered; those of others until whoever took them wants more;
+        those that are collected for a list, until it is answered.
+        """
+        buffered = client.server.connections.buffered
+        client.say("r1", "x" * 100_000, endpoint="/x")
+        assert buffered.bytes > 100_000
+        client.say("r1", "y" * 50_000)
+        assert buffered.bytes > 150_000
+        parts: Any = taking.requests[0].parts
+        parts.pull()
+        assert buffered.bytes > 150_000
+        parts.collecting(40_000)
+        client.say("r1", "z")
+        parts.pull()
+        assert 140_000 < buffered.bytes < 150_000
+        taking.answer()
+        assert buffered.bytes == 0
+
+    def test_too_many_bytes(self, binary: bool) -> None:
+        """A connection has no more in uploads than it may have in flight; what is collected finds room, or fails."""
+        taking = Taking()
+        client = Client(binary, taking, max_in_flight_size=100_000, max_buffered=150_000)
+        client.say("r1", "x" * 110_000, endpoint="/x")
+        client.say("r2", "y", endpoint="/x")
+        client.say("r2", "y")
+        client.say("r2", "y", last=True)
+        assert [answer[0] for answer in client.answers()["r2"]] == ["QueueFull"]
+        parts: Any = taking.requests[0].parts
+        with pytest.raises(QueueFull):
+            parts.collecting(50_000)
+
+    def test_the_client_goes_away_while_a_message_is_read(self, binary: bool) -> None:
+        """What waits behind it is not begun any more."""
+        taking = Taking()
+
+        async def run() -> None:
+            client = Client(binary, taking)
+            client.say("r1", "x" * 3_000_000, endpoint="/x", last=True)
+            client.say("r2", "a", endpoint="/x")
+            lose(client.wire)
+            await deferLater(reactor, 0.05)  # type: ignore[arg-type]
+            assert taking.requests == []
+            assert client.server.connections.buffered.bytes == 0
+
+        doing(run)
+
+    def test_a_last_part_that_looks_like_a_request(self, binary: bool) -> None:
+        """It repeats the endpoint, and has come before the first could be read: it is the same request's all the same."""
+        taking = Taking()
+
+        async def run() -> None:
+            client = Client(binary, taking)
+            client.say("r1", "x" * 3_000_000, endpoint="/x")
+            client.say("r1", "b", endpoint="/x", last=True)
+            await until(lambda: taking.requests)
+            taking.listen()
+            await until(lambda: len(taking.taken[0]) == 2)
+            assert len(taking.requests) == 1
+            lose(client.wire)
+
+        doing(run)
+
+    def test_one_answer_to_what_is_refused(self, client: Client, taking: Taking) -> None:
+        """What follows a first message that is wrong is dropped, up to the last."""
+        if client.binary:
+            proto = protobuf.RequestProto(request_id="r1")
+            proto.header.exec_endpoint = "/x"
+            proto.data.docs.add().embedding.dense.shape.append(3)
+            proto.status.code = 1
+            client.send(proto.SerializeToString())
+        else:
+            client.send(b'{"requestId": "r1", "execEndpoint": "/x", "data": [{"text": 5}], "status": {"code": 1}}')
+        for _ in range(5):
+            client.say("r1", "b")
+        client.say("r1", last=True)
+        assert len(client.answers()["r1"]) == 1
+        client.say("r1", "again", endpoint="/x", last=True)
+        assert len(taking.requests) == 1
+
+    def test_cut_in_the_middle_of_a_frame(self, client: Client) -> None:
+        """What comes when the grace is over is not looked at."""
+        client.say("r1", "a", endpoint="/x")
+        whole = frame(b"x" * 70_000)
+        client.wire.receive(whole[:1000])
+        client.wire.protocol.drain()
+        client.wire.protocol.cut()
+        client.wire.receive(whole[1000:])
+        codes = [payload[:2] for opcode, payload in frames(client.wire.value()) if opcode == 8]
+        assert codes == [(1001).to_bytes(2, "big")]
 
 
 class Talk(RuleBasedStateMachine):

@@ -141,6 +141,7 @@ class GRPCChannel:
 
         def end() -> None:
             outgoing.stop()
+            writing.cancel()
             to_loop(call.cancel)
 
         incoming = Incoming(request, lambda paused: to_loop(reads.clear if paused else reads.set), end)

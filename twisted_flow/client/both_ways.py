@@ -109,6 +109,7 @@ class AsyncOpenStream(AsyncDocumentStream):
 
     def __init__(self, ask: Ask, request: Request, timeout: float | None) -> None:
         self._room: Mailbox[int] | None = None
+        self._waiting = 0  # tasks that wait for it
         self._outbox = outbox = _Outbox(self._tell)
         asked = replace(request, parts=outbox.parts)
         super().__init__(lambda: ask(asked), timeout, outbox.close)
@@ -123,13 +124,26 @@ class AsyncOpenStream(AsyncDocumentStream):
         super()._begin()
 
     async def send(self, item: object) -> None:
-        """See `OpenStream.send`."""
+        """See `OpenStream.send`; several tasks may."""
         self._begin()
-        outbox = self._outbox
+        outbox, room = self._outbox, self._room
         while outbox.is_full():
-            assert self._room is not None
-            outbox.left += await self._room.get()
+            assert room is not None
+            self._waiting += 1
+            try:
+                taken = await room.get()
+            finally:
+                self._waiting -= 1
+            outbox.left += taken
+            if self._waiting and not outbox.is_full():
+                room.put(0)  # for whoever waits, too
         self._call(outbox.put, *outbox.next(item))
+
+    def cancel(self) -> None:
+        """See `DocumentStream`."""
+        super().cancel()
+        if self._room is None:  # it has not begun
+            self._outbox.parts.cancel()
 
     def end(self) -> None:
         """See `OpenStream.end`."""

@@ -106,11 +106,17 @@ class _Taken:
         self._taken = 0
         self._over = False
 
+    def _wake(self) -> None:
+        """Have whoever waits for another document look again."""
+        raise NotImplementedError
+
     def _take(self, item: object) -> None:
         if isinstance(item, Response):
             self.response, self._over = item, True
+            self._wake()
         elif isinstance(item, Failure):
             self._over = True
+            self._wake()
             item.raiseException()
         elif isinstance(item, DocumentArray):
             self._docs.extend(item)
@@ -122,9 +128,11 @@ class _Taken:
     def cancel(self) -> None:
         """End it, at the server too. What has come is dropped."""
         self._docs.clear()
+        self._wake()
         if not self._over:
             self._over = True
-            self._call(self._pump.cancel)
+            if self._pump is not None:
+                self._call(self._pump.cancel)
 
     def __del__(self) -> None:
         if not self._over:
@@ -147,9 +155,13 @@ class DocumentStream(_Taken, Iterator[Document]):
     def __next__(self) -> Document:
         while not self._docs:
             if self._over:
+                self._wake()  # another one that waits
                 raise StopIteration
             self._take(self._items.get())
         return self._docs.popleft()
+
+    def _wake(self) -> None:
+        self._items.put(None)
 
     def __enter__(self) -> Self:
         return self
@@ -179,9 +191,14 @@ class AsyncDocumentStream(_Taken, AsyncIterator[Document]):
         self._begin()
         while not self._docs:
             if self._over or self._mail is None:
+                self._wake()
                 raise StopAsyncIteration
             self._take(await self._mail.get())
         return self._docs.popleft()
+
+    def _wake(self) -> None:
+        if self._mail is not None:
+            self._mail.put(None)
 
     async def __aenter__(self) -> Self:
         return self

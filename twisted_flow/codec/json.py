@@ -38,19 +38,19 @@ __all__ = [
     "encode_request",
     "encode_response",
     "endpoint_at",
+    "pending_mark",
     "read_documents",
 ]
 
 moduleProvides(ICodec)
 
 content_type = "application/json"
-endpoint_at = "/execEndpoint"
+endpoint_at, pending_mark = "/execEndpoint", b'"status"'
 
 _PENDING = Status(StatusCode.PENDING)
 
 _LARGE, _MANY, _OBJECTS = 1 << 20, 160_000, 10_000
 """Bodies of more than so many bytes are decoded in steps; of more than so many if they have so many objects."""
-
 
 _decode = msgspec.json.Decoder(PostBody).decode
 _decode_documents = msgspec.json.Decoder(list[Document]).decode

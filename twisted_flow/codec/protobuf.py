@@ -33,6 +33,7 @@ __all__ = [
     "encode_request",
     "encode_response",
     "endpoint_at",
+    "pending_mark",
 ]
 
 moduleProvides(ICodec)
@@ -182,6 +183,7 @@ _REQUEST_ID = _REQUEST["request_id"]
 _CANCEL = field(_REQUEST["control"], _ControlRequestProto(command=_ControlRequestProto.CANCEL).SerializeToString())
 _STREAM = number_field(_REQUEST["stream"], 1)
 _PENDING = field(_REQUEST["status"], write_status(Status(StatusCode.PENDING)))
+pending_mark = _PENDING
 _SUCCESS = Status()
 _SUCCEEDED = field(_REQUEST["status"], b"")
 

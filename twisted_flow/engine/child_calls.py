@@ -148,6 +148,8 @@ class ChildCalls:
     def _end(self, number: int, failure: Failure | None) -> None:
         """No more of it will come."""
         assert self.child is not None
+        call = self._calls[number]
+        call.pump, call.since = None, time.monotonic()  # from now on it waits for nobody
         if failure is None:
             self.child.write(frame(DONE, number, b""))
         else:

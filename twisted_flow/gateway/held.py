@@ -26,6 +26,8 @@ class Come(Struct, eq=False):
     since: datetime
     size: int
     """Bytes of its message."""
+    done: Callable[[], object] = lambda: None
+    """Called when it has been answered to its end."""
 
 
 class Held:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import cast
@@ -13,7 +14,7 @@ from twisted.python.failure import Failure
 
 from ..answer import Answer, Entry, read, refuse
 from ..codec.codecs import codec_of
-from ..errors import FlowError, Unavailable
+from ..errors import BadRequest, FlowError, Unavailable
 from ..interfaces import ICodec, IDispatcher
 from ..limits import Limits
 from ..message import Request
@@ -22,12 +23,12 @@ from .failure import error_writer
 from .held import Come, Held
 from .in_order import InOrder
 from .messages import parts_as_messages
+from .room import Room
 from .under_way import UnderWay
 from .uploads import Uploads
 
 __all__ = ["Session"]
 
-_UNKNOWN = 16  # requests in flight until the first is answered: nothing says how large their answers are
 _HELD, _MOST_HELD = 1 << 20, 128  # bytes, and number, of requests that have come and wait for room
 
 
@@ -60,17 +61,19 @@ class Session:
         """Answers that the client does not read: they count as requests in flight do."""
         self.full = False
         """Whether the client does not read: no part is sent until `resume`."""
-        self.room = min(limits.max_in_flight, _UNKNOWN)
-        """How many requests may be in flight, as large as messages are of late."""
+        self.room = Room(limits)
         self.draining = False
         self._limits = limits
-        self._small = limits.max_in_flight_size // limits.max_in_flight
-        self._large = 1  # bytes of the largest message of late, if that is not small; 1: no answer was seen yet
         self._account = Account(buffered)
         self.under_way = UnderWay(dispatcher, self._account, self.answered, lambda: self.full, self._moved, later)
         self._held = Held(self._account)
         self._order = InOrder()  # of what belongs to requests that have come before
-        self.uploads = Uploads(limits, buffered, lambda: later(self._moved))
+        self._in_order = 0  # bytes of what waits for its turn there
+        self._unread_parts = 0  # large messages that are being read, and may be parts of requests
+        self.uploads = Uploads(limits, self._account, lambda: later(self._moved))
+        self.calm = True
+        """Whether no message can have to do with another one."""
+        self._lost = False
         only = None if encoding is None else codec_of(subprotocol=encoding)
         self._read_as: dict[bool, tuple[ICodec, Entry, bool]] = {}  # by whether a message is binary
         for binary in (False, True):
@@ -82,7 +85,7 @@ class Session:
     @property
     def crowded(self) -> bool:
         """Whether another request has to wait."""
-        return self.under_way.in_flight + self.unread >= self.room
+        return self.under_way.in_flight + self.unread >= self.room.most
 
     @property
     def ahead(self) -> int:
@@ -92,32 +95,32 @@ class Session:
         those that are under way.
         """
         most = self._limits.max_in_flight
-        if self.uploads.full:
+        if self.uploads.full or self._in_order >= _HELD:
             return 0
         if not self.crowded:
             return self._limits.max_body
-        if len(self._held) >= _MOST_HELD or self.unread >= 2 * most or self._large > _HELD:
+        if len(self._held) >= _MOST_HELD or self.unread >= 2 * most or self.room.large > _HELD:
             return 0
         return max(0, _HELD - self._held.size)
 
     def received(self, payload: bytes, binary: bool, since: datetime | None = None) -> None:
         """A message came: now, or *since* then it waits for those that came with it."""
         size = len(payload)
-        if size > self._small:
-            self._weigh(size)
+        if size > self.room.small:
+            self.room.weigh(size)
         codec, entry, binary = self._read_as[binary]
         since = since or datetime.now(UTC)
         try:
             request = read(payload, codec, entry)
         except FlowError as error:
-            self._wrong(error, entry, binary)
+            self._wrong(error, entry, binary, codec.pending_mark in payload)
             return
         if type(request) is not Request:
-            self._read_later(request, codec, entry, binary, since, size)
+            self._read_later(request, codec, entry, binary, since, payload)
         elif (
-            not request.pending
-            and not self.uploads.open
-            and self.under_way.in_flight + self.unread < self.room
+            self.calm
+            and not request.pending
+            and self.under_way.in_flight + self.unread < self.room.most
             and request.header.exec_endpoint
             and not self.draining
             and self._account.total.has_room()
@@ -127,14 +130,16 @@ class Session:
             self._sort(Come(request, codec, entry, binary, since, size))
 
     def _read_later(
-        self, reading: Deferred[Request], codec: ICodec, entry: Entry, binary: bool, since: datetime, size: int
+        self, reading: Deferred[Request], codec: ICodec, entry: Entry, binary: bool, since: datetime, payload: bytes
     ) -> None:
         """Take a message that is so large that it is not read yet."""
-        slot = self._order.later()
+        slot, size, part = self._order.later(), len(payload), codec.pending_mark in payload
         self.under_way.add(reading, "", size)
+        self._unread_parts += part
 
         def read(request: Request) -> None:
             self.under_way.drop(reading, size)
+            self._unread_parts -= part
             come = Come(request, codec, entry, binary, since, size)
             if self._belongs(request):
                 self._order.ready(slot, partial(self._take, come))
@@ -145,32 +150,59 @@ class Session:
 
         def not_read(failure: Failure) -> None:
             self.under_way.drop(reading, size)
-            self._order.ready(slot, partial(self._wrong, cast(FlowError, failure.value), entry, binary))
+            self._unread_parts -= part
+            self._order.ready(slot, partial(self._wrong, cast(FlowError, failure.value), entry, binary, part))
             self._moved()
 
         reading.addCallbacks(read, not_read)
+        self._note()
+
+    def _note(self) -> None:
+        """See `calm`."""
+        self.calm = not (self.uploads.open or self.uploads.asked or self._order)
 
     def _belongs(self, request: Request) -> bool:
         """Whether *request* may belong to one that has come before."""
-        return request.pending or not request.header.exec_endpoint or request.request_id in self.uploads.open
+        return (
+            request.pending
+            or not request.header.exec_endpoint
+            or request.request_id in self.uploads.open
+            or self._unread_parts > 0
+        )
 
-    def _wrong(self, error: FlowError, entry: Entry, binary: bool) -> None:
-        """A message came that is no request; it may be a part of one."""
+    def _wrong(self, error: FlowError, entry: Entry, binary: bool, part: bool) -> None:
+        """A message came that is no request.
+
+        :param part: whether others may belong to it.
+        """
         if error.request_id in self.uploads.open:
             self.uploads.fail(error.request_id, error)
-        else:
-            self.answered(refuse(error, entry), binary)
+            return
+        if part and error.request_id:
+            with suppress(BadRequest):
+                self.uploads.refuse(error.request_id)
+        self.answered(refuse(error, entry), binary)
+        self._note()
 
     def _sort(self, come: Come) -> None:
         """Take a message; in order, where it may belong to a request that has come before."""
         if self._order and self._belongs(come.request):
-            self._order.add(partial(self._take, come))
+            self._in_order += come.size
+            self._account.add(come.size)
+            self._order.add(partial(self._take_in_turn, come))
         else:
             self._take(come)
 
+    def _take_in_turn(self, come: Come) -> None:
+        self._in_order -= come.size
+        self._account.add(-come.size)
+        self._take(come)
+
     def _take(self, come: Come) -> None:
         request = come.request
-        if request.cancels:
+        if self._lost:
+            pass
+        elif request.cancels:
             self.uploads.forget(request.request_id)
             self.cancel(request.request_id)
         elif request.request_id in self.uploads.open:
@@ -181,15 +213,19 @@ class Session:
             self.under_way.start(come)
         else:
             self._held.add(come)
+        self._note()
 
     def _refused(self, come: Come) -> bool:
         """Whether a new request cannot be taken; then that is told. One that comes in parts is prepared for them."""
         request, error = come.request, self._refusal()
-        if error is None and request.pending and request.header.exec_endpoint:
+        if request.pending and request.header.exec_endpoint:
             try:
-                come.request = self.uploads.begin(request)
+                if error is None:
+                    come.request, come.done = self.uploads.begin(request, come.size)
+                else:
+                    self.uploads.refuse(request.request_id)
             except FlowError as raised:
-                error = raised
+                error = error or raised
         if error is not None:
             self.answered(refuse(error, come.entry, request), come.binary)
         return error is not None
@@ -219,26 +255,17 @@ class Session:
 
     def _moved(self) -> None:
         """Something has been answered, or taken."""
+        if not self.calm:
+            self._note()
         if self._held:
             self.go_on()
         self.changed()
 
     def answered(self, done: Answer, binary: bool) -> None:
         """Send an answer."""
-        if len(done.body) > self._small or self._large:
-            self._weigh(len(done.body))
+        if len(done.body) > self.room.small or self.room.large:
+            self.room.weigh(len(done.body))
         self.send(done.body, binary)
-
-    def _weigh(self, size: int) -> None:
-        """Note the size of a message, in or out: the larger messages are of late, the fewer may be in flight.
-
-        What is large is forgotten slowly: large answers belong to small requests, or the other way round.
-        """
-        self._large = large = max(size, self._large - (self._large >> 3))
-        if large <= self._small:
-            self._large = 0
-        most = self._limits.max_in_flight
-        self.room = max(1, min(most, self._limits.max_in_flight_size // large)) if self._large else most
 
     def end_of_input(self) -> None:
         """The client sends no more."""
@@ -254,13 +281,14 @@ class Session:
 
     def _cancel(self, which: Callable[[str], bool]) -> None:
         for come in self._held.take(lambda come: which(come.request.request_id)):
-            if come.request.parts is not None:
-                come.request.parts.cancel()
+            come.done()
             self.answered(refuse(come.entry.gateway.ended(), come.entry, come.request), come.binary)
         self.under_way.cancel(which)
 
     def lost(self) -> None:
         """The client is gone: nothing runs for it."""
+        self._lost = True
         self.send = lambda payload, binary: None
         self.changed = lambda: None
+        self.uploads.open.clear()
         self.cut()

@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 from ..answer import Answer, Answered, AnswerStream, Entry, respond
 from ..interfaces import ICodec, IDispatcher
 from ..message import Request
-from ..parts import Parts
 from .buffered import Account
 from .held import Come
 from .sending import Sending
@@ -60,20 +59,19 @@ class UnderWay:
 
     def start(self, come: Come) -> None:
         """Have a request answered that may come in parts."""
-        request, parts = come.request, come.request.parts
-        if parts is None:
-            self.begin(request, come.codec, come.entry, come.binary, come.since, come.size)
+        if come.request.parts is None:
+            self.begin(come.request, come.codec, come.entry, come.binary, come.since, come.size)
             return
-        answered = respond(request, come.codec, self.dispatcher, come.entry, come.since)
+        answered = respond(come.request, come.codec, self.dispatcher, come.entry, come.since)
         if not isinstance(answered, Deferred):
-            self._send_whole_or_stream(answered, come.binary, parts)
+            self._send_whole_or_stream(answered, come.binary, come.done)
             return
-        self._waiting[answered] = request.request_id
-        answered.addCallback(self._answered_parts, answered, come.binary, parts)
+        self._waiting[answered] = come.request.request_id
+        answered.addCallback(self._answered_parts, answered, come)
 
-    def _answered_parts(self, done: Answered, answered: Deferred[Any], binary: bool, parts: Parts) -> None:
+    def _answered_parts(self, done: Answered, answered: Deferred[Any], come: Come) -> None:
         del self._waiting[answered]
-        self._send_whole_or_stream(done, binary, parts)
+        self._send_whole_or_stream(done, come.binary, come.done)
         self._moved()
 
     def add(self, waiting: Deferred[Any], request_id: str, size: int) -> None:
@@ -94,20 +92,18 @@ class UnderWay:
         self._send_whole_or_stream(done, binary)
         self._moved()
 
-    def _send_whole_or_stream(self, done: Answered, binary: bool, parts: Parts | None = None) -> None:
-        """Send *done*; afterwards *parts* of the request are not wanted any more."""
+    def _send_whole_or_stream(self, done: Answered, binary: bool, ended: Callable[[], object] = lambda: None) -> None:
+        """Send *done*, and call *ended* behind it."""
         if type(done) is AnswerStream:
-            self._stream(done, binary, parts)
+            self._stream(done, binary, ended)
             return
-        if parts is not None:
-            parts.cancel()
+        ended()
         self._send(done, binary)
 
-    def _stream(self, stream: AnswerStream, binary: bool, parts: Parts | None = None) -> None:
+    def _stream(self, stream: AnswerStream, binary: bool, ended: Callable[[], object] = lambda: None) -> None:
         def over() -> None:
             del self._streams[sending]
-            if parts is not None:
-                parts.cancel()
+            ended()
             self._moved()
 
         sending = Sending(stream, lambda piece: self._send(piece, binary), self._full, over, self._later)

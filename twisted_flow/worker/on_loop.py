@@ -84,7 +84,7 @@ class OnLoop:
                 self._run_task(number, request, context, self._parts(number, context, result))
                 return
             elif iscoroutine(result) or isasyncgen(result):
-                self._run_task(number, request, context, awaited(result))
+                self._run_task(number, request, context, awaited(result), result)
                 return
             response = response_to(request, result)
         except BaseException as raised:
@@ -93,7 +93,12 @@ class OnLoop:
             self.worker.answered(number, response)
 
     def _run_task(
-        self, number: int, request: Request, context: Context, work: Coroutine[object, object, object]
+        self,
+        number: int,
+        request: Request,
+        context: Context,
+        work: Coroutine[object, object, object],
+        inner: object = None,
     ) -> None:
         answering = self._answer(number, request, context, work)
         self._tasks[number] = task = self._loop.create_task(answering, context=Variables())
@@ -102,6 +107,8 @@ class OnLoop:
             self._tasks.pop(number, None)
             if number in self.worker.contexts:  # it was cancelled before its first step
                 work.close()
+                if iscoroutine(inner):
+                    inner.close()
                 self.worker.cancelled(number)
 
         task.add_done_callback(ended)

@@ -44,3 +44,9 @@ class LibraryProtocol(WebSocketServerProtocol):
         autobahn: Any = self
         autobahn.data = b""
         autobahn.message_data = autobahn.frame_data = autobahn.control_frame_data = autobahn.current_frame = None
+
+    def writeConnectionLost(self) -> None:
+        """Part of `IHalfCloseableProtocol`; we close all at once."""
+
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`."""

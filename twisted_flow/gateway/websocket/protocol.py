@@ -33,12 +33,12 @@ class FlowProtocol(LibraryProtocol):
     def flow_begin(self, upgrade: Any) -> None:
         """Called before the connection is made."""
         self.flow_upgrade, self.flow_connections = upgrade, upgrade.connections
-        self.flow_rest: bytes | bytearray = b""  # what came and is not taken yet
-        self.flow_at = 0  # where in it what is not taken yet begins
+        self.flow_rest: bytes | bytearray = b""  # what came; what of it is not taken yet begins here:
+        self.flow_at = 0
         self.flow_wanted = 0  # how much of that has to be there before another look at it is worth while
         self.flow_passing = 0  # how much of a frame is still to come that is Autobahn's
         self.flow_due: IDelayedCall | None = None  # the call that goes on with the rest, in another turn of the loop
-        self.flow_full = self.flow_taking = self.flow_waits = False
+        self.flow_full = self.flow_taking = self.flow_waits = self.flow_cut = False
         self.flow_stall_timer = StallTimer()
         self.flow_last = False  # whether the client has said that it sends no more
         self.flow_whole = False  # whether no more can come in
@@ -69,6 +69,8 @@ class FlowProtocol(LibraryProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Answer plain frames on the spot; leave the others to Autobahn, one by one."""
+        if self.flow_cut:
+            return
         if self.autoPingTimeoutCall:
             self._cancelAutoPingTimeoutCall()  # whoever sends anything is there
         if not self.flow_rest:
@@ -111,14 +113,14 @@ class FlowProtocol(LibraryProtocol):
             self._dataReceived(bytes(data[at:end]))
             return end
         quiet, more, most = self.flow_quiet(), limits.max_steps, limits.max_body
-        under_way, uploads = session.under_way, session.uploads.open
+        under_way = session.under_way
         since = datetime.now(UTC)  # once for all that came at once: to look at the clock takes a fortieth of a message
         while at < end and not self.flow_due:
             if not more:  # others have their turn
                 self.flow_due = self.flow_upgrade.clock.callLater(0, self.flow_go_on)
                 return at
             more -= 1
-            if under_way.in_flight + session.unread < session.room and not uploads:
+            if under_way.in_flight + session.unread < session.room.most and session.calm:
                 ahead = most
             else:
                 ahead = session.ahead
@@ -247,14 +249,12 @@ class FlowProtocol(LibraryProtocol):
         if self.flow_session is not None:
             self.flow_session.end_of_input()
 
-    def writeConnectionLost(self) -> None:
-        """Part of `IHalfCloseableProtocol`; we close all at once."""
-
     def cut(self) -> None:
         """See `Connection`."""
         if self.flow_session is not None:
             self.flow_session.cut()
-        self.flow_whole, self.flow_rest = True, b""
+        self.flow_whole = self.flow_cut = True  # what still comes is not looked at
+        self.flow_rest, self.flow_at = b"", 0
         self.flow_idle()
 
     def sweep(self, second: int) -> None:
@@ -283,9 +283,6 @@ class FlowProtocol(LibraryProtocol):
         if self.flow_session is not None:
             self.flow_session.full = full
             self.flow_session.unread = self.flow_upgrade.limits.max_in_flight if full else 0
-
-    def stopProducing(self) -> None:
-        """Part of `IPushProducer`."""
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         """The connection is gone. What it had sent of a message is let go: Autobahn's objects refer to each other."""
