@@ -100,6 +100,15 @@ class Words(Executor):
                 self.note("ended")
                 raise
 
+    @requests(on="/alone", exclusive=True)
+    def alone(self, parameters: dict[str, Any]) -> Iterator[Document]:
+        self.note("began")
+        for number in range(parameters.get("number", 3)):
+            if number == parameters.get("fails"):
+                raise ValueError("as asked")
+            yield Document(f"{number}")
+        self.note("ended")
+
     @requests(on="/whole")
     def whole(self, docs: DocumentArray) -> None:
         docs[0].text = "whole"
@@ -302,6 +311,37 @@ def test_one_that_goes_on_though_cancelled(engine: IEngine, notes: Any) -> None:
         stream.parts.cancel()
         await until(lambda: "ended" in notes())
 
+    doing(run)
+
+
+@pytest.mark.parametrize("how", ["to its end", "cancelled", "fails"])
+def test_exclusive(engine: IEngine, how: str, notes: Any) -> None:
+    """Nothing else of its executor runs before it has ended, however slowly it is taken; health is told all the same."""
+
+    async def run() -> None:
+        parameters = {"number": 10 * AHEAD, **({"fails": 5 * AHEAD} if how == "fails" else {})}
+        stream: Any = await asking(engine, asked("/alone", **parameters))
+        assert await pulled(stream, 1) == [["0"]]
+        others = [asking(engine, asked("/whole")), asking(engine, asked("/alone", number=1))]
+        others[0].cancel()
+        others[0].addErrback(lambda _: None)
+        others.append(asking(engine, asked("/whole")))
+        await deferLater(reactor, 0.05)  # type: ignore[arg-type]
+        assert not others[2].called
+        assert notes() == ["began"]
+        await engine.check(5, None)
+        if how == "to its end":
+            assert len(await pulled(stream)) == 10 * AHEAD - 1
+        elif how == "cancelled":
+            stream.parts.cancel()
+        else:
+            with pytest.raises(ExecutorError):
+                await pulled(stream)
+        assert await pulled(await others[1]) == [["0"]]
+        assert (await others[2]).docs.texts == ["whole"]
+
+    if type(engine) is InlineEngine or hasattr(engine, "engines"):  # no thread of its own; or another copy has time
+        return
     doing(run)
 
 

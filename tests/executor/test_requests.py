@@ -194,3 +194,23 @@ def test_generators_are_told_apart() -> None:
         "/async": True,
         "/whole": False,
     }
+
+
+@pytest.mark.parametrize("kind", ["def", "async"])
+def test_exclusive_is_for_generators(kind: str) -> None:
+    """Of what is no generator of a plain def it would mean nothing."""
+
+    class Odd(Executor):
+        if kind == "def":
+
+            @requests(on="/x", exclusive=True)
+            def method(self) -> None: ...
+
+        else:
+
+            @requests(on="/x", exclusive=True)
+            async def method(self) -> Any:
+                yield None
+
+    with pytest.raises(ConfigurationError, match="exclusive= is for generators that are a plain def"):
+        endpoints_of(Odd)

@@ -50,6 +50,11 @@ class _Call:
         self.outcome: object = None
         self.began = 0.0
 
+    @property
+    def is_hook(self) -> bool:
+        """Whether it belongs to no request."""
+        return self.request is None
+
     def cancel(self, _: Deferred[object]) -> None:
         """Fail the caller at once; a method that is running can see it in its context."""
         if self.context is not None:
@@ -67,7 +72,8 @@ class _Call:
             if request is None:
                 self.outcome = result
             elif request.stream and isgenerator(result):
-                self.outcome = _Generator(self.engine, result, context).answer(request)
+                exclusive = find(self.engine.endpoints, request.header.exec_endpoint).exclusive
+                self.outcome = _Generator(self.engine, result, context).answer(request, exclusive)
             else:
                 self.outcome = response_to(request, result)
         except BaseException as error:  # SystemExit of a user's method is the user's mistake too
@@ -92,6 +98,7 @@ class _Generator:
     """A generator that the thread runs, some steps at a time: first right after the call that made it."""
 
     __slots__ = ("_context", "_error", "_granted", "_queued", "_steps", "began", "engine", "feed")
+    is_hook = False
 
     def __init__(self, engine: ThreadEngine, generator: PlainGenerator, context: Context | None) -> None:
         self.engine, self._context, self.began = engine, context, 0.0
@@ -101,9 +108,9 @@ class _Generator:
         self._queued = True  # whether the thread has it, or will have it: then what it counts is not touched here
         self._granted = 0
 
-    def answer(self, request: Request) -> ResponseStream:
+    def answer(self, request: Request, exclusive: bool) -> ResponseStream:
         """In the thread: the answer to *request*."""
-        self.engine.next_to_run(self)
+        self.engine.next_to_run(self, exclusive)
         return ResponseStream(request, self.feed.parts, [])
 
     def run(self) -> None:
@@ -113,6 +120,8 @@ class _Generator:
             self._steps.run(self._is_cancelled, self.engine.is_pressed)
         except BaseException as raised:
             self._error = error_of(raised, self.engine.name)
+        if self._steps.over and self.engine.kept is self:
+            self.engine.kept = None
         self.began = 0.0
 
     def settle(self) -> None:
@@ -157,6 +166,7 @@ class ThreadEngine:
         self.stop, self.direct, self.watch = life.stop, life.direct, life.watch
         self._waiting: deque[_Call | _Generator] = deque()  # the loop appends and removes, the thread takes
         self._taken: deque[_Call | _Generator] = deque()  # by the thread, and not answered on the loop yet
+        self.kept: _Generator | None = None  # the one that has the thread for itself
         self._left = 0  # of these, whose callers do not wait any more
         self._woken = False  # whether the thread is going to look
         self._inbox: SimpleQueue[bool] = SimpleQueue()
@@ -221,13 +231,27 @@ class ThreadEngine:
             self._woken = True
             self._soon(self._wake)  # for what else comes in this turn, too
 
-    def next_to_run(self, generator: _Generator) -> None:
-        """In the thread: have it run *generator* next."""
+    def next_to_run(self, generator: _Generator, exclusive: bool) -> None:
+        """In the thread: have it run *generator* next; if that is *exclusive*, no other call until it has ended."""
+        if exclusive:
+            self.kept = generator
         self._waiting.appendleft(generator)
 
     def is_pressed(self) -> bool:
         """Whether something waits for the thread."""
-        return bool(self._waiting)
+        return bool(self._waiting) and self.kept is None
+
+    def _next(self) -> _Call | _Generator | None:
+        """In the thread: what it does next."""
+        kept = self.kept
+        try:
+            if kept is None:
+                return self._waiting.popleft()
+            work = next(each for each in tuple(self._waiting) if each is kept or each.is_hook)
+            self._waiting.remove(work)
+        except (IndexError, ValueError, StopIteration):  # whose caller has gone meanwhile, or does not take yet
+            return None
+        return work
 
     def _wake(self) -> None:
         self._inbox.put(True)
@@ -245,13 +269,12 @@ class ThreadEngine:
 
     def _work(self) -> None:
         """The thread's loop: run calls, hand back their answers."""
-        take, taken = self._waiting.popleft, self._taken.append
+        taken = self._taken.append
         while self._inbox.get():
             self._woken = False  # who comes from now on wakes it again
             while self._waiting:
-                try:
-                    call = take()
-                except IndexError:  # whose caller has gone meanwhile
+                call = self._next()
+                if call is None:
                     break
                 taken(call)
                 call.run()

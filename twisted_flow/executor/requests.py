@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
-__all__ = ["ANY_OTHER", "DEFAULT", "endpoints_marked", "idempotent_marked", "requests"]
+__all__ = ["ANY_OTHER", "DEFAULT", "endpoints_marked", "exclusive_marked", "idempotent_marked", "requests"]
 
 DEFAULT = "/default"
 """The endpoint that answers whatever no other one does: what a bare ``@requests`` marks."""
@@ -15,6 +15,7 @@ ANY_OTHER = "*"
 """Stands for the endpoints that are not named, where something is said for each."""
 
 _MARK, _IDEMPOTENT = "__twisted_flow_endpoints__", "__twisted_flow_idempotent__"
+_EXCLUSIVE = "__twisted_flow_exclusive__"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -22,19 +23,30 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 @overload
 def requests(method: Method) -> Method: ...
 @overload
-def requests(*, on: str | Sequence[str] | None = None, idempotent: bool = False) -> Callable[[Method], Method]: ...
-def requests(method: Any = None, *, on: str | Sequence[str] | None = None, idempotent: bool = False) -> Any:
+def requests(
+    *, on: str | Sequence[str] | None = None, idempotent: bool = False, exclusive: bool = False
+) -> Callable[[Method], Method]: ...
+def requests(
+    method: Any = None,
+    *,
+    on: str | Sequence[str] | None = None,
+    idempotent: bool = False,
+    exclusive: bool = False,
+) -> Any:
     """Mark a method of an executor as what answers an endpoint.
 
     ``@requests`` answers every endpoint that no other method has, ``@requests(on='/search')`` that one,
     ``@requests(on=['/index', '/update'])`` those. The method may be a ``def`` (it runs in the executor's thread), an
     ``async def``, a generator of either kind, or return a Deferred if its annotation says so. It names what it wants
     of ``docs``, ``parameters``, ``groundtruths``, ``docs_matrix`` and ``context``, and returns None (it changed
-    ``docs`` in place), a Document, or several.
+    ``docs`` in place), a Document, or several. An ``async def`` whose ``docs`` are an ``AsyncIterator[Document]`` gets
+    them as they come.
 
     :param on: the endpoint or endpoints; by default every other one.
     :param idempotent: whether calling the method again with the same documents does no harm, so that it may be where
         a call has failed: see ``retries=`` of `Flow.add`, and `dynamic_batching`.
+    :param exclusive: of a ``def`` that is a generator: whether nothing else of the executor runs in its thread, or
+        process, from its first step to its last, though whoever takes what it makes may be slow.
     :raises TypeError: if *on* is not made of strings.
     """
     names = (
@@ -51,6 +63,8 @@ def requests(method: Any = None, *, on: str | Sequence[str] | None = None, idemp
         setattr(method, _MARK, (*endpoints_marked(method), *names))
         if idempotent:
             setattr(method, _IDEMPOTENT, True)
+        if exclusive:
+            setattr(method, _EXCLUSIVE, True)
         return method
 
     return mark if method is None else mark(method)
@@ -65,3 +79,8 @@ def endpoints_marked(method: Any) -> tuple[str, ...]:
 def idempotent_marked(method: Any) -> bool:
     """Whether *method* is marked as one that may be called again."""
     return bool(getattr(method, _IDEMPOTENT, False) or getattr(inspect.unwrap(method), _IDEMPOTENT, False))
+
+
+def exclusive_marked(method: Any) -> bool:
+    """Whether *method* is marked as one beside which nothing runs."""
+    return bool(getattr(method, _EXCLUSIVE, False) or getattr(inspect.unwrap(method), _EXCLUSIVE, False))

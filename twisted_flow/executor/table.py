@@ -16,7 +16,7 @@ from .arrivals import asked_for
 from .batching import Batching, batching_marked
 from .executor import Executor
 from .parameters import type_of_parameters
-from .requests import DEFAULT, endpoints_marked, idempotent_marked
+from .requests import DEFAULT, endpoints_marked, exclusive_marked, idempotent_marked
 
 __all__ = ["ALWAYS", "OFFERED", "Endpoint", "check_batched", "endpoints_of", "find", "function_endpoints"]
 
@@ -51,6 +51,8 @@ class Endpoint(Struct, frozen=True):
     """Whether a call that failed may be repeated."""
     streams: bool = False
     """Whether it is a generator, whose documents reach who asks for parts as they are made."""
+    exclusive: bool = False
+    """Whether nothing else of the executor runs between its steps, of a ``def`` that is a generator."""
     takes_parts: bool = False
     """Whether its ``docs`` are an asynchronous iterator: documents as they come."""
     batching: Batching | None = None
@@ -163,11 +165,14 @@ def _described(
         summary=(inspect.getdoc(method) or "").partition("\n")[0],
         idempotent=any(map(idempotent_marked, marked)),
         streams=inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method),
+        exclusive=any(map(exclusive_marked, marked)),
         takes_parts=takes_parts,
         batching=next(filter(None, map(batching_marked, marked)), None),
     )
     if endpoint.batching is not None:
         check_batched(endpoint, title)
+    if endpoint.exclusive and not (endpoint.blocking and endpoint.streams):
+        raise ConfigurationError(f"{title}: exclusive= is for generators that are a plain def")
     return endpoint
 
 

@@ -62,4 +62,9 @@ class WorkerGenerator:
             self.worker.answered(self.number, Response(request, DocumentArray(), request.groundtruths, []))
 
     def _end(self) -> None:
-        del self.worker.generators[self.number]
+        worker = self.worker
+        del worker.generators[self.number]
+        if worker.kept is self:
+            worker.kept, aside, worker.aside = None, worker.aside, []
+            for call in aside:
+                worker.add(call)

@@ -69,6 +69,9 @@ class Worker:
         """Of the calls that have come in and are not answered."""
         self.generators: dict[int, WorkerGenerator] = {}
         """Those that the main thread runs, by the number of their calls."""
+        self.kept: WorkerGenerator | None = None
+        """The one that has the main thread for itself, and the calls that wait for its end."""
+        self.aside: list[Callable[[], object]] = []
         self.todo: deque[Callable[[], object]] = deque()
         self.on_loop: OnLoop | None = None
         """The event loop's part, where there are ``async def`` methods."""
@@ -180,12 +183,17 @@ class Worker:
     def _call(self, number: int, request: Request, context: Context) -> None:
         if context.cancelled:
             return  # and that has been told
+        if self.kept is not None:
+            self.aside.append(partial(self._call, number, request, context))
+            return
         self.running = number
         try:
             method = find(self.methods, request.header.exec_endpoint)
             result = method(request, context)
             if request.stream and isgenerator(result):
                 generator = self.generators[number] = WorkerGenerator(self, number, request, context, result)
+                if find(self.executor.endpoints, request.header.exec_endpoint).exclusive:
+                    self.kept = generator
                 generator.run()
                 return
             response = response_to(request, result)
