@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,7 +20,17 @@ from twisted.application.service import IService
 from zope.interface.verify import verifyObject
 
 from tests.support import TIMEOUT, wait_for
-from twisted_flow import Client, ConfigurationError, DocumentArray, Executor, Flow, FlowError, Limits, requests
+from twisted_flow import (
+    Client,
+    ConfigurationError,
+    Document,
+    DocumentArray,
+    Executor,
+    Flow,
+    FlowError,
+    Limits,
+    requests,
+)
 
 
 class Count(Executor):
@@ -211,6 +223,17 @@ raise SystemExit(3)
         assert done.stderr.splitlines()[1:] == []  # but where it was connected to
 
 
+class Echo(Executor):
+    """Says what it hears, and then that it has ended."""
+
+    @requests(on="/echo")
+    async def echo(self, docs: AsyncIterator[Document]) -> AsyncIterator[Document]:
+        async for doc in docs:
+            yield doc
+        await asyncio.sleep(0.05)
+        yield Document("end")
+
+
 class TestSwitching:
     def test_before_start(self) -> None:
         """Before its start a flow changes its protocol by a word."""
@@ -253,6 +276,27 @@ class TestSwitching:
             counted = response.docs[0].tags["count"]
             assert counted == 2 + 2 * len(answered)
             assert (flow.protocol, flow.port) == (new, port)
+
+    @pytest.mark.parametrize(
+        ("old", "new"), [("http", "websocket"), ("grpc", "http"), ("http", "grpc"), ("websocket", "grpc")]
+    )
+    def test_with_a_stream_under_way(self, old: str, new: str) -> None:
+        """It goes on to its end over the old protocol, both ways; over the new one others begin."""
+        with Flow(protocol=old, host="127.0.0.1").add(uses=Echo) as flow:
+            talk = Client(protocol=old, host="127.0.0.1", port=flow.port).open("/echo")
+            talk.send("a")
+            if old == "http":  # where all have to be there
+                talk.end()
+            assert next(talk).text == "a"
+            switching = threading.Thread(target=setattr, args=(flow, "protocol", new))
+            switching.start()
+            if old != "http":
+                talk.send("b")
+                assert next(talk).text == "b"
+                talk.end()
+            assert [doc.text for doc in talk] == ["end"]
+            switching.join(TIMEOUT)
+            assert [doc.text for doc in flow.stream("/echo", "c")] == ["c", "end"]
 
     def test_refused(self) -> None:
         """A protocol that there is not changes nothing."""

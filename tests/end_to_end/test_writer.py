@@ -133,3 +133,15 @@ class TestPage:
         page = f"file://{WRITER / 'page.html'}?host=127.0.0.1&port={server.port}&over={over}&seed=7&temperature=11"
         with page_at(page, tmp_path) as shown:
             assert "temperature" in shown.wait_for("/then/.test(told.textContent) && told.textContent")
+
+
+def test_in_swagger_ui(server: Any, tmp_path: pathlib.Path) -> None:
+    """The docs page shows that the endpoint streams, and in which forms."""
+    with page_at(f"http://127.0.0.1:{server.port}/docs", tmp_path) as shown:
+        shown.wait_for("[...document.querySelectorAll('.opblock-summary')].find(e => /write/.test(e.innerText))")
+        shown.evaluate(
+            "[...document.querySelectorAll('.opblock-summary')].find(e => /write/.test(e.innerText)).click()"
+        )
+        told = shown.wait_for("document.querySelector('.responses-table')?.innerText")
+        assert "text/event-stream" in told
+        assert "application/jsonl" in told

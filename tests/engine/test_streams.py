@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 
 from tests.engine.kinds import KINDS, made
 from tests.engine.streams import doing, pulled, until
-from tests.support import asking, request, wait_for
+from tests.support import Log, asking, request, wait_for
 from twisted_flow import Document, DocumentArray, Executor, requests
 from twisted_flow.engine.inline import InlineEngine
 from twisted_flow.engine.process import ProcessEngine
@@ -49,6 +49,8 @@ class Words(Executor):
             raise
         finally:
             self.note("ended")
+            if parameters.get("spoils"):
+                raise KeyError("of its end")
 
     @requests(on="/async")
     async def asynchronous(self, docs: DocumentArray, parameters: dict[str, Any], context: Any) -> AsyncIterator[Any]:
@@ -64,6 +66,8 @@ class Words(Executor):
             raise
         finally:
             self.note("ended")
+            if parameters.get("spoils"):
+                raise KeyError("of its end")
 
     def part(self, number: int, parameters: dict[str, Any]) -> Any:
         if number == parameters.get("fails"):
@@ -238,6 +242,19 @@ class TestStreams:
             assert await pulled(again) == [["0"]]
 
         doing(run)
+
+    def test_what_its_end_raises(self, engine: IEngine, endpoint: str) -> None:
+        """What a `finally` raises, of one that is not wanted any more, is in the log, with its traceback."""
+
+        async def run(lines: list[str]) -> None:
+            stream: Any = await asking(engine, asked(endpoint, number=1000, spoils=1))
+            await pulled(stream, 2)
+            stream.parts.cancel()
+            await until(lambda: any("a generator that was closed raised" in line for line in lines))
+            assert any("KeyError" in line and "of its end" in line for line in lines)
+
+        with Log() as lines:
+            doing(lambda: run(lines))
 
     def test_cancelled_before_it_began(self, engine: IEngine, endpoint: str, notes: Any) -> None:
         """Nothing is left of one that was cancelled as soon as it was asked."""

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
 from tests.graphs import DIAMOND, graph, graphs
+from tests.streams import Streaming, texts
 from tests.support import Dispatcher, Held, Log, asking, request
 from twisted_flow import Document, DocumentArray
 from twisted_flow.errors import NotFound
 from twisted_flow.executor.table import Endpoint
+from twisted_flow.feed import Feed
 from twisted_flow.graph.dispatch import FlowDispatcher
 from twisted_flow.graph.graph import NodeConfig
 from twisted_flow.graph.node import Node
@@ -266,3 +268,24 @@ def test_any_number(count: int) -> None:
         flow(DIAMOND, **{name: tagging(name) for name in "abcd"}), *(Document(id=str(n)) for n in range(count))
     )
     assert [document.id for document in made.docs] == [str(n) for n in range(count)]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_streams_on_the_way(stream: bool) -> None:
+    """Forks and joins collect, also a request that comes in parts: branches that stream meet whole, joined or apart."""
+    left, right = Streaming("l1", "l2"), Streaming("r")
+    seen: list[list[str | None]] = []
+
+    def rank(asked: Request) -> None:
+        seen.extend(texts(docs) for docs in asked.docs_matrix or [])
+
+    dispatcher = flow(graph(b="gateway", c="gateway", d="b c"), {"d": APART}, b=left, c=right, d=Dispatcher(rank))
+    feed = Feed(lambda taken: None, lambda: None)
+    answer = asking(dispatcher, request(Document("a"), stream=stream, parts=feed.parts))
+    assert left.requests == []
+    feed.put(DocumentArray([Document("b")]))
+    feed.end()
+    assert type(answer.result) is Response
+    assert seen == [["l1", "l2"], ["r"]]
+    assert [texts(each.requests[0].docs) for each in (left, right)] == [["a", "b"]] * 2
+    assert not left.requests[0].stream

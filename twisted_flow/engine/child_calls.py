@@ -44,6 +44,7 @@ from ..worker.messages import (
     write_part,
 )
 from ..worker.raised import unpickled
+from .on_loop import note_closing
 
 __all__ = ["ChildCalls"]
 
@@ -202,6 +203,8 @@ class ChildCalls:
         call.end()
         if call.left:
             self.left -= 1
+            if kind == FAILED and call.feed is not None:
+                note_closing(read_failure(body), self._label)
             self._room()
         elif call.feed is not None and call.relay is not None:
             error = None if kind == ANSWER else read_failure(body)

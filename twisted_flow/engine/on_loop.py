@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from inspect import isasyncgen, iscoroutine, isgenerator
 from typing import Any
 
@@ -10,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..document import DocumentArray
+from ..errors import FlowError
 from ..executor.arrivals import Arrivals
 from ..executor.at_once import at_once
 from ..executor.call import Call, Context, awaited, error_of, part_of, response_to
@@ -22,9 +24,10 @@ from ..message import Request, Response, ResponseStream
 from ..outcome import Outcome, promised
 from ..parts import Credit, Parts
 from ..pump import Pump
+from ..telemetry.tracebacks import traceback_of
 from .lifecycle import CallsUnderWay
 
-__all__ = ["run_on_loop"]
+__all__ = ["note_closing", "run_on_loop"]
 
 log = Logger()
 
@@ -116,8 +119,8 @@ def _stepped(generator: PlainGenerator, name: str, context: Context) -> Parts:
         context.cancelled = True
         try:
             generator.close()
-        except BaseException:  # of its `finally`; nobody waits for it
-            log.failure("executor {name}: a generator that was closed raised", name=name)
+        except BaseException as raised:
+            note_closing(error_of(raised, name), name)
 
     return Parts(pull, cancel)
 
@@ -136,11 +139,29 @@ def _streamed(generator: AsynchronousGenerator, request: Request, name: str, con
 
     feed = Feed(lambda more: to_loop(credit.add, more), cancel)
     making = make_parts(generator, Relay(feed, to_reactor).put, credit, is_cancelled, sleep_a_turn)
-    work = spawn(making, request)
+    work = spawn(_closing(making, is_cancelled, name), request)
     work.addCallbacks(
         lambda _: to_reactor(feed.end), lambda failure: to_reactor(feed.end, error_of(failure.value, name))
     )
     return ResponseStream(request, feed.parts, [])
+
+
+async def _closing(making: Coroutine[object, object, None], is_cancelled: Callable[[], bool], name: str) -> None:
+    """Await *making*; what it raises where it was cancelled is in the log."""
+    try:
+        await making
+    except Exception as raised:
+        if is_cancelled():
+            note_closing(error_of(raised, name), name)
+        raise
+
+
+def note_closing(error: FlowError, name: str) -> None:
+    """Note in the log what the ``finally`` of a generator of the executor *name* has raised: nobody waits for it."""
+    log.error(
+        "executor {name}: a generator that was closed raised{because}",
+        name=name, because=f"\n{traceback_of(error.__cause__)}" if error.__cause__ is not None else f" {error}",
+    )  # fmt: skip
 
 
 def _raised(failure: Failure, name: str, context: Context) -> Failure:

@@ -32,7 +32,7 @@ from ..message import Request, ResponseStream
 from ..outcome import Outcome, dispatch_whole
 from ..telemetry.printable import forget_frames
 from .lifecycle import Lifecycle
-from .on_loop import run_on_loop
+from .on_loop import note_closing, run_on_loop
 
 __all__ = ["ThreadEngine", "ThreadEngineMaker"]
 
@@ -128,6 +128,8 @@ class _Generator:
         """On the loop: the thread has it no more."""
         self._queued = False
         if self._steps.over:
+            if self._error is not None and self.feed.parts.over:
+                note_closing(self._error, self.engine.name)
             self.feed.end(self._error)
         else:
             self._go_on()
