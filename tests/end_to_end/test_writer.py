@@ -138,10 +138,9 @@ class TestPage:
 def test_in_swagger_ui(server: Any, tmp_path: pathlib.Path) -> None:
     """The docs page shows that the endpoint streams, and in which forms."""
     with page_at(f"http://127.0.0.1:{server.port}/docs", tmp_path) as shown:
-        shown.wait_for("[...document.querySelectorAll('.opblock-summary')].find(e => /write/.test(e.innerText))")
-        shown.evaluate(
-            "[...document.querySelectorAll('.opblock-summary')].find(e => /write/.test(e.innerText)).click()"
-        )
-        told = shown.wait_for("document.querySelector('.responses-table')?.innerText")
+        write = "[...document.querySelectorAll('.opblock-summary')].find(e => /write/.test(e.innerText))"
+        shown.wait_for(f"!!{write}")
+        shown.evaluate(f"{write}.querySelector('.opblock-summary-control').click()")
+        told = shown.wait_for("document.querySelector('.responses-table')?.textContent")
         assert "text/event-stream" in told
         assert "application/jsonl" in told
