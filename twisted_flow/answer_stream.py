@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .document import DocumentArray
+from .document import Document, DocumentArray
 from .document.outgoing import not_encoded
 from .entry import Answer, Entry, refuse
 from .errors import ExecutorError, FlowError
@@ -41,6 +41,7 @@ class AnswerStream:
         self.begun = False
         """Whether anything of it has been written: then what ends it is told in its form."""
         self._cancelled = False
+        self._apart: list[Document] = []  # what could not be written together is written one by one
         self._coming: Deferred[Answer | AnswerStream] | None = None
 
     @classmethod
@@ -71,6 +72,8 @@ class AnswerStream:
             return self._failed(Failure(CancelledError()))
         if self._coming is not None:
             return self._coming.addCallback(self._came)
+        if self._apart:
+            return self._written(DocumentArray([self._apart.pop(0)]))
         try:
             part = self._stream.parts.pull()
         except BaseException:  # see `respond`
@@ -98,16 +101,25 @@ class AnswerStream:
         return self.pull()
 
     def _pulled(self, part: DocumentArray | None) -> Answer:
-        request, form, limits = self._stream.request, self.form, self._entry.gateway.limits
-        docs = DocumentArray(part or ())  # of the maker's own list there may be more to come
-        if part is not None:
-            self._stream.parts.rest(docs)
+        if part is None:
+            return self._written(None)
+        docs = DocumentArray(part)  # what its maker has made may be its own
+        self._stream.parts.rest(docs)
+        return self._written(docs)
+
+    def _written(self, docs: DocumentArray | None) -> Answer:
+        """A piece with *docs*; None: the end."""
+        request, form = self._stream.request, self.form
         try:
-            body = self._end() if part is None else form.part(request, docs, limits)
-        except FlowError as refused:
-            return self._refused(refused)
+            body = self._end() if docs is None else form.part(request, docs, self._entry.gateway.limits)
         except Exception as raised:  # whatever an executor put into its documents
-            return self._refused(not_encoded("the answer", raised, docs, DocumentArray(), request.parameters))
+            if docs is not None and len(docs) > 1:
+                first, *self._apart = docs
+                return self._written(DocumentArray([first]))
+            if isinstance(raised, FlowError):
+                return self._refused(raised)
+            nothing = DocumentArray()
+            return self._refused(not_encoded("the answer", raised, docs or nothing, nothing, request.parameters))
         self.begun = True
         return Answer(body, form.content_type, None, request.request_id)
 
@@ -119,6 +131,7 @@ class AnswerStream:
         return self.form.end(Response(stream.request, nothing, nothing, routes, stream.status), gateway.limits)
 
     def _refused(self, error: FlowError) -> Answer:
+        self._apart = []
         self._stream.parts.cancel()
         return self._last(refuse(error, self._entry, self._stream.request))
 

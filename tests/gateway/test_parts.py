@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from zope.interface import implementer
 
 from tests.grpc_calls import call, grpc_served, grpc_server, proto
 from tests.streams import Streaming, T
@@ -22,10 +24,12 @@ from twisted_flow import Document, DocumentArray, Limits
 from twisted_flow.answer import Answer, AnswerStream
 from twisted_flow.codec.protobuf import RequestProto
 from twisted_flow.errors import NotFound
+from twisted_flow.feed import Feed
 from twisted_flow.gateway import sending
 from twisted_flow.gateway.grpc.gateway import GRPCGateway
+from twisted_flow.interfaces import IDispatcher
 from twisted_flow.loop import spawn
-from twisted_flow.message import ResponseStream, StatusCode
+from twisted_flow.message import Request, ResponseStream, StatusCode
 from twisted_flow.parts import Parts
 
 BODY = {"data": [{"id": "d", "text": "asked"}], "execEndpoint": "/x", "requestId": "r1"}
@@ -431,3 +435,54 @@ class TestGRPC:
         wait_for(run)
         assert ended == [1]
         made.address.close()
+
+
+@implementer(IDispatcher)
+class Ready:
+    """Answers by parts that are all made already."""
+
+    def __init__(self, *docs: Document) -> None:
+        self.docs = docs
+
+    def dispatch(self, request: Request) -> Any:
+        feed = Feed(lambda taken: None, lambda: None)
+        feed.put_all([(DocumentArray([each]), 1) for each in self.docs])
+        feed.end()
+        return ResponseStream(request, feed.parts, [])
+
+
+class TestTogether:
+    def test_in_one_message(self) -> None:
+        """Parts that are there leave together."""
+        wire = WebSocket(Ready(*(Document(str(n)) for n in range(5)))).open()
+        wire.receive(frame(json.dumps({**BODY, "stream": True}).encode()))
+        first, end = (json.loads(payload) for _, payload in frames(wire.value()))
+        assert [doc["text"] for doc in first["data"]["docs"]] == list("01234")
+        assert (first["status"]["code"], end["status"]["code"]) == (1, 0)
+
+    def test_in_one_piece(self) -> None:
+        """Over HTTP each is an event all the same."""
+        wire = HTTP(Ready(*(Document(str(n)) for n in range(5)))).connect()
+        wire.receive(posted("/post", BODY, EVENTS))
+        (reply,) = replies(wire.value())
+        assert [data.get("text", name) for name, data in events(reply.body)] == [*"01234", "end"]
+        assert wire.value().count(b"\r\ndata: ") <= 1  # chunks that begin with one
+
+    @pytest.mark.parametrize("bad", [0, 2, 4])
+    def test_what_cannot_be_written_spoils_nothing_before_it(self, bad: int) -> None:
+        """The error is behind all that is well."""
+        docs = [Document(str(n), tags={"x": object()} if n == bad else {}) for n in range(5)]
+        wire = WebSocket(Ready(*docs)).open()
+        wire.receive(frame(json.dumps({**BODY, "stream": True}).encode()))
+        *parts, error = (json.loads(payload) for _, payload in frames(wire.value()))
+        assert [doc["text"] for part in parts for doc in part["data"]["docs"]] == [str(n) for n in range(bad)]
+        assert error["status"]["exception"]["name"] == "ExecutorError"
+
+    def test_lists_of_numbers(self) -> None:
+        """The bound of what arrays expand to holds for each document, as if they came one by one."""
+        docs = [Document(embedding=np.zeros(80)) for _ in range(5)]
+        wire = WebSocket(Ready(*docs), limits=Limits(max_expanded=100)).open()
+        wire.receive(frame(json.dumps({**BODY, "stream": True, "arrays": "list"}).encode()))
+        *parts, end = (json.loads(payload) for _, payload in frames(wire.value()))
+        assert sum(len(part["data"]["docs"]) for part in parts) == 5
+        assert end["status"]["code"] == 0
