@@ -49,7 +49,7 @@ class Words(Executor):
 
 
 Take = Callable[[float], object]
-"""Is called with the seconds from the request to each arrival."""
+"""Is called with the seconds from the request to each arrival; of several requests, to the first of each."""
 
 
 def body(parts: int, pause: float, **more: Any) -> bytes:
@@ -59,41 +59,47 @@ def body(parts: int, pause: float, **more: Any) -> bytes:
     ).encode()
 
 
-async def events(port: int, parts: int, pause: float, take: Take) -> int:
-    """Ask for server-sent events; return how many came, with the end."""
+async def events(port: int, parts: int, pause: float, take: Take, times: int = 1) -> int:
+    """Ask for server-sent events, some times on one connection; return how many came."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     asked = body(parts, pause)
     head = "POST /post HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: {len(asked)}\r\n\r\n".encode() + asked)
-    return await _counted(reader, writer, b"event: end", take)
+    raw = f"{head}Content-Length: {len(asked)}\r\n\r\n".encode() + asked
+    return await _counted(reader, writer, raw, b"\r\n0\r\n\r\n", take, times)
 
 
-async def _counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, end: bytes, take: Take) -> int:
-    """How many parts come before the *end*. (What is cut in two is not counted: the load has to be quick.)"""
-    number, last, began = 0, b"", time.perf_counter()
-    while end not in last:
-        piece = await reader.read(1 << 16)
-        if not piece:
-            break
-        number += piece.count(b'"text":"word')
-        take(time.perf_counter() - began)
-        last = last[-len(end) :] + piece
+async def _counted(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, raw: bytes, end: bytes, take: Take, times: int
+) -> int:
+    """How many parts come before each *end*. (What is cut in two is not counted: the load has to be quick.)"""
+    number = 0
+    for _ in range(times):
+        began, last = time.perf_counter(), b""
+        writer.write(raw)
+        while end not in last:
+            piece = await reader.read(1 << 16)
+            if not piece:
+                break
+            if times == 1 or not last:
+                take(time.perf_counter() - began)
+            number += piece.count(b'"text":"word')
+            last = last[-len(end) :] + piece
     writer.close()
     return number
 
 
-async def websocket(port: int, parts: int, pause: float, take: Take) -> int:
+async def websocket(port: int, parts: int, pause: float, take: Take, times: int = 1) -> int:
     """The same of messages."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = ["GET / HTTP/1.1", "Host: a", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
     writer.write("\r\n".join([*lines, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""]).encode())
     await reader.readuntil(b"\r\n\r\n")
     asked, mask = body(parts, pause, stream=True), b"abcd"
-    writer.write(frame_head(1, len(asked), mask) + masked(asked, mask))
-    return await _counted(reader, writer, b'"code":0' if port == OURS else b'"end":true', take)
+    raw = frame_head(1, len(asked), mask) + masked(asked, mask)
+    return await _counted(reader, writer, raw, b'"code":0' if port == OURS else b'"end":true', take, times)
 
 
-async def grpc_stream(port: int, parts: int, pause: float, take: Take) -> int:
+async def grpc_stream(port: int, parts: int, pause: float, take: Take, times: int = 1) -> int:
     """The same of `/twisted_flow.Flow/Stream`."""
     asked = RequestProto(request_id="r", stream=True)
     asked.header.exec_endpoint = "/words"
@@ -101,15 +107,17 @@ async def grpc_stream(port: int, parts: int, pause: float, take: Take) -> int:
     number = 0
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await channel.channel_ready()
-        began = time.perf_counter()
-        call = channel.unary_stream("/twisted_flow.Flow/Stream")(asked.SerializeToString())
-        async for message in call:
-            take(time.perf_counter() - began)
-            number += message.count(b"word ")
+        for _ in range(times):
+            began, before = time.perf_counter(), number
+            call = channel.unary_stream("/twisted_flow.Flow/Stream")(asked.SerializeToString())
+            async for message in call:
+                if times == 1 or number == before:
+                    take(time.perf_counter() - began)
+                number += message.count(b"word ")
     return number
 
 
-Ask = Callable[[int, int, float, Take], Awaitable[int]]
+Ask = Callable[..., Awaitable[int]]
 ROWS: dict[str, tuple[Ask, int, str]] = {
     "SSE, ours": (events, OURS, "ours"),
     "SSE, FastAPI": (events, THEIRS, "fastapi"),
@@ -137,13 +145,10 @@ async def part_time(ask: Ask, port: int, pid: int, times: int) -> tuple[float, f
 
 
 async def first_time(ask: Ask, port: int) -> float:
-    """Microseconds from a request to its first part, the median of many."""
-    found = []
-    for _ in range(FIRSTS):
-        times: list[float] = []
-        await ask(port, 1, 0, times.append)
-        found.append(times[0])
-    return statistics.median(found) * 1e6
+    """Microseconds from a request to its first part, the median of many on one connection."""
+    firsts: list[float] = []
+    await ask(port, 1, 0, firsts.append, FIRSTS)
+    return statistics.median(firsts) * 1e6
 
 
 @contextlib.contextmanager

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
 app = FastAPI()
@@ -39,9 +40,9 @@ async def events(asked: dict[str, Any]) -> StreamingResponse:
 async def websocket(socket: WebSocket) -> None:
     """A message for each part."""
     await socket.accept()
-    asked = orjson.loads(await socket.receive_text())
-    wanted = asked["parameters"]
-    async for word in words(wanted["parts"], wanted["pause"]):
-        await socket.send_bytes(orjson.dumps(word))
-    await socket.send_bytes(b'{"end":true}')
-    await socket.close()
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            wanted = orjson.loads(await socket.receive_text())["parameters"]
+            async for word in words(wanted["parts"], wanted["pause"]):
+                await socket.send_bytes(orjson.dumps(word))
+            await socket.send_bytes(b'{"end":true}')

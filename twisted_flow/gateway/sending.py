@@ -24,6 +24,7 @@ class Sending:
     :param full: whether the client does not read what was sent before: then `go_on` is called when it does again.
     :param done: called once, behind the last piece.
     :param later: has a function called in another turn of the loop.
+    :param flush: has what was sent leave now, not with all else that this turn brings: for the first piece.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class Sending:
         full: Callable[[], bool],
         done: Callable[[], object],
         later: Callable[[Callable[[], object]], object],
+        flush: Callable[[], object] | None = None,
     ) -> None:
+        self._flush = flush
         self.stream, self._send, self._full, self._done, self._later = stream, send, full, done, later
         self._busy = False  # whether a part is awaited, or is being sent, or will be in another turn
         self._over = False
@@ -80,6 +83,9 @@ class Sending:
             return True
         self._over = self.stream.over
         self._send(piece)
+        if self._flush is not None:
+            flush, self._flush = self._flush, None
+            flush()
         if self._over:
             self._done()
         return self._over

@@ -43,6 +43,7 @@ class Session:
     :param limits: how many requests may be in flight.
     :param buffered: counts what has come in, of all connections.
     :param later: has a function called in another turn of the loop.
+    :param flush: has what was sent leave now; None: it does.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Session:
         limits: Limits,
         buffered: Buffered,
         later: Callable[[Callable[[], object]], object],
+        flush: Callable[[], object] | None = None,
     ) -> None:
         self.send, self.changed = send, changed
         self.unread = 0
@@ -65,7 +67,9 @@ class Session:
         self.draining = False
         self._limits = limits
         self._account = Account(buffered)
-        self.under_way = UnderWay(dispatcher, self._account, self.answered, lambda: self.full, self._moved, later)
+        self.under_way = UnderWay(
+            dispatcher, self._account, self.answered, lambda: self.full, self._moved, later, flush
+        )
         self._held = Held(self._account)
         self._order = InOrder()  # of what belongs to requests that have come before
         self._in_order = 0  # bytes of what waits for its turn there

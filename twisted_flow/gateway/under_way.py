@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -29,16 +30,18 @@ class UnderWay:
     :param send: sends an answer, or a part of one, as text or binary.
     :param full: whether the client does not read: then no part is sent until `resume`.
     :param moved: called when something has been answered.
+    :param flush: see `Sending`.
     """
 
     def __init__(
-        self, dispatcher: IDispatcher, account: Account, send: Callable[[Answer, bool], object],
-        full: Callable[[], bool], moved: Callable[[], object], later: Later,
+        self, dispatcher: IDispatcher, account: Account, send: Callable[..., object],
+        full: Callable[[], bool], moved: Callable[[], object], later: Later, flush: Callable[[], object] | None = None,
     ) -> None:  # fmt: skip
         self.dispatcher = dispatcher
         self.in_flight = 0
         """Requests that are not answered, nor have begun to be in parts, nor come in parts."""
         self._account, self._send, self._full, self._moved, self._later = account, send, full, moved, later
+        self._flush = flush
         self._waiting: dict[Deferred[Any], str] = {}  # to the request's id, which may not be the only one
         self._streams: dict[Sending, str] = {}  # the same
 
@@ -106,7 +109,8 @@ class UnderWay:
             ended()
             self._moved()
 
-        sending = Sending(stream, lambda piece: self._send(piece, binary), self._full, over, self._later)
+        send = partial(self._send, binary=binary)
+        sending = Sending(stream, send, self._full, over, self._later, self._flush)
         self._streams[sending] = stream.request_id
         sending.go_on()
 

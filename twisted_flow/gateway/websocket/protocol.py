@@ -61,6 +61,7 @@ class FlowProtocol(LibraryProtocol):
             up.limits,
             up.connections.buffered,
             partial(up.clock.callLater, 0),
+            getattr(self.transport, "flush", None),
         )
         self.flow_note_full(self.flow_full)
         self.transport.registerProducer(self, True)
