@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from .document import Document, DocumentArray
 from .document.outgoing import not_encoded
+from .document.weight import weight
 from .entry import Answer, Entry, refuse
 from .errors import ExecutorError, FlowError
 from .maybe import MaybeDeferred
@@ -22,6 +23,8 @@ from .telemetry.printable import forget_frames, printable
 __all__ = ["AnswerStream", "failed"]
 
 log = Logger()
+
+_SMALL = 1 << 18  # bytes: larger parts leave alone
 
 
 @final
@@ -104,7 +107,8 @@ class AnswerStream:
         if part is None:
             return self._written(None)
         docs = DocumentArray(part)  # what its maker has made may be its own
-        self._stream.parts.rest(docs)
+        if weight(docs) < _SMALL:
+            self._stream.parts.rest(docs)
         return self._written(docs)
 
     def _written(self, docs: DocumentArray | None) -> Answer:

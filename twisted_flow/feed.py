@@ -15,6 +15,8 @@ from .parts import AHEAD, Parts
 
 __all__ = ["Feed", "Relay"]
 
+_TOGETHER = 16  # as `cost_of` counts beyond 1: larger parts leave alone, so that messages do not get large by that
+
 
 @final
 class Feed:
@@ -86,13 +88,17 @@ class Feed:
         return awaited
 
     def _rest(self, docs: DocumentArray) -> None:
-        """See `Parts`."""
-        if self._ready:
-            total = 0
-            for part, cost in self._ready:
-                docs.extend(part)
-                total += cost
-            self._ready.clear()
+        """See `Parts`; up to 256 KiB."""
+        ready, total, room = self._ready, 0, _TOGETHER
+        while ready:
+            part, cost = ready[0]
+            room -= cost - 1
+            if room < 0:
+                break
+            ready.popleft()
+            docs.extend(part)
+            total += cost
+        if total:
             self._took(total)
 
     def _took(self, cost: int) -> None:

@@ -18,6 +18,7 @@ AHEAD = 64
 """What a maker of parts may have made that nobody has pulled yet: the sum of their costs. One part may always be."""
 
 T = TypeVar("T")
+_USUAL = Limits()
 _UNIT = 14  # bits: so many bytes of a part count as one more
 
 
@@ -33,7 +34,7 @@ class Parts:
     :param pull: makes the next part, or None where there are no more; at once, or by a Deferred, whose cancelling ends
         the work. It fails only with a `FlowError`. It is not called again before it has answered, nor after the end.
     :param cancel: ends the work while no part is awaited. Called once at most.
-    :param rest: adds to documents those of all parts that are made already: `pull` gives them without any work.
+    :param rest: adds to documents those of small parts that are made already: `pull` gives them without any work.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Parts:
         self._when_over: list[Callable[[], object]] = []
         self.over = False
         """Whether nothing more comes: the last part was pulled, or it has failed, or was cancelled."""
-        self.bound = Limits()
+        self.bound = _USUAL
         """Of a request: how much of it may be collected, in bytes (`max_body`) and documents."""
         self.collecting: Callable[[int], object] = lambda size: None
         """Of a request: told how many bytes more have been. What it raises, a `FlowError`, is the end."""

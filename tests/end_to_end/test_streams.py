@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import pathlib
 import socket
 import struct
 import subprocess
@@ -17,6 +15,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.end_to_end.watched import memory, until
 from tests.grpc_calls import proto
 from tests.support import TIMEOUT, free_port, post, serving
 from tests.websockets import frame, frames
@@ -223,25 +222,6 @@ def ask(server: Any, endpoint: str) -> Any:
 
 def count(server: Any) -> Any:
     return ask(server, "/count")[0]["tags"]
-
-
-def memory(server: Any) -> list[float]:
-    """In MiB, of each of its servers with the processes of its executors."""
-    return [sum(map(resident, [pid, *children(pid)])) for pid in server.pids]
-
-
-def children(pid: int) -> list[int]:
-    return [int(each) for each in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def resident(pid: int) -> float:
-    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def until(condition: Any) -> None:
-    due = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < due, "it never came true"
 
 
 def settled(server: Any) -> int:

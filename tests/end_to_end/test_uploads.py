@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pathlib
 import subprocess
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.watched import memory, until
 from tests.support import TIMEOUT, free_port, serving
 from twisted_flow import Client
 from twisted_flow.errors import FlowError
@@ -100,25 +100,6 @@ def client(server: Any) -> Iterator[Client]:
 
 def count(client: Client) -> Any:
     return client.post("/count", "x", return_results=True)[0].docs[0].tags
-
-
-def memory(server: Any) -> list[float]:
-    """In MiB, of each of its servers with the processes of its executors."""
-    return [sum(map(resident, [pid, *children(pid)])) for pid in server.pids]
-
-
-def children(pid: int) -> list[int]:
-    return [int(each) for each in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def resident(pid: int) -> float:
-    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / _MIB
-
-
-def until(condition: Any) -> None:
-    due = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < due, "it never came true"
 
 
 class Speaker:

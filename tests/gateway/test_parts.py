@@ -23,6 +23,7 @@ from tests.websockets import WebSocket, frame, frames, lose
 from twisted_flow import Document, DocumentArray, Limits
 from twisted_flow.answer import Answer, AnswerStream
 from twisted_flow.codec.protobuf import RequestProto
+from twisted_flow.document.weight import weight
 from twisted_flow.errors import NotFound
 from twisted_flow.feed import Feed
 from twisted_flow.gateway import sending
@@ -30,7 +31,7 @@ from twisted_flow.gateway.grpc.gateway import GRPCGateway
 from twisted_flow.interfaces import IDispatcher
 from twisted_flow.loop import spawn
 from twisted_flow.message import Request, ResponseStream, StatusCode
-from twisted_flow.parts import Parts
+from twisted_flow.parts import Parts, cost_of
 
 BODY = {"data": [{"id": "d", "text": "asked"}], "execEndpoint": "/x", "requestId": "r1"}
 EVENTS, LINES = "Accept: text/event-stream", "Accept: application/jsonl"
@@ -446,7 +447,7 @@ class Ready:
 
     def dispatch(self, request: Request) -> Any:
         feed = Feed(lambda taken: None, lambda: None)
-        feed.put_all([(DocumentArray([each]), 1) for each in self.docs])
+        feed.put_all([(DocumentArray([each]), cost_of(weight([each]))) for each in self.docs])
         feed.end()
         return ResponseStream(request, feed.parts, [])
 
@@ -477,6 +478,15 @@ class TestTogether:
         *parts, error = (json.loads(payload) for _, payload in frames(wire.value()))
         assert [doc["text"] for part in parts for doc in part["data"]["docs"]] == [str(n) for n in range(bad)]
         assert error["status"]["exception"]["name"] == "ExecutorError"
+
+    def test_large_ones_leave_alone(self) -> None:
+        """A message gets no larger than a client may take, because others are ready too."""
+        sizes = [10, 10, 3_500_000, 10, 900_000, 900_000, 10]
+        wire = WebSocket(Ready(*(Document("x" * size) for size in sizes))).open()
+        wire.receive(frame(json.dumps({**BODY, "stream": True}).encode()))
+        *parts, _ = (json.loads(payload)["data"]["docs"] for _, payload in frames(wire.value()))
+        assert [len(doc["text"]) for part in parts for doc in part] == sizes
+        assert max(sum(len(doc["text"]) for doc in part) for part in parts) < 3_800_000
 
     def test_lists_of_numbers(self) -> None:
         """The bound of what arrays expand to holds for each document, as if they came one by one."""
