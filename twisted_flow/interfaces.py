@@ -59,9 +59,8 @@ class IDirect(IChanging):
         """How *endpoint* is answered, if that never takes waiting, and nothing but the method has to see the request.
 
         :return: takes a Request, and None in place of a Context, which it makes itself where one is asked for; it
-            returns a coroutine that never suspends, of what the user's method
-            returns or raises; None where there is no such. It holds for one generation. A policy that has something to
-            do for each call returns what does it around the inner one.
+            returns a coroutine that never suspends, of what the user's method returns or raises; None where there is
+            no such. It holds for one generation. A policy that does something for each call does it around this.
         :raises Unavailable: if there is one, but the executor is not open.
         """
 
@@ -73,9 +72,7 @@ class IExecutor(Interface):
     endpoints = Attribute("``Mapping[str, Endpoint]``: what each endpoint is; known before it is opened.")
 
     def open() -> Mapping[str, Callable[..., object]]:
-        """Make the user's object.
-
-        To be called once, where the object's blocking methods will run.
+        """Make the user's object, once, where its blocking methods will run.
 
         :return: for each endpoint how to call it: with a Request and a Context. (One whose `Endpoint` says that it
             never ``suspends`` returns a coroutine.)
@@ -170,7 +167,6 @@ class ICodec(Interface):
 
     content_type = Attribute("``str``: the media type of what it encodes.")
     endpoint_at = Attribute("``str``: where in a body the endpoint stands, as errors point to it.")
-    pending_mark = Attribute("``bytes``: what stands in each message that others follow; and in few others.")
 
     def decode_request(body: bytes, endpoint: str | None, limits: Limits, request_id: str = "") -> Request:
         """Read a request, in one go.
@@ -191,6 +187,9 @@ class ICodec(Interface):
 
         :return: None where it is better read in one go.
         """
+
+    def may_be_part(body: bytes) -> bool:
+        """Whether others may follow *body*, with more documents of its request, which is not read, or cannot be."""
 
     def encode_response(response: Response, limits: Limits) -> bytes:
         """Write a response.
@@ -253,7 +252,7 @@ class IStreamingChannel(IChannel):
     def stream(request: Request) -> Deferred[Any]:
         """Send *request*, which may come in parts, over a connection of its own, paused while no part is pulled.
 
-        :return: fires with a `ResponseStream` once it has been sent; fails with `Unavailable`.
+        :return: fires with a `ResponseStream` once it is sent; fails with `Unavailable`.
         """
 
 

@@ -207,6 +207,20 @@ class TestWrong:
         client.say("r2", "b", last=True)
         assert taking.taken[1] == ["a", "b"]
 
+    def test_a_last_part_that_cannot_be_read(self, client: Client, taking: Taking) -> None:
+        """It is the last all the same: its id is free again."""
+        client.say("r1", "a", endpoint="/x")
+        if client.binary:
+            proto = protobuf.RequestProto(request_id="r1")
+            proto.data.docs.add().embedding.dense.shape.append(3)
+            client.send(proto.SerializeToString())
+        else:
+            client.send(b'{"requestId": "r1", "data": [{"text": 5}], "status": {"code": 0}}')
+        taking.listen()
+        assert type(taking.errors[0]) is ValidationError
+        client.say("r1", "again", endpoint="/x", last=True)
+        assert len(taking.requests) == 2
+
     def test_groundtruths(self, client: Client, taking: Taking) -> None:
         """They belong into the first message."""
         client.say("r1", "a", endpoint="/x", groundtruths=["A"])

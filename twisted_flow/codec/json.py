@@ -24,8 +24,9 @@ from ..document.values import plain_dict
 from ..errors import BadRequest, FlowError, PayloadTooLarge, ValidationError
 from ..interfaces import ICodec
 from ..limits import LONGEST_NAME, MAX_DEPTH, Limits
-from ..message import Header, Request, Response, Status, StatusCode, bare_request, check_names
+from ..message import Header, Request, Response, Status, bare_request, check_names
 from .bodies import Data, Named, PostAnswer, PostBody, ToldAnswer
+from .pending import PENDING, is_pending, may_be_part
 from .slices import ARRAYS, cut
 from .tolerance import canonical_list, canonical_request, id_in
 from .unsendable import telling_the_place
@@ -38,16 +39,15 @@ __all__ = [
     "encode_request",
     "encode_response",
     "endpoint_at",
-    "pending_mark",
+    "may_be_part",
     "read_documents",
 ]
 
 moduleProvides(ICodec)
 
 content_type = "application/json"
-endpoint_at, pending_mark = "/execEndpoint", b'"status"'
+endpoint_at = "/execEndpoint"
 
-_PENDING = Status(StatusCode.PENDING)
 
 _LARGE, _MANY, _OBJECTS = 1 << 20, 160_000, 10_000
 """Bodies of more than so many bytes are decoded in steps; of more than so many if they have so many objects."""
@@ -170,7 +170,7 @@ def _request(post: PostBody, endpoint: str | None, limits: Limits, counter: Coun
         settle(post.parameters, "/parameters", max_depth)
     if endpoint is None:
         endpoint = post.exec_endpoint or ""
-    pending = post.status is not UNSET and _pending(post.status)
+    pending = post.status is not UNSET and is_pending(post.status)
     header = Header(endpoint, post.target_peapod)
     return Request(
         request_id=post.request_id or new_id(),
@@ -183,12 +183,6 @@ def _request(post: PostBody, endpoint: str | None, limits: Limits, counter: Coun
         stream=post.stream is True,
         pending=pending,
     )
-
-
-def _pending(status: Status) -> bool:
-    if status.code not in (StatusCode.SUCCESS, StatusCode.PENDING):
-        raise ValidationError.at("/status/code", "of a request is 0, or 1 where more messages of it follow")
-    return status.code == StatusCode.PENDING
 
 
 def _not_json(error: Exception) -> BadRequest:
@@ -261,7 +255,7 @@ def encode_request(request: Request) -> bytes:
                 timeout=request.timeout if request.timeout is not None else UNSET,
                 arrays=request.arrays if request.arrays != "dense" else UNSET,
                 stream=request.stream or UNSET,
-                status=_PENDING if request.pending else UNSET,
+                status=PENDING if request.pending else UNSET,
             )
         )
 

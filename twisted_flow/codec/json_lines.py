@@ -17,7 +17,7 @@ from ..interfaces import ICodec
 from ..limits import Limits
 from ..message import Request
 from . import json
-from .json import content_type, decode_response, encode_response, endpoint_at, pending_mark
+from .json import content_type, decode_response, encode_response, endpoint_at, may_be_part
 from .tolerance import OF_A_REQUEST
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "encode_request",
     "encode_response",
     "endpoint_at",
-    "pending_mark",
+    "may_be_part",
 ]
 
 moduleProvides(ICodec)

@@ -33,7 +33,7 @@ __all__ = [
     "encode_request",
     "encode_response",
     "endpoint_at",
-    "pending_mark",
+    "may_be_part",
 ]
 
 moduleProvides(ICodec)
@@ -136,6 +136,11 @@ def _read_request(
     )
 
 
+def may_be_part(body: bytes) -> bool:
+    """See `ICodec`."""
+    return _PENDING in body
+
+
 def _controlling(envelope: Envelope, control: bytes) -> Request:
     if _ControlRequestProto.FromString(control).command != _ControlRequestProto.CANCEL:
         raise ValidationError.at("/control/command", "the only command supported is CANCEL")
@@ -183,7 +188,6 @@ _REQUEST_ID = _REQUEST["request_id"]
 _CANCEL = field(_REQUEST["control"], _ControlRequestProto(command=_ControlRequestProto.CANCEL).SerializeToString())
 _STREAM = number_field(_REQUEST["stream"], 1)
 _PENDING = field(_REQUEST["status"], write_status(Status(StatusCode.PENDING)))
-pending_mark = _PENDING
 _SUCCESS = Status()
 _SUCCEEDED = field(_REQUEST["status"], b"")
 

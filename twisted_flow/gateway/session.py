@@ -117,7 +117,7 @@ class Session:
         try:
             request = read(payload, codec, entry)
         except FlowError as error:
-            self._wrong(error, entry, binary, codec.pending_mark in payload)
+            self._wrong(error, entry, binary, codec.may_be_part(payload))
             return
         if type(request) is not Request:
             self._read_later(request, codec, entry, binary, since, payload)
@@ -137,7 +137,7 @@ class Session:
         self, reading: Deferred[Request], codec: ICodec, entry: Entry, binary: bool, since: datetime, payload: bytes
     ) -> None:
         """Take a message that is so large that it is not read yet."""
-        slot, size, part = self._order.later(), len(payload), codec.pending_mark in payload
+        slot, size, part = self._order.later(), len(payload), codec.may_be_part(payload)
         self.under_way.add(reading, "", size)
         self._unread_parts += part
 
@@ -181,6 +181,9 @@ class Session:
         """
         if error.request_id in self.uploads.open:
             self.uploads.fail(error.request_id, error)
+            if not part:  # it was the last
+                self.uploads.forget(error.request_id)
+                self._note()
             return
         if part and error.request_id:
             with suppress(BadRequest):
@@ -261,8 +264,7 @@ class Session:
         """Something has been answered, or taken."""
         if not self.calm:
             self._note()
-        if self._held:
-            self.go_on()
+        self.go_on()
         self.changed()
 
     def answered(self, done: Answer, binary: bool) -> None:
