@@ -298,6 +298,25 @@ class TestProcess:
         wait_for(engine.stop)
 
 
+class TestShards:
+    def test_all_answer(self, tmp_path: pathlib.Path) -> None:
+        """Where all shards are asked each gets all documents, once the last has come."""
+
+        async def run(engine: IEngine) -> None:
+            caller = Caller()
+            answer = asking(engine, caller.asks("/echo", Document("a")))
+            caller.say("b")
+            assert not answer.called
+            caller.feed.end()
+            docs = (await answer).docs  # type: ignore[union-attr]
+            assert docs.texts == ["A", "B", "A", "B"]
+
+        engine = made(Ears, "thread", uses_with={"file": str(tmp_path / "notes")}, shards=2, polling="all")
+        wait_for(engine.start)
+        doing(lambda: run(engine))
+        wait_for(engine.stop)
+
+
 class TestBounds:
     @pytest.mark.parametrize("limits", [Limits(max_body=1000), Limits(max_documents=10)])
     def test_what_is_collected_is_bounded(self, limits: Limits) -> None:

@@ -15,12 +15,14 @@ from tests.support import Held, asking, request, result_of
 from twisted_flow import Document, DocumentArray
 from twisted_flow.errors import ExecutorError, FlowError, QueueFull, Reject, Unavailable
 from twisted_flow.executor.table import Endpoint
+from twisted_flow.feed import Feed
 from twisted_flow.message import Response, copy_of
 from twisted_flow.policy.retry import Retry
 
 ENDPOINTS = {
     "/again": Endpoint("/again", "f", ("docs",), blocking=True, idempotent=True),
     "/once": Endpoint("/once", "g", ("docs",), blocking=True),
+    "/hears": Endpoint("/hears", "h", ("docs",), blocking=False, idempotent=True, takes_parts=True),
 }
 
 
@@ -60,6 +62,24 @@ class TestRepeats:
         held.release(3)
         assert texts(result_of(answer).docs) == ["a"]
         assert clock.getDelayedCalls() == []
+
+    @pytest.mark.parametrize(("endpoint", "calls"), [("/hears", 1), ("/again", 2)])
+    def test_requests_in_parts(self, endpoint: str, calls: int) -> None:
+        """What a method has taken as it came cannot be sent again; what was collected can."""
+        held = Held()
+        policy, clock = retry(held)
+        feed = Feed(lambda taken: None, lambda: None)
+        answer = ask(policy, "a", endpoint=endpoint, parts=feed.parts)
+        feed.put(DocumentArray([Document("b")]))
+        feed.end()
+        assert (held.requests[0].parts is not None) == (endpoint == "/hears")
+        held.fail(Unavailable("gone"))
+        clock.advance(10)
+        assert len(held.requests) == calls
+        if calls == 2:
+            assert texts(held.requests[1].docs) == ["a", "b"]
+            held.release(1)
+        answer.addErrback(lambda failure: failure.trap(Unavailable) and None)
 
     @pytest.mark.parametrize("chance", [0.0, 1.0])
     def test_back_off(self, chance: float) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from tests.streams import Streaming, texts
+from tests.streams import Streaming, Taking, texts
 from tests.support import Dispatcher, request, result_of
 from twisted_flow.errors import DeadlineExceeded, NotFound, QueueFull
+from twisted_flow.feed import Feed
 from twisted_flow.limits import Limits
 from twisted_flow.policy.streams import Streams
 
@@ -38,6 +39,18 @@ class TestNumber:
             asked[0].parts.cancel()
             while asked[1].parts.pull() is not None:
                 pass
+        assert bounded.under_way == 0
+
+    def test_requests_in_parts(self) -> None:
+        """They count as streams do until they are answered, though their answers are whole."""
+        taking = Taking()
+        bounded = streams(taking, max_streams=1)
+        feed = Feed(lambda taken: None, lambda: None)
+        first = bounded.dispatch(request(parts=feed.parts))
+        with pytest.raises(QueueFull, match="1 streams"):
+            bounded.dispatch(request(parts=feed.parts))
+        taking.answer()
+        assert result_of(first).docs == []
         assert bounded.under_way == 0
 
     def test_failures(self) -> None:
