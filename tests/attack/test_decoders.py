@@ -25,7 +25,7 @@ from twisted_flow.document import Document, DocumentArray
 from twisted_flow.document.ndarray import SparseArray
 from twisted_flow.errors import FlowError, PayloadTooLarge, ValidationError
 from twisted_flow.gateway.buffered import Buffered
-from twisted_flow.gateway.session import Session
+from twisted_flow.gateway.session.session import Session
 from twisted_flow.limits import Limits
 
 MIB = 1 << 20

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import TIMEOUT
 from tests.websockets import frame, frames
 from twisted_flow import DocumentArray, Executor, Flow, Limits, requests
 
@@ -82,4 +83,7 @@ def test_who_has_gone(flow: Flow) -> None:
         body
     )
     assert answered(flow.port, head + body) == b""
+    due = time.monotonic() + TIMEOUT
+    while not Slow.cancelled:  # in the flow's own thread, right after the connection has ended
+        assert time.monotonic() < due
     assert Slow.cancelled == 1

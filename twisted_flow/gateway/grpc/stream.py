@@ -12,7 +12,7 @@ from ...interfaces import IDispatcher
 from ...limits import Limits
 from ...loop import Signal, next_turn, spawn
 from ..buffered import Buffered
-from ..session import Session
+from ..session.session import Session
 
 __all__ = ["CallContext", "Stream"]
 

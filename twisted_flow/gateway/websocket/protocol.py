@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from ...codec.codecs import CODECS
 from ...wire.websocket import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_frame
-from ..session import Session
+from ..session.session import Session
 from ..stalled import StallTimer
 from .fragments import Fragments
 from .library import LibraryProtocol

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from ..document import DocumentArray
-from ..document.weight import weight
-from ..errors import BadRequest, FlowError, QueueFull, ValidationError
-from ..feed import Feed
-from ..limits import Limits
-from ..maybe import MaybeDeferred
-from ..message import Request
-from ..parts import AHEAD, Parts, cost_of
-from .buffered import Account
+from ...document import DocumentArray
+from ...document.weight import weight
+from ...errors import BadRequest, FlowError, QueueFull, ValidationError
+from ...feed import Feed
+from ...limits import Limits
+from ...maybe import MaybeDeferred
+from ...message import Request
+from ...parts import AHEAD, Parts, cost_of
+from ..buffered import Account
 
 __all__ = ["Uploads"]
 

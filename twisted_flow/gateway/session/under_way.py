@@ -9,12 +9,12 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
-from ..answer import Answer, Answered, AnswerStream, Entry, respond
-from ..interfaces import ICodec, IDispatcher
-from ..message import Request
-from .buffered import Account
+from ...answer import Answer, Answered, AnswerStream, Entry, respond
+from ...interfaces import ICodec, IDispatcher
+from ...message import Request
+from ..buffered import Account
+from ..sending import Sending
 from .held import Come
-from .sending import Sending
 
 __all__ = ["UnderWay"]
 

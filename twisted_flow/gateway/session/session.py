@@ -12,17 +12,17 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ..answer import Answer, Entry, read, refuse
-from ..codec.codecs import codec_of
-from ..errors import BadRequest, FlowError, Unavailable
-from ..interfaces import ICodec, IDispatcher
-from ..limits import Limits
-from ..message import Request
-from .buffered import Account, Buffered
-from .failure import error_writer
+from ...answer import Answer, Entry, read, refuse
+from ...codec.codecs import codec_of
+from ...errors import BadRequest, FlowError, Unavailable
+from ...interfaces import ICodec, IDispatcher
+from ...limits import Limits
+from ...message import Request
+from ..buffered import Account, Buffered
+from ..failure import error_writer
+from ..messages import parts_as_messages
 from .held import Come, Held
 from .in_order import InOrder
-from .messages import parts_as_messages
 from .room import Room
 from .under_way import UnderWay
 from .uploads import Uploads

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from ..entry import Entry
-from ..interfaces import ICodec
-from ..message import Request
-from .buffered import Account
+from ...entry import Entry
+from ...interfaces import ICodec
+from ...message import Request
+from ..buffered import Account
 
 __all__ = ["Come", "Held"]
 

@@ -1,0 +1,1 @@
+"""The requests of a WebSocket connection or a gRPC stream."""
