@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from inspect import isasyncgen, iscoroutine, isgenerator
 from typing import Any
 
@@ -137,23 +136,16 @@ def _streamed(generator: AsynchronousGenerator, request: Request, name: str, con
     def is_cancelled() -> bool:
         return context.cancelled
 
+    def spoilt(raised: Exception) -> None:
+        note_closing(error_of(raised, name), name)
+
     feed = Feed(lambda more: to_loop(credit.add, more), cancel)
-    making = make_parts(generator, Relay(feed, to_reactor).put, credit, is_cancelled, sleep_a_turn)
-    work = spawn(_closing(making, is_cancelled, name), request)
+    put = Relay(feed, to_reactor).put
+    work = spawn(make_parts(generator, put, credit, is_cancelled, sleep_a_turn, spoilt), request)
     work.addCallbacks(
         lambda _: to_reactor(feed.end), lambda failure: to_reactor(feed.end, error_of(failure.value, name))
     )
     return ResponseStream(request, feed.parts, [])
-
-
-async def _closing(making: Coroutine[object, object, None], is_cancelled: Callable[[], bool], name: str) -> None:
-    """Await *making*; what it raises where it was cancelled is in the log."""
-    try:
-        await making
-    except Exception as raised:
-        if is_cancelled():
-            note_closing(error_of(raised, name), name)
-        raise
 
 
 def note_closing(error: FlowError, name: str) -> None:

@@ -76,27 +76,34 @@ async def make_parts(
     credit: Credit,
     ended: Callable[[], bool],
     turn: Callable[[], Awaitable[object]],
+    note: Callable[[Exception], object] = lambda raised: None,
 ) -> None:
     """Run *generator* to its end, as far ahead as *credit* lets it; in a task, which may be cancelled at any time.
 
     :param turn: lets others have their turn: what was made leaves meanwhile.
     :param ended: whether its parts are not wanted any more: a generator that goes on though its task was cancelled is
         closed at its next step.
+    :param note: told what it raises then, which nobody waits for.
     """
     due = time.monotonic()  # the first part leaves at once, if it takes any time
     try:
-        async for item in generator:
-            if ended():
-                break
-            part = part_of(item)
-            cost = cost_of(weight(part))
-            credit.left -= cost
-            put(part, cost)
-            if credit.left <= 0:
-                await credit.wait()
-                due = time.monotonic() + _SOON
-            elif time.monotonic() > due:
-                await turn()
-                due = time.monotonic() + _SOON
-    finally:
-        await generator.aclose()
+        try:
+            async for item in generator:
+                if ended():
+                    break
+                part = part_of(item)
+                cost = cost_of(weight(part))
+                credit.left -= cost
+                put(part, cost)
+                if credit.left <= 0:
+                    await credit.wait()
+                    due = time.monotonic() + _SOON
+                elif time.monotonic() > due:
+                    await turn()
+                    due = time.monotonic() + _SOON
+        finally:
+            await generator.aclose()
+    except Exception as raised:
+        if ended():
+            note(raised)
+        raise
