@@ -51,7 +51,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
     limits: Limits
     debug: bool = False
     """Whether callers are told all that is known of a failure."""
-    ended: Callable[[], FlowError] = partial(Cancelled, "the caller closed the connection")
+    ended: Callable[[], FlowError] = partial(Cancelled, "the caller closed the connection, or cancelled the request")
     """What a request that is cancelled from outside is answered."""
 
 

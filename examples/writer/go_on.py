@@ -6,9 +6,9 @@ import sys
 
 from twisted_flow import Client
 
-address, text, *seed = [*sys.argv[1:], "", ""][:3]
+address, text, seed = [*sys.argv[1:], "", "", ""][:3]
 with Client(host=address or "http://localhost:12345") as client:
-    wish = {"words": 30, "temperature": 0.8, "seed": int(seed[0] or 1)}
+    wish = {"words": 30, "temperature": 0.8, "seed": int(seed or 1)}
     for document in client.stream("/write", text or None, parameters=wish):
         print(document.text, end="", flush=True)
     print()

@@ -74,7 +74,9 @@ def test_a_request_before_them() -> None:
     assert request.header.exec_endpoint == "/chat"
     assert (request.parameters, request.request_id, request.timeout) == ({"temperature": 0.5}, "r1", 5)
     assert request.docs.texts == ["a", "b"]
-    assert decode('{"data": ["a"]}\n"b"').docs.texts == ["a", "b"]
+    assert decode('{"data": []}\n"b"').docs.texts == ["b"]
+    with pytest.raises(ValidationError, match="has a line of its own"):
+        decode('{"data": ["a"]}\n"b"')
     assert decode('{"exec_endpoint": "/chat"}', None).header.exec_endpoint == "/chat"
 
 
@@ -95,7 +97,8 @@ def test_nothing(body: str) -> None:
     ("body", "error", "said"),
     [
         ('{"text": "a"}\n{"text": 5}', ValidationError, "/data/1/text"),
-        ('{"data": ["a", "b"]}\n{"text": 5}', ValidationError, "/data/2/text"),
+        ('"a","b"', BadRequest, "1 lines are 2 documents"),
+        ('{"text": "a"\n"tags": {}}', BadRequest, "2 lines are 1 documents"),
         ('{"text": "a"}\n{"text": ', BadRequest, "not JSON"),
         ("{", BadRequest, "not JSON"),
         (b"\xff\xfe", BadRequest, "not JSON"),
@@ -123,7 +126,7 @@ def test_the_field_behind_many() -> None:
 def test_bounds() -> None:
     """As many documents as elsewhere."""
     with pytest.raises(PayloadTooLarge, match="more than 10 documents"):
-        decode('{"data": ["a", "b"]}\n' + '"x"\n' * 9, limits=Limits(max_documents=10))
+        decode('{"chunks": [{}, {}]}\n' * 4, limits=Limits(max_documents=10, max_body=80))
     with pytest.raises(PayloadTooLarge, match="more than 10 documents"):
         decode('"x"\n' * 11, limits=Limits(max_documents=10))
 
@@ -133,3 +136,15 @@ def test_encoded() -> None:
     request = decode('{"requestId": "r1", "parameters": {"a": 1}}\n"b"')
     again = decode(json_lines.encode_request(request))
     assert (again.docs, again.parameters) == (request.docs, request.parameters)
+
+
+@pytest.mark.parametrize("line", ['{"tags": {"x": [%s]}}' % ("[]," * 700_000 + "[]"), '{"parameters": {"x": [%s]}}'])
+def test_values_are_counted(line: str) -> None:
+    """What a line takes in memory is bounded as it is in JSON, and looked at in steps."""
+    if "%s" in line:
+        line %= "[]," * 700_000 + "[]"
+    steps = json_lines.decode_in_steps(line.encode(), "/x", Limits(max_values=100_000))
+    assert steps is not None
+    with pytest.raises(PayloadTooLarge):
+        for _ in steps:
+            pass

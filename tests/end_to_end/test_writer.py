@@ -85,6 +85,11 @@ class TestClients:
             pytest.skip("no node: apt-get install nodejs")
         assert run(node, WRITER / "go_on.mjs", http, "The class", 7).strip() == text
 
+    def test_without_arguments(self, server: Any) -> None:
+        """They have defaults; the server of these tests is elsewhere."""
+        done = subprocess.run([sys.executable, WRITER / "go_on.py"], capture_output=True, text=True, timeout=TIMEOUT)
+        assert "IndexError" not in done.stderr
+
     def test_word_by_word(self, server: Any) -> None:
         """`curl -N` has a word long before the last one."""
         body = json.dumps({"parameters": {"seed": 1, "words": 30}})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.task import deferLater
 
 from tests.engine.kinds import KINDS, made
@@ -20,7 +20,7 @@ from tests.support import Log, asking, request, wait_for
 from twisted_flow import Document, DocumentArray, Executor, requests
 from twisted_flow.engine.inline import InlineEngine
 from twisted_flow.engine.process import ProcessEngine
-from twisted_flow.errors import ExecutorError, FlowError, PayloadTooLarge, Unavailable
+from twisted_flow.errors import ConfigurationError, ExecutorError, FlowError, PayloadTooLarge, Unavailable
 from twisted_flow.feed import Feed
 from twisted_flow.interfaces import IEngine
 from twisted_flow.message import Response, ResponseStream
@@ -103,15 +103,6 @@ class Words(Executor):
             except GeneratorExit:
                 self.note("ended")
                 raise
-
-    @requests(on="/alone", exclusive=True)
-    def alone(self, parameters: dict[str, Any]) -> Iterator[Document]:
-        self.note("began")
-        for number in range(parameters.get("number", 3)):
-            if number == parameters.get("fails"):
-                raise ValueError("as asked")
-            yield Document(f"{number}")
-        self.note("ended")
 
     @requests(on="/whole")
     def whole(self, docs: DocumentArray) -> None:
@@ -331,22 +322,44 @@ def test_one_that_goes_on_though_cancelled(engine: IEngine, notes: Any) -> None:
     doing(run)
 
 
+class Alone(Words):
+    """Has a generator beside which nothing runs."""
+
+    @requests(on="/alone", exclusive=True)
+    def alone(self, parameters: dict[str, Any]) -> Iterator[Document]:
+        self.note("began")
+        for number in range(parameters.get("number", 3)):
+            if number == parameters.get("fails"):
+                raise ValueError("as asked")
+            yield Document(f"{number}")
+        self.note("ended")
+
+
+@pytest.mark.parametrize("kind", ["thread", "process"])
 @pytest.mark.parametrize("how", ["to its end", "cancelled", "fails"])
-def test_exclusive(engine: IEngine, how: str, notes: Any) -> None:
-    """Nothing else of its executor runs before it has ended, however slowly it is taken; health is told all the same."""
+def test_exclusive(kind: str, how: str, notes: Any, tmp_path: pathlib.Path) -> None:
+    """Nothing else of its executor runs before it has ended, nor goes on that began before, however slowly it is taken;
+    its executor is well meanwhile.
+    """
 
     async def run() -> None:
+        before: Any = await asking(engine, asked("/def", number=1000))
+        await pulled(before, 1)
         parameters = {"number": 10 * AHEAD, **({"fails": 5 * AHEAD} if how == "fails" else {})}
         stream: Any = await asking(engine, asked("/alone", **parameters))
         assert await pulled(stream, 1) == [["0"]]
+        made_before = len(notes())
         others = [asking(engine, asked("/whole")), asking(engine, asked("/alone", number=1))]
         others[0].cancel()
         others[0].addErrback(lambda _: None)
         others.append(asking(engine, asked("/whole")))
-        await deferLater(reactor, 0.05)  # type: ignore[arg-type]
+        going_on = Deferred.fromCoroutine(pulled(before))
+        await deferLater(reactor, 0.2)  # type: ignore[arg-type]
         assert not others[2].called
-        assert notes() == ["began"]
-        await engine.check(5, None)
+        assert not going_on.called
+        assert len(notes()) == made_before
+        await engine.check(5, 0.1)
+        assert engine.health == "ready"
         if how == "to its end":
             assert len(await pulled(stream)) == 10 * AHEAD - 1
         elif how == "cancelled":
@@ -356,10 +369,18 @@ def test_exclusive(engine: IEngine, how: str, notes: Any) -> None:
                 await pulled(stream)
         assert await pulled(await others[1]) == [["0"]]
         assert (await others[2]).docs.texts == ["whole"]
+        assert len(await going_on) == 999
 
-    if type(engine) is InlineEngine or hasattr(engine, "engines"):  # no thread of its own; or another copy has time
-        return
+    engine = made(Alone, kind, uses_with={"file": str(tmp_path / "notes")})
+    wait_for(engine.start)
     doing(run)
+    wait_for(engine.stop)
+
+
+def test_exclusive_takes_a_thread() -> None:
+    """On the loop itself there is nothing to keep."""
+    with pytest.raises(ConfigurationError, match="/alone is exclusive, which takes a thread or process of its own"):
+        made(Alone, "inline", uses_with={"file": ""})
 
 
 @pytest.mark.parametrize("stream", [True, False])

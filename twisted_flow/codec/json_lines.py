@@ -8,15 +8,17 @@ from collections.abc import Generator
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 from zope.interface import moduleProvides
 
-from ..document.check import Counter
+from ..document import DocumentArray
 from ..document.spelling import camel
-from ..errors import FlowError
+from ..errors import BadRequest, FlowError, PayloadTooLarge, ValidationError
 from ..interfaces import ICodec
 from ..limits import Limits
 from ..message import Request
 from . import json
+from .documents import encode_documents
 from .json import content_type, decode_response, encode_response, endpoint_at, may_be_part
 from .tolerance import OF_A_REQUEST
 
@@ -33,8 +35,8 @@ __all__ = [
 
 moduleProvides(ICodec)
 
-_LARGE, _STEP = 1 << 16, 1 << 15  # bytes: what has more is read in steps of so many
-_LINES = 1000  # of a step, at most
+_LARGE = 1 << 16  # bytes: what has more is read in steps
+_LINES = 1000  # of a step
 
 _keys = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -58,38 +60,37 @@ def decode_in_steps(
 
 
 def _in_steps(body: bytes, endpoint: str | None, limits: Limits, request_id: str) -> Generator[None, None, Request]:
-    request: Request | None = None
-    counter, batch, size = Counter(limits), list[bytes](), 0
+    head = b"{}"
+    lines: list[bytes] = []
     for number, line in enumerate(io.BytesIO(body.removeprefix(BOM_UTF8)), 1):
-        if number % _LINES == 0 or size > _STEP:
-            if request is not None:
-                _take(batch, request, limits, counter)
-            batch, size = [], 0
+        if number % _LINES == 0:
             yield
         if line.isspace():
             continue
-        if request is None:
-            whole = _is_request(line)
-            request = json.decode_request(line if whole else b"{}", endpoint, limits, request_id)
-            counter.take(len(request.docs))
-            if whole:
-                continue
-        batch.append(line)
-        size += len(line)
-    if request is None:
-        return json.decode_request(b"{}", endpoint, limits, request_id)
-    _take(batch, request, limits, counter)
-    return request
-
-
-def _take(lines: list[bytes], request: Request, limits: Limits, counter: Counter) -> None:
-    """Add the documents that *lines* are to *request*."""
+        if not lines and head == b"{}" and _is_request(line):
+            head = line
+            continue
+        lines.append(line)
+        if len(lines) > limits.max_documents:
+            raise PayloadTooLarge(f"more than {limits.max_documents} documents")
+    request = yield from _read(head, endpoint, limits, request_id)
     try:
-        if lines:
-            request.docs.extend(json.read_documents(b",".join(lines), "/data", len(request.docs), limits, counter))
+        if request.docs or request.groundtruths:
+            raise ValidationError.at("/data", "of a first line has to be empty: each document has a line of its own")
+        documents = yield from _read(b'{"data":[%b]}' % b",".join(lines), "/", limits, request.request_id)
+        if len(documents.docs) != len(lines):
+            raise BadRequest(f"{len(lines)} lines are {len(documents.docs)} documents: each line has to be one")
     except FlowError as refused:
         refused.request_id = request.request_id
         raise
+    return replace(request, docs=documents.docs)
+
+
+def _read(body: bytes, endpoint: str | None, limits: Limits, request_id: str) -> Generator[None, None, Request]:
+    steps = json.decode_in_steps(body, endpoint, limits, request_id)
+    if steps is None:
+        return json.decode_request(body, endpoint, limits, request_id)
+    return (yield from steps)
 
 
 def _is_request(line: bytes) -> bool:
@@ -101,4 +102,6 @@ def _is_request(line: bytes) -> bool:
 
 def encode_request(request: Request) -> bytes:
     """See `ICodec`."""
-    return json.encode_request(request) + b"\n"
+    bare = replace(request, docs=DocumentArray(), groundtruths=DocumentArray())
+    documents = encode_documents(request.docs, "dense", Limits())
+    return b"\n".join([json.encode_request(bare), *documents, b""])

@@ -52,10 +52,10 @@ __all__ = ["ChildCalls"]
 class _Call:
     """A call that the process has, until it answers: also one whose caller does not wait any more."""
 
-    __slots__ = ("alarm", "deferred", "feed", "left", "pump", "relay", "request", "since")
+    __slots__ = ("alarm", "deferred", "exclusive", "feed", "left", "pump", "relay", "request", "since")
 
-    def __init__(self, request: Request, cancel: Callable[[Deferred[Any]], None]) -> None:
-        self.request, self.since = request, time.monotonic()
+    def __init__(self, request: Request, exclusive: bool, cancel: Callable[[Deferred[Any]], None]) -> None:
+        self.request, self.exclusive, self.since = request, exclusive, time.monotonic()
         self.deferred: Deferred[Outcome] = Deferred(cancel)
         self.feed: Feed | None = None  # of its parts, once the first has come
         self.relay: Relay | None = None  # of the others
@@ -103,16 +103,20 @@ class ChildCalls:
 
     def longest(self) -> float:
         """For how many seconds the longest of the calls has run."""
+        calls = list(self._calls.values())
+        alone = [call for call in calls if call.exclusive and call.feed is not None]  # the others wait for it
         at_work = (
             call.since
-            for call in self._calls.values()
+            for call in alone or calls
             if call.pump is None and (call.feed is None or call.feed.starved)  # else it may wait for its caller
         )
         first = min(at_work, default=None)
         return 0.0 if first is None else time.monotonic() - first
 
-    def call(self, request: Request) -> MaybeDeferred[Outcome]:
+    def call(self, request: Request, exclusive: bool = False) -> MaybeDeferred[Outcome]:
         """Send *request*, whose endpoint the executor has.
+
+        :param exclusive: whether nothing else runs before it has ended.
 
         :return: fires with the answer, of a stream with its first part; fails with a `FlowError`. Where its documents
             still come, a stream is there at once.
@@ -127,7 +131,7 @@ class ChildCalls:
             error = not_sendable(raised, request, f"what executor {self.name!r} takes")
             error.executor, error.begun = self.name, False
             raise error from raised
-        call = self._calls[number] = _Call(request, lambda _: self._cancel(number))
+        call = self._calls[number] = _Call(request, exclusive, lambda _: self._cancel(number))
         child.write(pieces)
         if request.parts is None:
             return call.deferred

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from ..errors import ConfigurationError
 from ..executor.call import response_to
 from ..executor.spec import ExecutorSpec
 from ..executor.table import Endpoint, find
@@ -67,4 +68,10 @@ class InlineEngineMaker:
 
     def make(self, executor: IExecutor, spec: ExecutorSpec) -> IEngine:
         """See `IEngineMaker`."""
+        for endpoint in executor.endpoints.values():
+            if endpoint.exclusive:
+                raise ConfigurationError(
+                    f"{executor.name}: {endpoint.name} is exclusive, which takes a thread or process of its own: leave "
+                    "out engine='inline'"
+                )
         return InlineEngine(executor, spec.max_concurrency)

@@ -17,7 +17,7 @@ from ..executor.call import Call, Context, awaited, error_of, part_of, response_
 from ..executor.steps import AsynchronousGenerator, PlainGenerator, make_parts
 from ..executor.table import Endpoint
 from ..feed import Feed, Relay
-from ..loop import Signal, crossing, sleep_a_turn, spawn
+from ..loop import Signal, crossing, sleep_some_turns, spawn
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, ResponseStream
 from ..outcome import Outcome, promised
@@ -141,7 +141,7 @@ def _streamed(generator: AsynchronousGenerator, request: Request, name: str, con
 
     feed = Feed(lambda more: to_loop(credit.add, more), cancel)
     put = Relay(feed, to_reactor).put
-    work = spawn(make_parts(generator, put, credit, is_cancelled, sleep_a_turn, spoilt), request)
+    work = spawn(make_parts(generator, put, credit, is_cancelled, sleep_some_turns, spoilt), request)
     work.addCallbacks(
         lambda _: to_reactor(feed.end), lambda failure: to_reactor(feed.end, error_of(failure.value, name))
     )

@@ -128,7 +128,7 @@ class ProcessEngine:
             return dispatch_whole(request, self.dispatch)
         if self._life.method(request.header.exec_endpoint) is None:
             return response_to(request, None)
-        return self._calls.call(request)
+        return self._calls.call(request, endpoint is not None and endpoint.exclusive)
 
     @property
     def clock(self) -> IReactorTime:

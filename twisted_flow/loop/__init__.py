@@ -6,7 +6,7 @@ Of all other modules only `endpoint` knows both worlds.
 from .background import run_in_reactor
 from .mailbox import Mailbox
 from .reactor import asyncio_loop, install_reactor, when_running
-from .tasks import Signal, crossing, sleep_a_turn, spawn, tasks, to_future, wait_a_while
+from .tasks import Signal, crossing, sleep_a_turn, sleep_some_turns, spawn, tasks, to_future, wait_a_while
 from .threads import from_thread, next_turn
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "next_turn",
     "run_in_reactor",
     "sleep_a_turn",
+    "sleep_some_turns",
     "spawn",
     "tasks",
     "to_future",

@@ -17,7 +17,7 @@ from .catch_exit import ExitRaised, catch_exit
 from .reactor import asyncio_loop, new_loop
 from .threads import from_thread
 
-__all__ = ["Signal", "crossing", "sleep_a_turn", "spawn", "tasks", "to_future", "wait_a_while"]
+__all__ = ["Signal", "crossing", "sleep_a_turn", "sleep_some_turns", "spawn", "tasks", "to_future", "wait_a_while"]
 
 Signal = asyncio.Event
 """What a coroutine waits for, and a callback on the loop sets."""
@@ -46,6 +46,12 @@ async def wait_a_while(signal: Signal, seconds: float) -> None:
 async def sleep_a_turn() -> None:
     """Let what is due on the loop come first."""
     await asyncio.sleep(0)
+
+
+async def sleep_some_turns() -> None:
+    """The same for what comes of that: a part that was handed on is encoded in one turn, and sent in another."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 class _SideLoop:

@@ -41,6 +41,10 @@ class WorkerGenerator:
         """Make some parts; close it where they are not wanted any more."""
         if self._steps.over:
             return
+        if self.worker.kept not in (None, self) and not self.context.cancelled:
+            self._queued = True
+            self.worker.aside.append(self.run)
+            return
         self._queued = False
         self.worker.running = self.number
         try:

@@ -40,9 +40,8 @@ def codec_for(request: Request) -> ICodec:
     if given is not None:
         name, parameters = _media_type(given.decode("latin-1"))
         if name not in _READ or parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
-            raise UnsupportedMediaType(
-                f"the request body must be application/json or application/jsonl in UTF-8, not {name}"
-            )
+            said = given.decode("latin-1")
+            raise UnsupportedMediaType(f"the body must be application/json or application/jsonl in UTF-8, not {said}")
     encodings = b",".join(request.requestHeaders.getRawHeaders(b"content-encoding", [])).lower().split(b",")
     if any(each.strip() not in (b"", b"identity") for each in encodings):
         raise UnsupportedMediaType("a request body with Content-Encoding is not supported")

@@ -29,7 +29,7 @@ from .uploads import Uploads
 
 __all__ = ["Session"]
 
-_HELD, _MOST_HELD = 1 << 20, 128  # bytes, and number, of requests that have come and wait for room
+_HELD, _MOST_HELD = 1 << 20, 256  # bytes, and number, of requests that have come and wait for room
 
 
 class Session:
