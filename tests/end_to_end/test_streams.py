@@ -59,6 +59,12 @@ class Async(Base):
         self.gate.clear()
         yield Document("second")
 
+    @requests(on="/busy")
+    async def busy(self):
+        for text in ("first", "second"):
+            yield Document(text)
+            time.sleep(0.8)
+
 class Def(Base):
     @requests(on="/large")
     def large_parts(self):
@@ -255,6 +261,22 @@ class TestStreams:
             assert max(more) < 30, f"{more} MiB more"
         until(lambda: count(server)["ended"] == before["ended"] + 1)
         assert count(server)["made"] - before["made"] < 100
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_one_that_computes(tmp_path: pathlib.Path, protocol: str) -> None:
+    """What an async generator makes leaves though it computes on and never awaits."""
+    (tmp_path / "words.py").write_text(WORDS)
+    port, grpc_port = free_port(), free_port()
+    options = ["--protocol=http", f"--port={port}", "--protocol=websocket", f"--port={port}"]
+    options += ["--protocol=grpc", f"--port={grpc_port}", "--uses=words.py:Async"]
+    with serving(*options, cwd=tmp_path) as server:
+        server.grpc_port = grpc_port  # type: ignore[attr-defined]
+        with PROTOCOLS[protocol](server, "/busy") as stream:
+            assert stream.next() == "first"
+            came = time.monotonic()
+            assert stream.next() == "second"
+            assert time.monotonic() - came > 0.2  # where the first waits for the second it is none
 
 
 def test_curl(server: Any) -> None:
