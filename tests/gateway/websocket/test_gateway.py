@@ -294,16 +294,16 @@ class TestBounds:
         held = Held()
         wire = WebSocket(held).open()
         padding = {"execEndpoint": "/", "data": ["x" * 1000]}
-        wire.receive(b"".join(frame(json.dumps({"requestId": str(n), **padding}).encode()) for n in range(400)))
+        wire.receive(b"".join(frame(json.dumps({"requestId": str(n), **padding}).encode()) for n in range(600)))
         assert len(held.requests) == 16  # nothing says yet how large the answers are
         held.release(0)
         wire.turn()
         assert len(held.requests) == 129
         assert wire.producerState == "paused"
-        for position in range(1, 400):
+        for position in range(1, 600):
             held.release(position)
             wire.turn()
-        assert len(frames(wire.value())) == 400
+        assert len(frames(wire.value())) == 600
         assert wire.producerState == "producing"
 
     @pytest.mark.parametrize("cut", [0, 3, 5, 70])
