@@ -124,7 +124,7 @@ class Relay:
     """
 
     def __init__(self, feed: Feed, call: Callable[[Callable[[], object]], object]) -> None:
-        self._feed, self._call = feed, call
+        self.feed, self._call = feed, call
         self._parts: deque[tuple[DocumentArray, int]] = deque()
         self._called = False
 
@@ -138,7 +138,7 @@ class Relay:
     def end(self, error: FlowError | None = None) -> None:
         """On the reactor: no more will be, because of *error*, if there is one."""
         self._arrive()
-        self._feed.end(error)
+        self.feed.end(error)
 
     def _arrive(self) -> None:
         """On the reactor. The maker may go on meanwhile."""
@@ -146,4 +146,4 @@ class Relay:
         parts = self._parts
         arrived = [parts.popleft() for _ in range(len(parts))]
         if arrived:
-            self._feed.put_all(arrived)
+            self.feed.put_all(arrived)

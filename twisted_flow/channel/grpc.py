@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from grpc import RpcError, StatusCode, aio
@@ -130,11 +131,11 @@ class GRPCChannel:
 
     def stream(self, request: Request) -> Deferred[ResponseStream]:
         """See `IStreamingChannel`."""
-        protobuf.encode_request(request)  # so that what cannot be sent is told at once
+        outgoing = Outgoing(request)
         connecting: Deferred[Any] = spawn(self._call())
-        return connecting.addCallback(self._stream, request)
+        return connecting.addCallback(self._stream, request, outgoing)
 
-    def _stream(self, call: Any, request: Request) -> ResponseStream:
+    def _stream(self, call: Any, request: Request, outgoing: Outgoing) -> ResponseStream:
         to_loop, to_reactor = crossing()
         reads = Signal()
         reads.set()
@@ -146,14 +147,9 @@ class GRPCChannel:
 
         incoming = Incoming(request, lambda paused: to_loop(reads.clear if paused else reads.set), end)
         mail = _Mail()
-        outgoing = Outgoing(
-            request,
-            lambda message, cost: to_loop(mail.put, protobuf.encode_request(message), cost, not message.pending),
-            incoming.over,
-        )
         writing = spawn(mail.carry(call, lambda cost: to_reactor(outgoing.more, cost)))
         writing.addErrback(lambda _: None)  # whoever reads is told
-        outgoing.start()
+        outgoing.start(partial(to_loop, mail.put), incoming.over)
         reading = spawn(_read_parts(call, reads, lambda response: to_reactor(incoming.answered, response)))
         reading.addCallbacks(  # unless it has ended well
             lambda _: to_reactor(incoming.over, _lost(self.address, None)),

@@ -8,6 +8,7 @@ from typing import final
 from msgspec.structs import replace
 from twisted.python.failure import Failure
 
+from ..codec.protobuf import encode_request
 from ..document import DocumentArray
 from ..errors import FlowError
 from ..message import Header, Request
@@ -16,37 +17,37 @@ from ..worker.messages import not_sendable
 
 __all__ = ["Outgoing"]
 
+Write = Callable[[bytes, int, bool], object]
+"""Writes a message: its bytes; by how much of `AHEAD` it makes room when it has been taken, which is passed to
+`Outgoing.more`; and whether it is the last."""
+
 
 @final
 class Outgoing:
     """See the module. Used on the reactor alone. A request that is whole is one message.
 
     :param request: what is sent.
-    :param write: writes a message; `more` tells, when it has been taken, by how much of `AHEAD` that makes room: by as
-        much as is passed to it.
-    :param fail: told why no more can be sent.
+    :raises Exception: if its first message cannot be encoded.
     """
 
-    def __init__(
-        self, request: Request, write: Callable[[Request, int], object], fail: Callable[[FlowError], object]
-    ) -> None:
-        self._request, self._write, self._fail = request, write, fail
+    def __init__(self, request: Request) -> None:
         nothing = DocumentArray()
         self._next = replace(
             request, header=Header(""), docs=nothing, groundtruths=nothing, parameters={}, parts=None, timeout=None,
             stream=False, pending=True,
         )  # fmt: skip
         self._pump = None if request.parts is None else Pump(request.parts, self._put, self._ended)
+        self._first = encode_request(replace(request, parts=None, pending=self._pump is not None))
 
-    def start(self) -> None:
+    def start(self, write: Write, fail: Callable[[FlowError], object]) -> None:
         """Send what is there.
 
-        :raises Exception: if the first message cannot be encoded.
+        :param write: writes a message.
+        :param fail: told why no more can be sent.
         """
-        if self._pump is None:
-            self._write(self._request, 0)
-        else:
-            self._write(replace(self._request, parts=None, pending=True), 0)
+        self._write, self._fail = write, fail
+        write(self._first, 0, self._pump is None)
+        if self._pump is not None:
             self._pump.more(0)
 
     def more(self, taken: int) -> None:
@@ -62,13 +63,15 @@ class Outgoing:
     def _put(self, part: DocumentArray, cost: int) -> None:
         message = replace(self._next, docs=part)
         try:
-            self._write(message, cost)
+            encoded = encode_request(message)
         except Exception as raised:  # what the caller has put there
             self.stop()
             self._fail(not_sendable(raised, message, "the request"))
+        else:
+            self._write(encoded, cost, False)
 
     def _ended(self, failure: Failure | None) -> None:
         if failure is None:
-            self._write(replace(self._next, pending=False), 0)
+            self._write(encode_request(replace(self._next, pending=False)), 0, True)
         elif isinstance(failure.value, FlowError):
             self._fail(failure.value)  # else it was cancelled: nobody waits for the answer

@@ -84,7 +84,7 @@ class _Connection(WebSocketClientProtocol):
         self.flow_write(payload)
         return answer
 
-    def flow_stream(self, request: Request) -> ResponseStream:
+    def flow_stream(self, request: Request, outgoing: Outgoing) -> ResponseStream:
         """Send *request*, whose answer comes in parts, and which may itself; the connection is for that alone."""
         transport = self.transport
         self.flow_incoming = incoming = Incoming(
@@ -92,14 +92,14 @@ class _Connection(WebSocketClientProtocol):
             lambda paused: (transport.pauseProducing if paused else transport.resumeProducing)(),
             self.flow_end_stream,
         )
-        self.flow_outgoing = Outgoing(request, self.flow_write_part, incoming.over)
+        self.flow_outgoing = outgoing
         transport.registerProducer(self, True)
-        self.flow_outgoing.start()
+        outgoing.start(self.flow_write_part, incoming.over)
         return incoming.stream
 
-    def flow_write_part(self, message: Request, cost: int) -> None:
+    def flow_write_part(self, message: bytes, cost: int, last: bool) -> None:
         """Send a message of the request; go on where the server reads."""
-        self.flow_write(protobuf.encode_request(message))
+        self.flow_write(message)
         self.flow_owed += cost
         self.flow_pay()
 
@@ -198,10 +198,10 @@ class WebSocketChannel:
 
     def stream(self, request: Request) -> Deferred[ResponseStream]:
         """See `IStreamingChannel`."""
-        protobuf.encode_request(request)  # so that what cannot be sent is told at once
+        outgoing = Outgoing(request)
 
         def opened(connection: Any) -> ResponseStream:
-            stream: ResponseStream = connection.flow_stream(request)
+            stream: ResponseStream = connection.flow_stream(request, outgoing)
             return stream
 
         return self._connect().addCallback(opened)

@@ -52,13 +52,12 @@ __all__ = ["ChildCalls"]
 class _Call:
     """A call that the process has, until it answers: also one whose caller does not wait any more."""
 
-    __slots__ = ("alarm", "deferred", "exclusive", "feed", "left", "pump", "relay", "request", "since")
+    __slots__ = ("alarm", "deferred", "exclusive", "left", "pump", "relay", "request", "since")
 
     def __init__(self, request: Request, exclusive: bool, cancel: Callable[[Deferred[Any]], None]) -> None:
         self.request, self.exclusive, self.since = request, exclusive, time.monotonic()
         self.deferred: Deferred[Outcome] = Deferred(cancel)
-        self.feed: Feed | None = None  # of its parts, once the first has come
-        self.relay: Relay | None = None  # of the others
+        self.relay: Relay | None = None  # of its parts, once the first has come
         self.pump: Pump | None = None  # of the request's, where it has some
         self.left = False  # whether the caller does not wait any more
         self.alarm: Any = None
@@ -104,11 +103,11 @@ class ChildCalls:
     def longest(self) -> float:
         """For how many seconds the longest of the calls has run."""
         calls = list(self._calls.values())
-        alone = [call for call in calls if call.exclusive and call.feed is not None]  # the others wait for it
+        alone = [call for call in calls if call.exclusive and call.relay is not None]  # the others wait for it
         at_work = (
             call.since
             for call in alone or calls
-            if call.pump is None and (call.feed is None or call.feed.starved)  # else it may wait for its caller
+            if call.pump is None and (call.relay is None or call.relay.feed.starved)  # else it may wait for its caller
         )
         first = min(at_work, default=None)
         return 0.0 if first is None else time.monotonic() - first
@@ -207,12 +206,11 @@ class ChildCalls:
         call.end()
         if call.left:
             self.left -= 1
-            if kind == FAILED and call.feed is not None:
+            if kind == FAILED and call.relay is not None:
                 note_closing(read_failure(body), self._label)
             self._room()
-        elif call.feed is not None and call.relay is not None:
-            error = None if kind == ANSWER else read_failure(body)
-            call.relay.end(error)
+        elif call.relay is not None:
+            call.relay.end(None if kind == ANSWER else read_failure(body))
         elif kind == ANSWER:
             try:
                 response = read_answer(call.request, body, arrays)
@@ -239,7 +237,7 @@ class ChildCalls:
         if call.relay is not None:
             call.relay.put(part, cost)
             return
-        call.feed = feed = Feed(lambda taken: self._more(number, taken), lambda: self._cancel(number))
+        feed = Feed(lambda taken: self._more(number, taken), lambda: self._cancel(number))
         call.relay = Relay(feed, next_turn())
         feed.put(part, cost)
         call.deferred.callback(ResponseStream(call.request, feed.parts, []))

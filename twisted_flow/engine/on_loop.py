@@ -74,23 +74,17 @@ def run_on_loop(
 
 def _arriving(request: Request) -> Arrivals:
     """The documents of *request*, for its method."""
-    to_loop, to_reactor = crossing()
     parts = request.parts
     if parts is None:
-        arrivals = Arrivals(Signal())
-    else:
-        arrivals = Arrivals(Signal(), lambda taken: to_reactor(pump.more, taken))
-        pump = Pump(
-            parts,
-            lambda part, cost: to_loop(arrivals.put, part, cost),
-            lambda failure: to_loop(arrivals.end, None if failure is None else failure.value),
-        )
-    if request.docs:
-        arrivals.put(request.docs, 0)
-    if parts is None:
-        arrivals.end()
-    else:
-        pump.more(0)
+        return Arrivals(Signal(), request.docs, whole=True)
+    to_loop, to_reactor = crossing()
+    arrivals = Arrivals(Signal(), request.docs, whole=False, more=lambda taken: to_reactor(pump.more, taken))
+    pump = Pump(
+        parts,
+        lambda part, cost: to_loop(arrivals.put, part, cost),
+        lambda failure: to_loop(arrivals.end, None if failure is None else failure.value),
+    )
+    pump.more(0)
     return arrivals
 
 

@@ -28,15 +28,19 @@ class Arrivals(AsyncIterator[Document]):
     """See the module. Used where the method runs. It ends with the last document, or raises why no more will come.
 
     :param signal: an ``asyncio.Event``.
+    :param docs: those that have come already.
+    :param whole: whether no others will.
     :param more: told by how much of `AHEAD` what has been taken makes room again.
     """
 
-    def __init__(self, signal: Any, more: Callable[[int], object] = lambda taken: None) -> None:
+    def __init__(
+        self, signal: Any, docs: DocumentArray, whole: bool, more: Callable[[int], object] = lambda taken: None
+    ) -> None:
         self._signal, self._more = signal, more
         self._parts: deque[tuple[DocumentArray, int]] = deque()
-        self._docs: deque[Document] = deque()  # of the part that is being taken
+        self._docs: deque[Document] = deque(docs)  # of the part that is being taken
         self._taken = 0  # and not told yet
-        self._ended = False
+        self._ended = whole
         self._error: FlowError | None = None
 
     def put(self, part: DocumentArray, cost: int) -> None:

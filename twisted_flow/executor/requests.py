@@ -78,9 +78,13 @@ def endpoints_marked(method: Any) -> tuple[str, ...]:
 
 def idempotent_marked(method: Any) -> bool:
     """Whether *method* is marked as one that may be called again."""
-    return bool(getattr(method, _IDEMPOTENT, False) or getattr(inspect.unwrap(method), _IDEMPOTENT, False))
+    return _marked(method, _IDEMPOTENT)
 
 
 def exclusive_marked(method: Any) -> bool:
     """Whether *method* is marked as one beside which nothing runs."""
-    return bool(getattr(method, _EXCLUSIVE, False) or getattr(inspect.unwrap(method), _EXCLUSIVE, False))
+    return _marked(method, _EXCLUSIVE)
+
+
+def _marked(method: Any, mark: str) -> bool:
+    return bool(getattr(method, mark, False) or getattr(inspect.unwrap(method), mark, False))

@@ -60,6 +60,8 @@ class LoopTransport:
     producer: Any = None
     ended = False
     """Whether the peer has closed its half."""
+    paused = False
+    """Whether nothing is read."""
 
     def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.inner, self.loop = inner, loop
@@ -131,15 +133,19 @@ class LoopTransport:
     def pauseProducing(self) -> None:
         """Read no more for now."""
         if not self.ended and not self.inner.is_closing():
+            self.paused = True
             self.inner.pause_reading()
 
     def resumeProducing(self) -> None:
         """Read again."""
         if not self.ended and not self.inner.is_closing():
+            self.paused = False
             self.inner.resume_reading()
 
     def wasReset(self) -> bool:
         """Whether the peer has gone, which nobody sees while nothing is read."""
+        if not self.paused:  # the loop sees it
+            return False
         try:
             wrong: int = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except OSError:

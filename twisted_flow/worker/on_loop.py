@@ -71,14 +71,12 @@ class OnLoop:
         """
         try:
             name = request.header.exec_endpoint
-            if find(self.worker.executor.endpoints, name).takes_parts:
-                context.arrivals = arrivals = Arrivals(asyncio.Event(), partial(self.worker.taken, number))
-                if request.docs:
-                    arrivals.put(request.docs, 0)
-                if not parts:
-                    arrivals.end()
+            endpoint = find(self.worker.executor.endpoints, name)
+            if endpoint.takes_parts:
+                taken = partial(self.worker.taken, number)
+                context.arrivals = Arrivals(asyncio.Event(), request.docs, not parts, taken)
             result = find(self.worker.methods, name)(request, context)
-            if iscoroutine(result) and not find(self.worker.executor.endpoints, name).suspends:
+            if iscoroutine(result) and not endpoint.suspends:
                 result = at_once(result)
             elif isasyncgen(result) and request.stream:
                 self._run_task(number, request, context, self._parts(number, context, result))

@@ -60,6 +60,18 @@ class Client:
     def send(self, payload: bytes) -> None:
         self.wire.receive(frame(payload, BINARY if self.binary else TEXT))
 
+    def say_wrong(self, request_id: str, *, endpoint: str = "", code: int = 0) -> None:
+        """Send a message whose one document cannot be read."""
+        if self.binary:
+            proto = protobuf.RequestProto(request_id=request_id)
+            proto.data.docs.add().embedding.dense.shape.append(3)
+            proto.header.exec_endpoint = endpoint
+            proto.status.code = code
+            self.send(proto.SerializeToString())
+            return
+        body = {"requestId": request_id, "data": [{"text": 5}], "status": {"code": code}}
+        self.send(json.dumps({**body, "execEndpoint": endpoint} if endpoint else body).encode())
+
     def cancel(self, request_id: str) -> None:
         if self.binary:
             self.send(protobuf.encode_request(bare_request(request_id, cancels=True)))
@@ -191,12 +203,7 @@ class TestWrong:
         client.say("r1", "a", endpoint="/x")
         client.say("r2", "a", endpoint="/x")
         client.say("r1", "b")
-        if client.binary:
-            proto = protobuf.RequestProto(request_id="r1")
-            proto.data.docs.add().embedding.dense.shape.append(3)
-            client.send(proto.SerializeToString())
-        else:
-            client.send(b'{"requestId": "r1", "data": [{"text": 5}], "status": {"code": 1}}')
+        client.say_wrong("r1", code=1)
         client.say("r1", "dropped")
         for position in (0, 1):
             taking.listen(position)
@@ -210,12 +217,7 @@ class TestWrong:
     def test_a_last_part_that_cannot_be_read(self, client: Client, taking: Taking) -> None:
         """It is the last all the same: its id is free again."""
         client.say("r1", "a", endpoint="/x")
-        if client.binary:
-            proto = protobuf.RequestProto(request_id="r1")
-            proto.data.docs.add().embedding.dense.shape.append(3)
-            client.send(proto.SerializeToString())
-        else:
-            client.send(b'{"requestId": "r1", "data": [{"text": 5}], "status": {"code": 0}}')
+        client.say_wrong("r1")
         taking.listen()
         assert type(taking.errors[0]) is ValidationError
         client.say("r1", "again", endpoint="/x", last=True)
@@ -453,14 +455,7 @@ class TestFlow:
 
     def test_one_answer_to_what_is_refused(self, client: Client, taking: Taking) -> None:
         """What follows a first message that is wrong is dropped, up to the last."""
-        if client.binary:
-            proto = protobuf.RequestProto(request_id="r1")
-            proto.header.exec_endpoint = "/x"
-            proto.data.docs.add().embedding.dense.shape.append(3)
-            proto.status.code = 1
-            client.send(proto.SerializeToString())
-        else:
-            client.send(b'{"requestId": "r1", "execEndpoint": "/x", "data": [{"text": 5}], "status": {"code": 1}}')
+        client.say_wrong("r1", endpoint="/x", code=1)
         for _ in range(5):
             client.say("r1", "b")
         client.say("r1", last=True)
