@@ -27,6 +27,7 @@ setup(
     install_requires=[
         "autobahn>=26.10",
         "grpcio>=1.85",
+        "hpack>=4.2",
         "httptools>=0.9",
         "klein>=24.8",
         "msgspec>=0.22",

@@ -44,6 +44,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_in_flight_size: Annotated[
         Bytes, "bytes of those requests, or of their answers; large ones reduce their number"
     ] = 64 * 2**20
+    max_calls: Annotated[Count, "gRPC calls in progress on a connection; further ones wait at the client"] = 1024
     max_buffered: Annotated[
         Bytes, "bytes received over all connections and not answered yet; beyond that, QueueFull"
     ] = 2**30

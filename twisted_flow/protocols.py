@@ -13,7 +13,10 @@ from .errors import ConfigurationError
 from .interfaces import IChannel, IGateway, IGatewayMaker
 from .suggestion import nearest
 
-__all__ = ["PROTOCOLS", "Protocol", "protocol_named", "protocol_of_scheme"]
+__all__ = ["GRPC_SERVERS", "PROTOCOLS", "Protocol", "protocol_named", "protocol_of_scheme"]
+
+GRPC_SERVERS = {"lane": "grpc", "grpcio": "grpcio"}
+"""What ``grpc=`` names, and the protocol's row below. That of grpcio needs a port of its own."""
 
 
 @implementer(IPlugin, IGatewayMaker)
@@ -56,6 +59,11 @@ PROTOCOLS: dict[str, IGatewayMaker] = {
             gateway="twisted_flow.gateway.grpc.gateway.GRPCGateway",
             channel="twisted_flow.channel.grpc.GRPCChannel",
             schemes=("grpc",),
+            shares="http",
+        ),
+        Protocol(
+            name="grpcio",
+            gateway="twisted_flow.gateway.grpc.library.LibraryGateway",
             own_socket=True,
         ),
         Protocol(

@@ -56,6 +56,7 @@ class Options(usage.Options):
     )
     optParameters = [
         ["config", "c", None, "A YAML file that describes the flow; options on the command line override it."],
+        ["grpc", None, None, "What serves gRPC: lane, or grpcio, which needs a port of its own [lane]."],
         ["host", None, None, "The address to listen on [0.0.0.0]."],
         ["name", None, None, "The flow's name [flow]."],
         ["title", None, None, "The title of the docs pages."],
@@ -97,7 +98,7 @@ class Options(usage.Options):
         self["protocols"].append(protocol)
 
     def opt_port(self, port: str) -> None:
-        """The port to listen on; given again, one for each protocol in order. HTTP and WebSocket can share one.
+        """The port to listen on, shared by all protocols; given again, one for each protocol in order.
 
         0 or none: a free port, shown in the log.
         """
@@ -109,8 +110,8 @@ class Options(usage.Options):
     opt_p = opt_port
 
     def opt_listen(self, endpoint: str) -> None:
-        """Serve HTTP and WebSocket at a Twisted endpoint instead of a port, such as systemd:domain=INET:index=0 or
-        unix:/run/flow.socket. May be given again. gRPC uses --port.
+        """Serve at a Twisted endpoint instead of a port, such as systemd:domain=INET:index=0 or unix:/run/flow.socket.
+        May be given again. With --port, gRPC is served at that port alone.
         """
         self["listen"].append(endpoint)
 
@@ -212,7 +213,7 @@ class Options(usage.Options):
 
     def _settings(self) -> dict[str, object]:
         """What was said of the flow; what was not said is none, empty or 0."""
-        names = ("host", "name", "title", "description", "workspace")
+        names = ("grpc", "host", "name", "title", "description", "workspace")
         flags = ("no-debug-endpoints", "no-crud-endpoints", "strict", "exit-on-crash", "debug")
         return {
             "protocol": self["protocols"],

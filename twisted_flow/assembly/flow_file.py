@@ -32,6 +32,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     port: int | str | list[int] | None = None
     port_expose: int | str | list[int] | None = None
     listen: str | list[str] = []
+    grpc: str = "lane"
     host: str = "0.0.0.0"
     name: str = "flow"
     cors: bool | str | list[str] = False
@@ -199,7 +200,7 @@ def _add(flow: Flow, entry: Entry, file: ConfigFile, location: str) -> None:
 def written(config: FlowConfig, listening: dict[str, Any]) -> str:
     """The YAML that `build` makes the flow of *config* of.
 
-    :param listening: protocol, port and listen, as they were given.
+    :param listening: protocol, port, listen and grpc, as they were given.
     :raises ConfigurationError: where something in it cannot be said in a file.
     """
     routes = [{**msgspec.to_builtins(route), "exec_endpoint": route.endpoint} for route in config.http.exposed]

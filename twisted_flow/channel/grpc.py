@@ -17,7 +17,7 @@ from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
 from ..loop import Signal, crossing, sleep_a_turn, spawn
 from ..message import Request, Response, ResponseStream, bare_request
-from ..wire.metadata import OURS, SERVER
+from ..wire.grpc.metadata import OURS, SERVER
 from .incoming import Incoming
 from .outgoing import Outgoing
 

@@ -12,7 +12,7 @@ from twisted.internet.task import LoopingCall
 from .buffered import Buffered
 from .ending import LAST_WORDS, Ending
 
-__all__ = ["Connections", "linger"]
+__all__ = ["Connections", "hand_over", "linger"]
 
 _LINGER_SECONDS, _LINGER_BYTES = 5, 2**24
 
@@ -173,3 +173,15 @@ def linger(transport: Any, connections: Connections, whole: bool) -> None:
     transport.protocol = lingering = _Lingering(connections)
     (transport.loseConnection if whole else transport.loseWriteConnection)()
     lingering.makeConnection(transport)
+
+
+def hand_over(transport: Any, protocol: Any, received: bytes, whole: bool) -> None:
+    """Let *protocol* have *transport*, over which *received* came.
+
+    :param whole: whether nothing can come in any more.
+    """
+    transport.protocol = protocol
+    protocol.makeConnection(transport)
+    protocol.dataReceived(received)
+    if whole and transport.protocol is protocol:
+        protocol.readConnectionLost()

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from ..errors import ConfigurationError
-from ..protocols import protocol_named
+from ..protocols import GRPC_SERVERS, protocol_named
 from .hostport import port_number
 
-__all__ = ["Listener", "listeners", "named"]
+__all__ = ["Listener", "listeners", "named", "served_by"]
 
 
 class Listener(Struct, frozen=True):
-    """One port, and what is served there: one protocol, or HTTP and WebSocket together."""
+    """One port, and what is served there: one protocol, or several that share it."""
 
     protocols: tuple[str, ...]
     port: int
@@ -32,11 +32,21 @@ def named(
     return tuple(str(each).lower() for each in protocols), tuple(port_number(each) for each in ports)
 
 
+def served_by(protocols: Sequence[str], grpc: str) -> tuple[str, ...]:
+    """*protocols*, where gRPC is served by *grpc*, one of `GRPC_SERVERS`.
+
+    :raises ConfigurationError: if it is none.
+    """
+    if grpc not in GRPC_SERVERS:
+        raise ConfigurationError(f"grpc={grpc!r}: it is {' or '.join(GRPC_SERVERS)}")
+    return tuple(GRPC_SERVERS[grpc] if protocol == "grpc" else protocol for protocol in protocols)
+
+
 def listeners(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[str] = ()) -> tuple[Listener, ...]:
-    """Pair *protocols* and *ports* by position; one port for several protocols is shared by HTTP and WebSocket.
+    """Pair *protocols* and *ports* by position; one port for several protocols is shared by those that can.
 
     :param ports: none: free ones are chosen.
-    :param listen: endpoint strings for HTTP and WebSocket, all for each; the ports are gRPC's then.
+    :param listen: endpoint strings for all protocols, all for each; the ports, if there are any, are gRPC's then.
     :raises ConfigurationError: where they cannot be paired.
     """
     for protocol in protocols:
@@ -67,14 +77,10 @@ def listeners(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[s
         for protocol in group if len(_together(group)) > 1 else ():
             meant = protocol_named(protocol)
             if not meant.shares:
-                name = meant.name
                 raise ConfigurationError(
-                    f"{_NAMES.get(name, name)} needs a port of its own: {port_or_group} is for {' and '.join(group)}"
+                    f"{meant.name} needs a port of its own: {port_or_group} is for {' and '.join(group)}"
                 )
     return tuple(Listener(group, port if isinstance(port, int) else 0) for port, group in by_port.items())
-
-
-_NAMES = {"grpc": "gRPC"}
 
 
 def _group(protocol: str) -> tuple[str, str]:
@@ -93,15 +99,16 @@ def _together(protocols: Sequence[str]) -> dict[tuple[str, str], tuple[str, ...]
 
 
 def _described(protocols: Sequence[str], ports: Sequence[int], listen: Sequence[str]) -> tuple[Listener, ...]:
-    described = tuple(protocol for protocol in protocols if not protocol_named(protocol).own_socket)
+    apart = ("grpc",) if ports and len(protocols) > 1 else ()
+    described = tuple(each for each in protocols if not protocol_named(each).own_socket and each not in apart)
     rest = [protocol for protocol in protocols if protocol not in described]
     if not described:
-        raise ConfigurationError("gRPC needs a port of its own, not an endpoint")
+        raise ConfigurationError(f"{' and '.join(rest)} needs a port of its own, not an endpoint")
     if len(_together(described)) > 1:
         raise ConfigurationError(f"{' and '.join(described)} cannot share an endpoint")
     if len(ports) == len(protocols) > len(rest) > 0:  # paired by position: those of HTTP and WebSocket say nothing
         ports = [port for protocol, port in zip(protocols, ports, strict=True) if protocol in rest]
     if ports and not rest:
-        raise ConfigurationError("HTTP and WebSocket listen on a port or at an endpoint: give only one of them")
+        raise ConfigurationError(f"{' and '.join(described)}: give a port or an endpoint, not both")
     here = tuple(Listener(described, 0, endpoint) for endpoint in listen)
     return here + (listeners(rest, ports) if rest else ())

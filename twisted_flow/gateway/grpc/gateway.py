@@ -1,297 +1,103 @@
-"""The gRPC gateway: a service that listens, serves a dispatcher, and drains."""
+"""The gRPC gateway: a lane beside HTTP's, told apart by the first bytes of a connection."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
-from datetime import timedelta
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import grpc
-from grpc import aio
 from msgspec.structs import replace
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
 from zope.interface import implementer
 
-from ...answer import Answer, Answered, AnswerStream, Entry, Gateway, answer, refuse
+from ...answer import Entry
 from ...codec.codecs import codec_of
 from ...document.identity import new_id
-from ...document.protobuf.descriptor import message
-from ...errors import BadRequest, ConfigurationError, FlowError, QueueFull, Unavailable
 from ...interfaces import IGateway
-from ...limits import Limits
-from ...loop import Signal, asyncio_loop, spawn, to_future, wait_a_while
-from ...message import Request
-from ...wire.metadata import OURS, SERVER
-from ..buffered import Account
-from ..ending import LAST_WORDS, Ending
+from ...loop import next_turn
+from ..http.gateway import http_beside
 from ..messages import parts_as_messages
-from ..request_id import as_field, request_id_in
 from ..served import Served
-from .services import Health, Reflection, handler
-from .stream import CallContext, Stream
-from .threads import yielding
+from .answering import AnsweringCall
+from .asked_call import AskedCall
+from .call_head import CallHead
+from .failures import write_status
+from .lane import GRPCLane, Method, Methods
+from .services import SERVICES, Health, reflections
+from .session_call import SessionCall
 
 __all__ = ["GRPCGateway"]
-
-log = Logger()
-
-SERVICES = ("jina.JinaRPC", "twisted_flow.Flow")
 
 
 @implementer(IGateway)
 class GRPCGateway(Service):
-    """See `IGateway`. gRPC binds its port itself, beside a socket that is there but does not listen."""
+    """See `IGateway`. What is no HTTP/2 there is HTTP's: with no such gateway beside it, it has one without routes."""
 
     protocol = "grpc"
-    address = ""
 
     def __init__(self, served: Served) -> None:
-        self.buffered, self.dispatcher, self.limits = served.buffered, served.dispatcher, served.limits
-        self.listen_at, self.engines = served.address, served.engines
-        debug, limits, engines = served.debug, served.limits, served.engines
-        self.ending = Ending()
-        gateway = Gateway(id=new_id(), protocol="grpc", limits=limits, debug=debug, ended=self.ending.error)
-        self.entry = Entry(gateway=gateway, write_error=_write_status)
-        self._codec = codec_of(binary=True).codec
-        self._entry_of_streams = replace(self.entry, parts=parts_as_messages(self._codec), stream=True)
-        self._under_way: set[Deferred[Any] | AnswerStream] = set()  # of calls that are no `Stream`
+        self.http, self._own = http_beside(served)
+        port = self.http.port
+        gateway = replace(port.gateway, id=new_id(), protocol="grpc")
+        entry = Entry(gateway=gateway, write_error=write_status)
+        engines = served.engines
         self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
-        self.streams: set[Stream] = set()
-        self._peers: dict[str, int] = {}  # connections with calls under way, and how many
-        self._idle = Signal()
-        self._idle.set()
-        self._server: object = None
+        clock = served.clock
+        methods = Methods(
+            by_path=_methods(entry, self.health),
+            others=None,
+            entry=entry,
+            dispatcher=served.dispatcher,
+            limits=served.limits,
+            look=self.health.look,
+            later=next_turn() if clock is None else partial(clock.callLater, 0),
+        )
+        self.http.prior_knowledge = lambda: GRPCLane(methods, port.connections)
+
+    @property
+    def address(self) -> str:
+        """See `IGateway`."""
+        return self.http.address
 
     def startService(self) -> Deferred[None]:
-        """Listen."""
+        """Listen, unless the gateway beside it does."""
         super().startService()
-        if asyncio_loop() is None:
-            raise ConfigurationError("gRPC needs the asyncio reactor: start twistd without --reactor")
-        return spawn(self._start())
-
-    async def _start(self) -> None:
-        # Beside executors that keep the cores busy from threads of their own, gRPC's must have their turn.
-        busy = any(endpoint.blocking for engine in self.engines for endpoint in engine.endpoints.values())
-        with nullcontext() if busy else yielding():
-            self._server = server = aio.server(options=_options(self.limits))  # which starts all its threads
-        versions = ("v1", "v1alpha")
-        reflections = [f"grpc.reflection.{version}.ServerReflection" for version in versions]
-        reflected = [*SERVICES, "grpc.health.v1.Health", *reflections]
-        server.add_generic_rpc_handlers(
-            (
-                handler("jina.JinaRPC", Call=grpc.stream_stream_rpc_method_handler(self.call)),
-                handler(
-                    "twisted_flow.Flow",
-                    Post=grpc.stream_unary_rpc_method_handler(self.post),
-                    Stream=grpc.stream_stream_rpc_method_handler(self.stream),
-                ),
-                self.health.handler(),
-                *(Reflection(reflected, version).handler() for version in versions),
-            )
-        )
-        address = self.listen_at.address
-        try:
-            server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise ConfigurationError(f"cannot listen on {address}: {error}") from None
-        await server.start()
-        self.address = address
-
-    async def call(self, requests: object, context: CallContext) -> None:
-        """``/jina.JinaRPC/Call``."""
-        peer = await self._admitted(context)
-        entry = _identified(self.entry, context)
-        stream = Stream(self.dispatcher, entry, context, self.limits, self.buffered)
-        self.streams.add(stream)
-        try:
-            await context.send_initial_metadata(((SERVER, OURS),))
-            await stream.run()
-        finally:
-            self.streams.discard(stream)
-            self._left(peer)
-
-    async def _admitted(self, context: CallContext) -> str:
-        """Admit a call, unless its connection is one too many; return the connection's key."""
-        peer: str = context.peer()
-        if peer not in self._peers and len(self._peers) >= self.limits.max_connections:
-            error = QueueFull(f"{self.limits.max_connections} connections have calls in progress", retry_after=1)
-            await self._refuse(error, context)
-        self._peers[peer] = self._peers.get(peer, 0) + 1
-        self._idle.clear()
-        return peer
-
-    def _left(self, peer: str) -> None:
-        """A call of the connection *peer* is over."""
-        self._peers[peer] -= 1
-        if not self._peers[peer]:
-            del self._peers[peer]
-        if not self._peers:
-            self._idle.set()
-
-    async def post(self, requests: object, context: CallContext) -> bytes:
-        """``/twisted_flow.Flow/Post``: a failure is a gRPC status."""
-        answered = await self._asked(context, self.entry, self._whole)
-        assert isinstance(answered, bytes)
-        return answered
-
-    async def stream(self, requests: object, context: CallContext) -> None:
-        """``/twisted_flow.Flow/Stream``: the same, and the answer comes in parts."""
-        await self._asked(context, self._entry_of_streams, self._parts)
-
-    async def _asked(
-        self,
-        context: CallContext,
-        entry: Entry,
-        respond: Callable[[Answered, CallContext], Awaitable[bytes | None]],
-    ) -> bytes | None:
-        """Have the request that *context* brings answered, and *respond* take the answer.
-
-        The call is one of many messages, as one of none is, too: so a call without a message gets an answer.
-        """
-        body = await context.read()
-        if body is aio.EOF:
-            await self._refuse(BadRequest("the call has no message; one is required"), context)
-        if self.health.stopping:
-            await self._refuse(Unavailable("the server is stopping"), context)
-        account = Account(self.buffered)
-        if not account.keep(len(body)):
-            await self._refuse(self.buffered.refusal(), context)
-        try:
-            peer = await self._admitted(context)
-            try:
-                return await respond(await self._answered(body, entry, context), context)
-            finally:
-                self._left(peer)
-        finally:
-            account.keep(0)
-
-    async def _refuse(self, error: FlowError, context: object) -> None:
-        """End a call that never becomes a request."""
-        await self._abort(refuse(error, _identified(self.entry, context)), context)
-
-    async def _abort(self, answered: Answer, context: CallContext) -> None:
-        error = answered.error
-        assert error is not None
-        code = grpc.StatusCode[error.grpc_status]
-        await context.abort(code, error.detail, _details(error, code, answered.request_id))
-
-    async def _answered(self, body: bytes, entry: Entry, context: CallContext) -> Answered:
-        remaining, entry = context.time_remaining(), _identified(entry, context)
-        if remaining is not None:
-            entry = replace(entry, timeout=max(remaining, 1e-6))
-        done = answer(body, self._codec, self.dispatcher, entry)
-        return await self._come(done) if isinstance(done, Deferred) else done
-
-    async def _come(self, waiting: Deferred[Answered]) -> Answered:
-        """What *waiting* comes to; it is cancelled when the grace of a drain is over."""
-        self._under_way.add(waiting)
-        come: list[Answered] = []
-
-        def note(answered: Answered) -> Answered:
-            come.append(answered)
-            return answered
-
-        try:
-            return await to_future(waiting.addCallback(note))
-        except BaseException:
-            for each in come:  # the call was cancelled in the very turn in which this came
-                if isinstance(each, AnswerStream):
-                    each.cancel()
-            raise
-        finally:
-            self._under_way.discard(waiting)
-
-    async def _whole(self, answered: Answered, context: CallContext) -> bytes:
-        assert isinstance(answered, Answer)
-        if answered.error is not None:
-            await self._abort(answered, context)
-        return answered.body
-
-    async def _parts(self, answered: Answered, context: CallContext) -> None:
-        if isinstance(answered, Answer):
-            await self._abort(answered, context)
-            return
-        self._under_way.add(answered)
-        try:
-            while not answered.over:
-                pulled = answered.pull()
-                piece = await to_future(pulled) if isinstance(pulled, Deferred) else pulled
-                if piece.error is not None:
-                    await self._abort(piece, context)
-                await context.write(piece.body)
-        finally:
-            self._under_way.discard(answered)
-            answered.cancel()
+        return self.http.startService() if self._own else succeed(None)
 
     def stopService(self) -> Deferred[None]:
-        """Take no more calls, answer what was asked, close."""
+        """Drain, unless the gateway beside it does: they share their connections."""
         super().stopService()
-        server, self._server = self._server, None
-        self.listen_at.close()
-        if server is None:
-            return succeed(None)
         self.health.stop()
-        for stream in list(self.streams):
-            stream.drain()
-        return spawn(self._stopped(server))
-
-    async def _stopped(self, server: Any) -> None:
-        """Wait for the calls that were taken; who has asked nothing, or stays though told to go, is not waited for."""
-        grace = self.limits.drain_grace
-        stopping = spawn(server.stop(grace + LAST_WORDS))
-        await wait_a_while(self._idle, grace)
-        if self._peers:
-            self.ending.cutting = True
-            for each in list(self._under_way):
-                each.cancel()  # which answers it
-            for stream in list(self.streams):
-                stream.session.cut()
-            log.warn("{cut} requests were answered Unavailable when the drain grace ended", cut=self.ending.cut)
-            await wait_a_while(self._idle, LAST_WORDS)
-        if not stopping.called:
-            await server.stop(min(LAST_WORDS, grace))
+        return self.http.stopService() if self._own else succeed(None)
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
-    return [
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", limits.max_body),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_concurrent_streams", limits.max_connections),
-        ("grpc.keepalive_time_ms", int(limits.ping_interval * 1000)),
-        ("grpc.keepalive_timeout_ms", int(limits.ping_timeout * 1000)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
-        ("grpc.http2.max_ping_strikes", 0),
-    ]
+def _methods(entry: Entry, health: Health) -> dict[str, Method]:
+    in_parts = replace(entry, parts=parts_as_messages(codec_of(binary=True).codec), stream=True)
+    methods: dict[str, Method] = {
+        "/jina.JinaRPC/Call": lambda lane, stream, head: SessionCall(lane, stream, head, identified(entry, head)),
+        "/twisted_flow.Flow/Post": lambda lane, stream, head: AskedCall(lane, stream, head, timed(entry, head)),
+        "/twisted_flow.Flow/Stream": lambda lane, stream, head: AskedCall(lane, stream, head, timed(in_parts, head)),
+        "/grpc.health.v1.Health/Check": _answering(entry, health.check),
+        "/grpc.health.v1.Health/List": _answering(entry, health.list),
+        "/grpc.health.v1.Health/Watch": _answering(entry, health.now, watch=health.watch),
+    }
+    for each in reflections(SERVICES):
+        methods[f"/{each.package}.ServerReflection/ServerReflectionInfo"] = _answering(entry, each.answer, many=True)
+    return methods
 
 
-def _identified(entry: Entry, context: CallContext) -> Entry:
-    """*entry* with the request's id, if the call's metadata have a valid one."""
-    for name, value in context.invocation_metadata() or ():
-        if name == "x-request-id":
-            request_id = request_id_in(value.encode())
-            return replace(entry, request_id=request_id) if request_id else entry
-    return entry
+def _answering(entry: Entry, reply: Callable[[bytes], bytes], **options: Any) -> Method:
+    return lambda lane, stream, head: AnsweringCall(lane, stream, head, entry, reply, **options)
 
 
-def _write_status(error: FlowError, request_id: str, request: Request | None) -> Answer:
-    """See `Entry`: the gRPC status says it all, so there is no body."""
-    return Answer(b"", "", error, request_id)
+def identified(entry: Entry, head: CallHead) -> Entry:
+    """*entry* with the request's id, where *head* has one."""
+    return replace(entry, request_id=head.request_id) if head.request_id else entry
 
 
-def _details(error: FlowError, code: grpc.StatusCode, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
-    """The trailers that say more: the error's name, the request's id, and when to try again."""
-    trailers: list[tuple[str, str | bytes]] = [("x-error", error.name)]
-    if request_id:
-        trailers.append(("x-request-id", as_field(request_id)))
-    if error.retry_after is not None:
-        status = message("google.rpc.Status")(code=code.value[0], message=error.detail)
-        info = message("google.rpc.RetryInfo")()
-        info.retry_delay.FromTimedelta(timedelta(seconds=error.retry_after))
-        status.details.add().Pack(info)
-        trailers.append(("grpc-status-details-bin", status.SerializeToString()))
-    return tuple(trailers)
+def timed(entry: Entry, head: CallHead) -> Entry:
+    """The same, with the seconds that *head* names."""
+    if head.timeout is None and not head.request_id:
+        return entry
+    return replace(entry, request_id=head.request_id, timeout=None if head.timeout is None else max(head.timeout, 1e-6))

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
-import grpc
+from google.protobuf.message import DecodeError
 
 from ...document.protobuf.descriptor import FILES, Message, message
-from ...loop import Signal, wait_a_while
+from ...wire.grpc.statuses import CallFault, status_number
 
-__all__ = ["Health", "Reflection", "handler"]
+__all__ = ["SERVICES", "Health", "Reflection", "reflections"]
 
-_LOOK = 1.0  # seconds between two looks of who watches
+SERVICES = ("jina.JinaRPC", "twisted_flow.Flow")
+"""The flow's own."""
+
 _SERVING, _NOT_SERVING, _UNKNOWN = 1, 2, 3
+_NOT_FOUND = status_number("NOT_FOUND")
 
 
-def handler(service: str, **methods: object) -> object:
-    """The generic handler of *service* with *methods*."""
-    return grpc.method_handlers_generic_handler(service, methods)
+def _parsed(kind: Message, body: bytes) -> Message:
+    """The message of *kind* that *body* is.
+
+    :raises CallFault: if it is none.
+    """
+    try:
+        return kind.FromString(body)
+    except DecodeError:
+        raise CallFault(status_number("INVALID_ARGUMENT"), "the message cannot be parsed") from None
 
 
 class Health:
@@ -31,29 +39,22 @@ class Health:
     def __init__(self, services: Iterable[str], ready: Callable[[], bool]) -> None:
         self.services, self.ready = {"", *services}, ready
         self.stopping = False
-        self._changed = Signal()
+        self._watchers: dict[object, tuple[Callable[[], object], Callable[[], object]]] = {}
         self._request = message("grpc.health.v1.HealthCheckRequest")
         self._response = message("grpc.health.v1.HealthCheckResponse")
         self._all = message("grpc.health.v1.HealthListResponse")
 
-    def handler(self) -> object:
-        """For the server."""
-        decode, encode = self._request.FromString, self._response.SerializeToString
-        return handler(
-            "grpc.health.v1.Health",
-            Check=grpc.unary_unary_rpc_method_handler(self.check, decode, encode),
-            List=grpc.unary_unary_rpc_method_handler(
-                self.list,
-                message("grpc.health.v1.HealthListRequest").FromString,
-                self._all.SerializeToString,
-            ),
-            Watch=grpc.unary_stream_rpc_method_handler(self.watch, decode, encode),
-        )
-
     def stop(self) -> None:
-        """Report NOT_SERVING from now on."""
+        """Report NOT_SERVING from now on, and end what watches."""
         self.stopping = True
-        self._changed.set()
+        self.look()
+        for _, finish in list(self._watchers.values()):
+            finish()
+
+    def look(self) -> None:
+        """See whether anything has changed that somebody watches."""
+        for tell, _ in list(self._watchers.values()):
+            tell()
 
     def status(self, service: str) -> int:
         """Of the service called *service*; '' is the server."""
@@ -61,58 +62,76 @@ class Health:
             return _UNKNOWN
         return _SERVING if self.ready() and not self.stopping else _NOT_SERVING
 
-    async def check(self, request: Message, context: Any) -> object:
-        """Answer ``Check``."""
-        status = self.status(request.service)
+    def check(self, body: bytes) -> bytes:
+        """Answer ``Check``.
+
+        :raises CallFault: if there is no such service.
+        """
+        service = _parsed(self._request, body).service
+        status = self.status(service)
         if status == _UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service!r}")
-        return self._response(status=status)
+            raise CallFault(_NOT_FOUND, f"there is no service {service!r}")
+        return self._told(status)
 
-    async def list(self, request: object, context: object) -> object:
+    def list(self, body: bytes) -> bytes:
         """Answer ``List``."""
-        return self._all(statuses={name: self._response(status=self.status(name)) for name in self.services})
+        told = {name: self._response(status=self.status(name)) for name in self.services}
+        return bytes(self._all(statuses=told).SerializeToString())
 
-    async def watch(self, request: Message, context: object) -> AsyncIterator[object]:
-        """Send the status now, and whenever it changes, until the server stops."""
-        told = self.status(request.service)
-        yield self._response(status=told)
-        while not self.stopping:
-            await wait_a_while(self._changed, _LOOK)
-            now = self.status(request.service)
+    def now(self, body: bytes) -> bytes:
+        """The first answer of ``Watch``."""
+        return self._told(self.status(_parsed(self._request, body).service))
+
+    def watch(self, body: bytes, send: Callable[[bytes], object], finish: Callable[[], object]) -> Callable[[], object]:
+        """Go on with ``Watch``: *send* the status whenever it has changed, and *finish* when the server stops.
+
+        :return: ends that.
+        """
+        service = _parsed(self._request, body).service
+        told = self.status(service)
+
+        def tell() -> None:
+            nonlocal told
+            now = self.status(service)
             if now != told:
                 told = now
-                yield self._response(status=told)
+                send(self._told(now))
+
+        key = object()
+        self._watchers[key] = tell, finish
+        return lambda: self._watchers.pop(key, None)
+
+    def _told(self, status: int) -> bytes:
+        return bytes(self._response(status=status).SerializeToString())
+
+
+def reflections(services: Iterable[str]) -> list[Reflection]:
+    """The services for reflection, of either version, where *services* are served."""
+    packages = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
+    names = [*services, "grpc.health.v1.Health", *(f"{package}.ServerReflection" for package in packages)]
+    return [Reflection(names, package) for package in packages]
 
 
 class Reflection:
     """Server reflection: the services and their descriptors.
 
     :param services: their names.
-    :param version: 'v1', or 'v1alpha', as older tools have it.
+    :param package: of the service; it ends with 'v1', or 'v1alpha', as older tools have it.
     """
 
-    def __init__(self, services: Iterable[str], version: str) -> None:
-        self.services, self.package = sorted(services), f"grpc.reflection.{version}"
+    def __init__(self, services: Iterable[str], package: str) -> None:
+        self.services, self.package = sorted(services), package
         self.files = {file.name: file for file in FILES.file}
         self.symbols = {symbol: file.name for file in FILES.file for symbol in _symbols(file)}
         self._request = message(f"{self.package}.ServerReflectionRequest")
         self._response = message(f"{self.package}.ServerReflectionResponse")
 
-    def handler(self) -> object:
-        """For the server."""
-        decode, encode = self._request.FromString, self._response.SerializeToString
-        return handler(
-            f"{self.package}.ServerReflection",
-            ServerReflectionInfo=grpc.stream_stream_rpc_method_handler(self.info, decode, encode),
-        )
+    def answer(self, body: bytes) -> bytes:
+        """The answer to a question."""
+        request = _parsed(self._request, body)
+        return bytes(self._answer(request).SerializeToString())
 
-    async def info(self, requests: AsyncIterator[object], context: object) -> AsyncIterator[object]:
-        """Answer each question."""
-        async for request in requests:
-            yield self.answer(request)
-
-    def answer(self, request: Message) -> object:
-        """The answer to *request*."""
+    def _answer(self, request: Message) -> Message:
         response = self._response(valid_host=request.host, original_request=request)
         kind = request.WhichOneof("message_request")
         if kind == "list_services":
@@ -127,7 +146,7 @@ class Reflection:
             files = response.file_descriptor_response.file_descriptor_proto
             files.extend(self.files[each].SerializeToString() for each in self._with_imports(name))
         else:
-            response.error_response.error_code = grpc.StatusCode.NOT_FOUND.value[0]
+            response.error_response.error_code = _NOT_FOUND
             response.error_response.error_message = "there is no such file or symbol here"
         return response
 

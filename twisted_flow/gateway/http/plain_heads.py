@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ...codec.codecs import codec_of
 from ...limits import Limits
+from ...wire.http2.codes import PRIOR_KNOWLEDGE
 from ..request_id import request_id_in
 from .action import Action, PlainHead
 from .event_streams import FORMS
@@ -57,11 +58,17 @@ class PlainHeads:
 
     :param actions: the plain routes: method and target to what they do.
     :param hosts: the names that the server may be asked by; none: any.
+    :param prior_knowledge: whether a connection may begin with HTTP/2's preface, which looks like a head.
     """
 
     def __init__(
-        self, actions: Mapping[tuple[bytes, bytes], Action], limits: Limits, hosts: tuple[str, ...] = ()
+        self,
+        actions: Mapping[tuple[bytes, bytes], Action],
+        limits: Limits,
+        hosts: tuple[str, ...] = (),
+        prior_knowledge: bool = False,
     ) -> None:
+        self._prior_knowledge = prior_knowledge
         self.actions, self.limits, self.hosts = actions, limits, hosts
         self._most = min(_REMEMBERED_SIZE, limits.max_headers_size)
         self._known: dict[bytes, PlainHead] = {}
@@ -79,6 +86,8 @@ class PlainHeads:
         return known if known is not None else self._read(raw)
 
     def _read(self, raw: bytes) -> PlainHead | None:
+        if raw == PRIOR_KNOWLEDGE and self._prior_knowledge:
+            return None
         if len(raw) > self._most:
             return self._judged(read_head(raw, self.limits, self.hosts))
         own = {name.lower(): value for name, value in _OF_ONE_REQUEST.findall(raw)}

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from ...errors import BadRequest, RequestTimeout
 from ...limits import Limits
 from ..buffered import Account
-from ..connections import Connections, linger
+from ..connections import Connections, hand_over, linger
 from ..stalled import StallTimer
 from .head import Refused, read_head, unfinished
 from .refusal import Refusals
@@ -286,10 +286,6 @@ class FlowSite(Site):
     def take_over(self, transport: Any, received: bytes, whole: bool) -> None:
         """Have *transport*, over which *received* came; *whole*: and nothing else will."""
         channel = self.buildProtocol(transport.getPeer())
-        transport.protocol = channel
-        channel.makeConnection(transport)
-        channel.dataReceived(received)
-        if whole and transport.protocol is channel:
-            channel.readConnectionLost()
+        hand_over(transport, channel, received, whole)
         if self.connections.draining and transport.protocol is channel:
             channel.drain()

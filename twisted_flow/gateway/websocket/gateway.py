@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from msgspec.structs import replace
@@ -14,9 +14,8 @@ from ...answer import Entry, Gateway
 from ...document.identity import new_id
 from ...interfaces import IDispatcher, IGateway
 from ..connections import Connections
-from ..http.gateway import HTTPGateway
+from ..http.gateway import http_beside
 from ..http.problem import write_problem
-from ..http.routes import without_routes
 from ..served import Served
 from .protocol import SUBPROTOCOLS, FlowProtocol
 
@@ -30,10 +29,7 @@ class WebSocketGateway(Service):
     protocol = "websocket"
 
     def __init__(self, served: Served) -> None:
-        self._own: HTTPGateway | None = None
-        if served.beside is None:
-            self._own = HTTPGateway(replace(served, http=without_routes(served.http)))
-        self.http = cast(HTTPGateway, served.beside or self._own)
+        self.http, self._own = http_beside(served)
         self.http.upgrade = Handshake(served.dispatcher, self.http.port.gateway, self.http.port.connections)
 
     @property
@@ -44,12 +40,12 @@ class WebSocketGateway(Service):
     def startService(self) -> Deferred[None]:
         """Listen, unless the gateway beside it does."""
         super().startService()
-        return succeed(None) if self._own is None else self._own.startService()
+        return self.http.startService() if self._own else succeed(None)
 
     def stopService(self) -> Deferred[None]:
         """Drain, unless the gateway beside it does: they share their connections."""
         super().stopService()
-        return succeed(None) if self._own is None else self._own.stopService()
+        return self.http.stopService() if self._own else succeed(None)
 
 
 class Handshake:

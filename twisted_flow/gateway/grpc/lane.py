@@ -1,0 +1,246 @@
+"""The lane of gRPC: one connection of HTTP/2, whose calls are answered on the reactor; those that are others' go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from msgspec import Struct
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ...answer import Entry
+from ...interfaces import IDispatcher
+from ...limits import Limits
+from ...telemetry.printable import printable
+from ...wire.grpc.statuses import UNIMPLEMENTED, CallFault
+from ...wire.http2.codes import CANCEL, HTTP_1_1_REQUIRED, ConnectionFault, StreamFault
+from ...wire.http2.connection import Connection
+from ...wire.http2.fields import Fields
+from ...wire.http2.interfaces import IHTTP2Owner
+from ...wire.http2.settings import OurSettings
+from ...wire.http2.stream import NOBODY, Stream
+from ..buffered import Account
+from ..connections import Connections
+from ..stalled import StallTimer
+from .call import ICall
+from .call_head import CallHead, read_call_head
+from .talk import Talk
+
+__all__ = ["GRPCLane", "Method", "Methods"]
+
+log = Logger()
+
+_AHEAD = 1 << 16  # bytes that are read though others have their turn
+
+
+Method = Callable[["GRPCLane", Stream, CallHead], Any]
+"""Makes what answers a call: an `ICall`."""
+
+
+class Methods(Struct, frozen=True):
+    """What a lane serves."""
+
+    by_path: Mapping[str, Method]
+    others: Method | None
+    """Of all other paths; None: there are none."""
+    entry: Entry
+    """Of what is refused."""
+    dispatcher: IDispatcher
+    limits: Limits
+    look: Callable[[], object]
+    """Called once a second."""
+    later: Callable[[Callable[[], object]], object]
+    """Has a function called in another turn of the loop."""
+
+
+@implementer(IHTTP2Owner, IPushProducer, IHalfCloseableProtocol)
+class GRPCLane(TwistedProtocol):
+    """One connection.
+
+    :param methods: what is served.
+    :param connections: of the gateway, which times and drains them.
+    """
+
+    transport: Any
+
+    def __init__(self, methods: Methods, connections: Connections) -> None:
+        limits = methods.limits
+        self.methods, self.connections = methods, connections
+        self.dispatcher, self.limits, self.later = methods.dispatcher, limits, methods.later
+        self.clock: IReactorTime = connections.clock
+        self.account = Account(connections.buffered)
+        """Bytes that its calls keep."""
+        ours = OurSettings(streams=limits.max_calls, fields=limits.max_headers_size)
+        self.http2 = Connection(self, True, ours)
+        self.full = self.draining = False
+        self._paused = self._ended = self._whole = False
+        self._soon: list[Callable[[], object]] = []
+        self._stall_timer = StallTimer()
+        self._since = 0  # the second in which something came last
+        self._quiet = 0  # seconds since then, or since a ping
+
+    def connectionMade(self) -> None:
+        self._since = self.connections.second
+        self.connections.add(self)
+        self.transport.registerProducer(self, True)
+        self.http2.start()
+        if self.connections.draining:
+            self.drain()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._quiet = 0
+        http2 = self.http2
+        http2.receive(data)
+        if http2.inbound.waits or self._paused:
+            self._pause_or_resume()
+
+    def _pause_or_resume(self) -> None:
+        """Read on only while what has come is taken; a little may be read ahead."""
+        pause = self.http2.inbound.waits and self.http2.inbound.size > _AHEAD
+        if pause is not self._paused and not self._ended:
+            self._paused = pause
+            (self.transport.pauseProducing if pause else self.transport.resumeProducing)()
+        if pause:
+            self.later(self._pause_or_resume)
+
+    # -- for its `Connection`
+
+    def write(self, data: bytes) -> None:
+        """See `IHTTP2Owner`."""
+        if not self._ended:
+            self.transport.write(data)
+
+    def opened(self, stream: Stream, fields: Fields) -> Any:
+        """See `IHTTP2Owner`."""
+        head = cast("CallHead | None", fields.meaning)
+        if head is None:
+            fields.meaning = head = read_call_head(fields)
+        if head is None:
+            raise StreamFault(stream.id, HTTP_1_1_REQUIRED, "no call of gRPC")
+        methods = self.methods
+        method = methods.by_path.get(head.method, methods.others)
+        if method is None or head.fault is not None:
+            fault = head.fault or CallFault(UNIMPLEMENTED, "Method not found!")
+            Talk(stream, methods.entry).fail(fault)
+            return NOBODY
+        return method(self, stream, head)
+
+    def soon(self, function: Callable[[], object]) -> None:
+        """Have *function* called when this turn is over."""
+        if not self._soon:
+            self.later(self._now)
+        self._soon.append(function)
+
+    def _now(self) -> None:
+        soon, self._soon = self._soon, []
+        for each in soon:
+            each()
+
+    def going_away(self, last: int, code: int) -> None:
+        """See `IHTTP2Owner`."""
+        self.drain()
+
+    def closed(self) -> None:
+        """See `IHTTP2Owner`."""
+        if not self.http2.streams and (self._whole or self.http2.empty):
+            self.later(self._end_if_idle)  # what ends it is being written just now
+
+    def _end_if_idle(self) -> None:
+        if not self.http2.streams:
+            self._end()
+
+    @property
+    def _calls(self) -> list[ICall]:
+        """Those under way."""
+        listeners = [stream.listener for stream in self.http2.streams.values()]
+        return [each for each in listeners if each is not NOBODY]
+
+    def failed(self, fault: ConnectionFault) -> None:
+        """See `IHTTP2Owner`."""
+        log.info("a gRPC connection was ended: {detail}", detail=printable(fault.detail))
+        self._end()
+
+    def flush(self) -> None:
+        """Send now what waits to be sent."""
+        self.http2.flush()
+        getattr(self.transport, "flush", int)()
+
+    # -- for its transport, and `Connections`
+
+    def pauseProducing(self) -> None:
+        """The client does not read."""
+        self.full = True
+
+    def resumeProducing(self) -> None:
+        """The client reads again."""
+        self.full = False
+        self.http2.resume()
+
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`; what there is to do is done in `connectionLost`."""
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more. What it has asked is answered, within a grace: it may have gone for good."""
+        self._whole = True
+        self.connections.half_closed(self, self.limits.half_close_grace)
+        for stream in list(self.http2.streams.values()):
+            if stream.open_in:
+                self._lose(stream)
+        self.closed()
+
+    def writeConnectionLost(self) -> None:
+        """Part of `IHalfCloseableProtocol`; we close all at once."""
+
+    def connectionLost(self, reason: object = None) -> None:
+        self._ended = True
+        self.http2.lose()
+        self.connections.remove(self)
+
+    def drain(self) -> None:
+        """See `Connection`."""
+        self.draining = True
+        self.http2.drain()
+        for call in self._calls:
+            call.drain()
+        self.closed()
+
+    def cut(self) -> None:
+        """See `Connection`."""
+        for call in self._calls:
+            call.cut()
+        self.http2.flush()
+        self._end()
+
+    def sweep(self, second: int) -> None:
+        """See `Connections`: once a second, end what has waited too long for its client."""
+        limits = self.limits
+        self.methods.look()
+        self.http2.tick()
+        self._quiet += 1
+        if self._ended:
+            return
+        gone = self._quiet > limits.ping_interval + limits.ping_timeout
+        late = self.http2.inbound.unfinished and self._quiet > limits.header_timeout
+        if gone or late or self._stall_timer.seconds(self.transport, second, self.full) > limits.write_timeout:
+            self.transport.abortConnection()
+        elif limits.ping_interval < self._quiet <= limits.ping_interval + 1:
+            self.http2.ping()
+        for stream in self.http2.stalled(limits.write_timeout):
+            self._lose(stream)
+
+    def _lose(self, stream: Stream) -> None:
+        """End a call of which nobody takes the answer, or sends the rest."""
+        listener = stream.listener
+        stream.reset(CANCEL)
+        listener.lost(CANCEL)
+
+    def _end(self) -> None:
+        """Close, when all that was written is out."""
+        if not self._ended:
+            self.http2.flush()
+            self._ended = True
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
