@@ -53,6 +53,8 @@ setup(
             "pillow>=13",
             "scikit-learn>=1.9",
             "attrs>=26.1",
+            "grpclib>=0.4.9",
+            "h2>=4.4",
             "pydantic>=2.14",
             "pytest>=9.2",
             "pytest-timeout>=2.4",

@@ -14,9 +14,9 @@ from tests.support import TIMEOUT, wait_for
 from twisted_flow import Limits
 from twisted_flow.codec.protobuf import RequestProto
 from twisted_flow.gateway.buffered import Buffered
-from twisted_flow.gateway.grpc.gateway import GRPCGateway
 from twisted_flow.gateway.served import Served
 from twisted_flow.listen.addresses import port_address
+from twisted_flow.protocols import GRPC_SERVERS, protocol_named
 
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -37,8 +37,11 @@ def call(channel: grpc.Channel, messages: Any) -> Any:
 
 
 @contextlib.contextmanager
-def grpc_server(source: Any) -> Iterator[grpc.Channel]:
-    """A channel to a gateway over *source*, in which `asked` is told of each request, once it has been dispatched."""
+def grpc_server(source: Any, server: str = "lane") -> Iterator[grpc.Channel]:
+    """A channel to a gateway over *source*, in which `asked` is told of each request, once it has been dispatched.
+
+    :param server: 'lane' or 'grpcio'.
+    """
     source.asked = queue.SimpleQueue()
     dispatch = source.dispatch
 
@@ -48,15 +51,15 @@ def grpc_server(source: Any) -> Iterator[grpc.Channel]:
         return outcome
 
     source.dispatch = noted
-    gateway = GRPCGateway(grpc_served(source))
+    gateway = protocol_named(GRPC_SERVERS[server]).make(grpc_served(source, server))
     wait_for(gateway.startService)
     with grpc.insecure_channel(gateway.address) as channel:
         yield channel
     wait_for(gateway.stopService)
 
 
-def grpc_served(dispatcher: Any) -> Served:
+def grpc_served(dispatcher: Any, server: str = "lane") -> Served:
     """What a gateway over *dispatcher* is made of."""
     limits = Limits()
-    address = port_address("127.0.0.1", 0, listen=False)
+    address = port_address("127.0.0.1", 0, listen=server == "lane")
     return Served(dispatcher=dispatcher, address=address, limits=limits, buffered=Buffered(limits.max_buffered))

@@ -27,7 +27,7 @@ from twisted_flow.document.weight import weight
 from twisted_flow.errors import NotFound
 from twisted_flow.feed import Feed
 from twisted_flow.gateway import sending
-from twisted_flow.gateway.grpc.gateway import GRPCGateway
+from twisted_flow.gateway.grpc.library import LibraryGateway
 from twisted_flow.interfaces import IDispatcher
 from twisted_flow.loop import spawn
 from twisted_flow.message import Request, ResponseStream, StatusCode
@@ -421,8 +421,8 @@ class TestGRPC:
 
     def test_cancelled_when_it_begins(self) -> None:
         """A call that is cancelled in the turn in which its stream comes ends that stream."""
-        made = grpc_served(Streaming())
-        gateway, ended = GRPCGateway(made), []
+        made = grpc_served(Streaming(), "grpcio")
+        gateway, ended = LibraryGateway(made), []
 
         def run() -> Any:
             coming: Deferred[Any] = Deferred()

@@ -1,53 +1,40 @@
-"""Over gRPC: each exchange a stream of ``/jina.JinaRPC/Call``, on one channel that is kept."""
+"""Over gRPC: each exchange a stream of ``/jina.JinaRPC/Call``, on one connection that is kept."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from grpc import RpcError, StatusCode, aio
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..codec import protobuf
-from ..errors import FlowError, PayloadTooLarge, Unavailable
+from ..errors import BadRequest, FlowError, PayloadTooLarge, Unavailable
 from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
-from ..loop import Signal, crossing, sleep_a_turn, spawn
+from ..loop.connecting import connect
 from ..message import Request, Response, ResponseStream, bare_request
-from ..wire.grpc.metadata import OURS, SERVER
+from ..wire.grpc.statuses import RESOURCE_EXHAUSTED, CallFault
+from .grpc_call import GRPCCall, call_block
+from .grpc_connection import GRPCConnection
 from .incoming import Incoming
+from .no_connection import no_connection
 from .outgoing import Outgoing
 
 __all__ = ["GRPCChannel"]
 
-_OPTIONS = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.enable_http_proxy", 0),  # the environment's is for the web
-    ("grpc.use_local_subchannel_pool", 1),  # else a new channel fails at once where an older one has just failed
-]
-
 
 @implementer(IExchange)
 class _Exchange:
-    """One stream: written by one task and read by another, on the loop; asked on the reactor, which may be another."""
+    """One call, of many requests."""
 
-    def __init__(self, call: Any, address: str) -> None:
-        self.call, self.address = call, address
+    def __init__(self, connection: GRPCConnection, opening: bytes) -> None:
+        self.address = connection.address
         self.over, self.max_body = False, None
         """See `IExchange`."""
-        self._ours = False
         self._why: FlowError | None = None  # nothing can be sent any more
-        self._to_loop, self._to_reactor = crossing()
-        self.requests: dict[str, Deferred[Response]] = {}
-        self._outgoing: deque[tuple[str, bytes]] = deque()  # with the id of its request
-        self._ended = False
-        self._something = Signal()
-        for task in (self._write(), self._read()):
-            spawn(task).addErrback(lambda failure: self._to_reactor(self._failed, failure.value))
+        self._requests: dict[str, Deferred[Response]] = {}
+        self._call = GRPCCall(connection, opening, self._answered, self._ended)
 
     def send(self, request: Request) -> Deferred[Response]:
         """See `IExchange`."""
@@ -56,184 +43,146 @@ class _Exchange:
         message = protobuf.encode_request(request)
         if self.max_body is not None and len(message) > self.max_body:
             return fail(PayloadTooLarge.of(len(message), self.max_body))
-        answer: Deferred[Response] = Deferred(lambda _: self.cancel(request.request_id))
-        self.requests[request.request_id] = answer
-        self._put(request.request_id, message)
+        answer: Deferred[Response] = Deferred(lambda _: self._cancel(request.request_id))
+        self._requests[request.request_id] = answer
+        self._call.send(message)
         return answer
 
-    def _put(self, request_id: str, message: bytes) -> None:
-        self._outgoing.append((request_id, message))
-        self._to_loop(self._something.set)
-
-    def cancel(self, request_id: str) -> None:
+    def _cancel(self, request_id: str) -> None:
         """Drop a request: our servers are told, and any answer is ignored."""
-        if self.requests.pop(request_id, None) is None or self.over:
-            return
-        for each in list(self._outgoing):
-            if each[0] == request_id:  # it has not been sent, and need not be
-                self._outgoing.remove(each)
-                return
-        if self._ours:
-            self._put("", protobuf.encode_request(bare_request(request_id, cancels=True)))
+        if self._requests.pop(request_id, None) is not None and self._call.ours:
+            self._call.send(protobuf.encode_request(bare_request(request_id, cancels=True)))
 
     def end(self) -> None:
         """See `IExchange`."""
-        self._ended = True
-        self._to_loop(self._something.set)
+        self._call.finish()
 
-    async def _write(self) -> None:
-        while True:
-            while self._outgoing:
-                await self.call.write(self._outgoing.popleft()[1])
-            if self.over:
-                return
-            if self._ended:
-                await self.call.done_writing()
-                return
-            self._something.clear()
-            await self._something.wait()
-
-    async def _read(self) -> None:
-        while (message := await self.call.read()) is not aio.EOF:
-            if not self._ours:
-                self._ours = (SERVER, OURS) in tuple(await self.call.initial_metadata())
-            self._to_reactor(self._answered, protobuf.decode_response(message))
-        self._to_reactor(self._failed, await _end_of(self.call))
-
-    def _answered(self, response: Response) -> None:
-        answer = self.requests.pop(response.request_id, None)
+    def _answered(self, message: bytes) -> None:
+        try:
+            response = protobuf.decode_response(message)
+        except BadRequest as wrong:
+            self._call.cancel()
+            self._fail(Unavailable(f"{self.address}: not an answer: {wrong.detail}"))
+            return
+        answer = self._requests.pop(response.request_id, None)
         if answer is not None and not answer.called:
             answer.callback(response)
 
-    def _failed(self, why: object) -> None:
+    def _ended(self, fault: CallFault | None) -> None:
+        self._fail(_lost(self.address, fault))
+
+    def _fail(self, why: FlowError) -> None:
         """Fail all requests that are not answered yet."""
-        self.over, self._why = True, self._why or _lost(self.address, why)
-        self._to_loop(self._something.set)  # who writes need not wait
-        requests, self.requests = self.requests, {}
+        self.over, self._why = True, why
+        requests, self._requests = self._requests, {}
         for answer in requests.values():
             if not answer.called:
-                answer.errback(_lost(self.address, why))
+                answer.errback(type(why)(why.detail))
 
 
 @implementer(IStreamingChannel)
 class GRPCChannel:
-    """See `IChannel`."""
+    """See `IChannel`. Its connection is its own, and no proxy's."""
 
     most: int | None = None
 
     def __init__(self, host: str, port: int) -> None:
-        self.address = joined(host, port)
-        self._channel: Any = None
+        self.host, self.port, self.address = host, port, joined(host, port)
+        self._opening = call_block(self.address, "/jina.JinaRPC/Call")
+        self._connection: GRPCConnection | None = None
+        self._connections: set[GRPCConnection] = set()
+        self._waiters: list[Deferred[GRPCConnection]] = []
+        self._connecting: Deferred[Any] | None = None
 
-    def exchange(self) -> Deferred[_Exchange]:
+    def exchange(self) -> Deferred[Any]:
         """See `IChannel`."""
-        return spawn(self._exchange())
+        return self._connected().addCallback(_Exchange, self._opening)
 
     def stream(self, request: Request) -> Deferred[ResponseStream]:
         """See `IStreamingChannel`."""
         outgoing = Outgoing(request)
-        connecting: Deferred[Any] = spawn(self._call())
-        return connecting.addCallback(self._stream, request, outgoing)
+        return self._connected().addCallback(self._stream, request, outgoing)
 
-    def _stream(self, call: Any, request: Request, outgoing: Outgoing) -> ResponseStream:
-        to_loop, to_reactor = crossing()
-        reads = Signal()
-        reads.set()
+    def _stream(self, connection: GRPCConnection, request: Request, outgoing: Outgoing) -> ResponseStream:
+        owed = 0
+
+        def write(message: bytes, cost: int, last: bool) -> None:
+            nonlocal owed
+            call.send(message)
+            if last:
+                call.finish()
+            owed += cost
+            pay()
+
+        def pay() -> None:
+            nonlocal owed
+            if owed and not call.full:
+                more, owed = owed, 0
+                outgoing.more(more)
+
+        def take(message: bytes) -> None:
+            try:
+                incoming.answered(protobuf.decode_response(message))
+            except BadRequest as wrong:
+                incoming.over(Unavailable(f"{self.address}: not an answer: {wrong.detail}"))
 
         def end() -> None:
             outgoing.stop()
-            writing.cancel()
-            to_loop(call.cancel)
+            call.cancel()
 
-        incoming = Incoming(request, lambda paused: to_loop(reads.clear if paused else reads.set), end)
-        mail = _Mail()
-        writing = spawn(mail.carry(call, lambda cost: to_reactor(outgoing.more, cost)))
-        writing.addErrback(lambda _: None)  # whoever reads is told
-        outgoing.start(partial(to_loop, mail.put), incoming.over)
-        reading = spawn(_read_parts(call, reads, lambda response: to_reactor(incoming.answered, response)))
-        reading.addCallbacks(  # unless it has ended well
-            lambda _: to_reactor(incoming.over, _lost(self.address, None)),
-            lambda failure: to_reactor(incoming.over, _lost(self.address, failure.value)),
-        )
+        incoming = Incoming(request, lambda paused: call.pause(paused), end)
+        call = GRPCCall(
+            connection, self._opening, take, lambda fault: incoming.over(_lost(self.address, fault)), pay
+        )  # which is no error where it has ended well
+        outgoing.start(write, incoming.over)
         return incoming.stream
 
-    async def _exchange(self) -> _Exchange:
-        return _Exchange(await self._call(), self.address)
+    def _connected(self) -> Deferred[Any]:
+        """The connection; a new one, unless there is one that has room. Who asks meanwhile waits for the same."""
+        if self._connection is not None and self._connection.usable:
+            return succeed(self._connection)
+        waiter: Deferred[GRPCConnection] = Deferred(self._give_up)
+        self._waiters.append(waiter)
+        if len(self._waiters) == 1:
+            connection = GRPCConnection(self.address)
+            connecting = connect(self.host, self.port, connection).addCallback(lambda _: connection.greeted)
+            self._connecting = connecting.addErrback(no_connection, self.address).addBoth(self._settle)
+        return waiter.addCallback(self._with_room)
 
-    async def _call(self) -> Any:
-        """A new call."""
-        if self._channel is None:
-            self._channel = aio.insecure_channel(self.address, _OPTIONS)
-        call = self._channel.stream_stream("/jina.JinaRPC/Call")()
-        try:
-            await call.wait_for_connection()
-        except BaseException as error:
-            call.cancel()
-            if not isinstance(error, RpcError | OSError):
-                raise
-            details = error.details() if isinstance(error, aio.AioRpcError) else str(error)
-            raise Unavailable(f"cannot connect to {self.address}: {details}") from None
-        return call
+    def _with_room(self, connection: GRPCConnection) -> Any:
+        """*connection*, unless those who waited with this one have taken all its room."""
+        return connection if connection.usable or connection.why is not None else self._connected()
+
+    def _give_up(self, waiter: Deferred[GRPCConnection]) -> None:
+        """Whoever waits does so no more."""
+        self._waiters.remove(waiter)
+        if not self._waiters and self._connecting is not None:
+            self._connecting.cancel()
+
+    def _settle(self, made: GRPCConnection | Failure) -> None:
+        self._connecting = None
+        if isinstance(made, GRPCConnection):
+            self._connection = made
+            self._connections = {each for each in self._connections if each.why is None} | {made}
+        waiters, self._waiters = self._waiters, []
+        for each in waiters:
+            each.callback(made)
 
     def close(self) -> Deferred[None]:
         """See `IChannel`."""
-        channel, self._channel = self._channel, None
-        return spawn(_closed(channel))
+        connections, self._connections, self._connection = self._connections, set(), None
+        for each in connections:
+            if each.why is None:
+                each.close()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        return succeed(None)
 
 
-class _Mail:
-    """Messages of one call, on the loop: from whoever puts them there to the call."""
-
-    def __init__(self) -> None:
-        self._messages: deque[tuple[bytes, int, bool]] = deque()
-        self._something = Signal()
-
-    def put(self, message: bytes, cost: int, last: bool) -> None:
-        """Send *message*; of it *cost* is told when it has been taken."""
-        self._messages.append((message, cost, last))
-        self._something.set()
-
-    async def carry(self, call: Any, taken: Callable[[int], object]) -> None:
-        """Write what is put here, up to the last."""
-        last = False
-        while not last:
-            self._something.clear()
-            while self._messages and not last:
-                message, cost, last = self._messages.popleft()
-                await call.write(message)
-                if cost:
-                    taken(cost)
-            if not last:
-                await self._something.wait()
-        await call.done_writing()
-
-
-async def _read_parts(call: Any, reads: Signal, take: Callable[[Response], object]) -> None:
-    while (part := await call.read()) is not aio.EOF:
-        take(protobuf.decode_response(part))
-        await sleep_a_turn()  # in which it may have been paused
-        await reads.wait()
-    if (why := await _end_of(call)) is not None:
-        raise why
-
-
-async def _end_of(call: Any) -> RpcError | None:
-    """How *call* ended; None: well."""
-    code = await call.code()
-    return None if code is StatusCode.OK else aio.AioRpcError(code, (), (), await call.details())
-
-
-def _lost(address: str, why: object) -> FlowError:
-    """The error for what is not answered yet when a call has ended, because of *why*; None: it just did."""
+def _lost(address: str, fault: CallFault | None) -> FlowError:
+    """The error for what is not answered yet when a call has ended, because of *fault*; None: it just did."""
     kind: type[FlowError] = Unavailable
-    detail = str(why or "the stream ended")
-    if isinstance(why, RpcError):
-        detail = why.details()
-        if why.code() is StatusCode.RESOURCE_EXHAUSTED:
-            kind = PayloadTooLarge
+    if fault is not None and fault.code == RESOURCE_EXHAUSTED:
+        kind = PayloadTooLarge
+    detail = "the stream ended" if fault is None else fault.detail
     return kind(f"{address}: {detail or 'the connection was closed'}")
-
-
-async def _closed(channel: Any) -> None:
-    if channel is not None:
-        await channel.close()

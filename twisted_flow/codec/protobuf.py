@@ -21,7 +21,7 @@ from ..interfaces import ICodec
 from ..limits import LONGEST_NAME, SHORTEST_TIMEOUT, Limits
 from ..message import Header, Request, Response, Status, StatusCode, bare_request, check_names
 from .envelope import Envelope, RequestProto, bad_request, parse_envelope, parse_envelope_in_steps
-from .routes import read_route, read_status, write_route, write_status
+from .routes import read_route, read_status, write_routes, write_status
 from .unsendable import telling_the_place
 
 __all__ = [
@@ -210,7 +210,7 @@ def encode_request(request: Request) -> bytes:
 def encode_response(response: Response, limits: Limits) -> bytes:
     """See `ICodec`: arrays are never spelt as lists here."""
     out = _write_request(response.request, response)
-    out += map(write_route, response.routes)
+    out += write_routes(response.routes)
     status = response.status
     out.append(_SUCCEEDED if status == _SUCCESS else field(_REQUEST["status"], write_status(status)))
     return b"".join(out)

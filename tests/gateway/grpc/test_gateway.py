@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import pathlib
 import queue
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -57,12 +60,15 @@ class Many(Executor):
         self.gates.setdefault(docs[0].text or "", asyncio.Event()).set()
 
 
+both = pytest.mark.parametrize("server", ["lane", "grpcio"])
+
 LOGS: list[queue.SimpleQueue[str]] = []
 
 
-@pytest.fixture(scope="module")
-def flow() -> Iterator[Flow]:
-    with Flow(protocol="grpc", host="127.0.0.1", limits=Limits(max_body=2_000_000)).add(uses=Many) as flow:
+@pytest.fixture(scope="module", params=["lane", "grpcio"])
+def flow(request: pytest.FixtureRequest) -> Iterator[Flow]:
+    options: Any = {"protocol": "grpc", "host": "127.0.0.1", "limits": Limits(max_body=2_000_000)}
+    with Flow(**options, grpc=request.param).add(uses=Many) as flow:
         yield flow
 
 
@@ -184,10 +190,13 @@ class TestPost:
         assert status.details[0].Unpack(info)
         assert info.retry_delay.seconds == 2
 
-    def test_as_much_as_may_be(self) -> None:
+    @both
+    def test_as_much_as_may_be(self, server: str) -> None:
         """A body that is too much beside what is not answered yet is told to come again."""
         with (
-            Flow(protocol="grpc", host="127.0.0.1", limits=Limits(max_buffered=1000)).add(uses=Many) as flow,
+            Flow(protocol="grpc", grpc=server, host="127.0.0.1", limits=Limits(max_buffered=1000)).add(
+                uses=Many
+            ) as flow,
             grpc.insecure_channel(f"127.0.0.1:{flow.port}", UNLIMITED) as channel,
         ):
             for _ in range(2):
@@ -229,21 +238,22 @@ class TestTools:
             pool.FindMessageTypeByName("no.Such")
 
 
-def test_stop(tmp_path: pathlib.Path) -> None:
+@both
+def test_stop(tmp_path: pathlib.Path, server: str) -> None:
     """When the server is stopping, what is in flight is answered, health says so, and open streams end."""
     (tmp_path / "slow.py").write_text(
         "import asyncio\nfrom twisted_flow import Executor, requests\nclass Slow(Executor):\n"
         "    @requests(on='/slow')\n    async def slow(self, docs):\n        print('begun', flush=True)\n        await asyncio.sleep(0.5)\n"
     )
-    with serving("--protocol=grpc", "--uses=slow.py:Slow", cwd=tmp_path) as server:
-        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:  # type: ignore[attr-defined]
+    with serving("--protocol=grpc", f"--grpc={server}", "--uses=slow.py:Slow", cwd=tmp_path) as process:
+        with grpc.insecure_channel(f"127.0.0.1:{process.port}") as channel:  # type: ignore[attr-defined]
             sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
             answers = call(channel, iter(sent.get, None))
             watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
             assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
             sent.put(proto("/slow", "a"))
-            server.wait_for_line("begun")
-            stopping = threading.Thread(target=server.stop)
+            process.wait_for_line("begun")
+            stopping = threading.Thread(target=process.stop)
             stopping.start()
             assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
             assert next(answers).data.docs[0].text == "a"
@@ -252,31 +262,32 @@ def test_stop(tmp_path: pathlib.Path) -> None:
             stopping.join(TIMEOUT)
 
 
-def test_what_is_cut_is_told_so(tmp_path: pathlib.Path) -> None:
+@both
+def test_what_is_cut_is_told_so(tmp_path: pathlib.Path, server: str) -> None:
     """Whoever has waited longer than the grace is told that the server is stopping, and the log does not blame the callers."""
     (tmp_path / "slow.py").write_text(
         "import asyncio\nfrom twisted_flow import Executor, requests\nclass Slow(Executor):\n"
         "    @requests(on='/slow')\n    async def slow(self, docs):\n        print('begun', docs[0].text, flush=True)\n        await asyncio.sleep(60)\n"
     )
-    options = ("--protocol=grpc", "--uses=slow.py:Slow", "--drain-grace=0.3")
-    with serving(*options, cwd=tmp_path) as server:
-        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:  # type: ignore[attr-defined]
+    options = ("--protocol=grpc", f"--grpc={server}", "--uses=slow.py:Slow", "--drain-grace=0.3")
+    with serving(*options, cwd=tmp_path) as process:
+        with grpc.insecure_channel(f"127.0.0.1:{process.port}") as channel:  # type: ignore[attr-defined]
             answers = call(channel, [proto("/slow", "a", request_id="mine")])
             stub = channel.unary_unary(
                 "/twisted_flow.Flow/Post", RequestProto.SerializeToString, RequestProto.FromString
             )
             posted = stub.future(proto("/slow", "b"), timeout=TIMEOUT)
-            server.wait_for_line("begun a")
-            server.wait_for_line("begun b")
-            stopping = threading.Thread(target=server.stop)
+            process.wait_for_line("begun a")
+            process.wait_for_line("begun b")
+            stopping = threading.Thread(target=process.stop)
             stopping.start()
             told = next(answers)
             assert (told.request_id, told.status.exception.name) == ("mine", "Unavailable")
             assert posted.exception().code() == grpc.StatusCode.UNAVAILABLE
             assert dict(posted.trailing_metadata())["x-error"] == "Unavailable"
             stopping.join(TIMEOUT)
-    output = "\n".join(server.lines)
-    assert "2 requests were answered Unavailable" in output
+    output = "\n".join(process.lines)
+    assert re.search("2 requests (were )?answered Unavailable", output)
     assert "caller" not in output
 
 
@@ -329,25 +340,39 @@ def test_taken_port(tmp_path: pathlib.Path, flow: Flow) -> None:
     """A second server on the port is told so; it does not share it silently."""
     from twisted_flow import ConfigurationError
 
-    with pytest.raises(ConfigurationError, match="Address already in use"):
-        Flow(protocol="grpc", host="127.0.0.1", port=flow.port).start()
+    for server in ("lane", "grpcio"):
+        with pytest.raises(ConfigurationError, match="Address already in use"):
+            Flow(protocol="grpc", grpc=server, host="127.0.0.1", port=flow.port).start()
 
 
 def test_other_reactor(tmp_path: pathlib.Path) -> None:
-    """Under a reactor without asyncio one line says what to do."""
-    import subprocess
-    import sys
-
+    """Under a reactor without asyncio grpcio cannot be in front, which one line says; the lane needs none."""
     twistd = pathlib.Path(sys.executable).with_name("twistd")
-    command = [twistd, "--reactor=epoll", "-n", "--pidfile=", "flow", "--protocol=grpc"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT)
+    command = [twistd, "--reactor=epoll", "-n", "--pidfile=", "flow", "--protocol=grpc", "--port=0"]
+    done = subprocess.run([*command, "--grpc=grpcio"], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT)
     assert done.returncode == 1
     assert "gRPC needs the asyncio reactor: start twistd without --reactor" in done.stdout
     assert "Traceback" not in done.stdout
+    (tmp_path / "e.py").write_text(
+        "from twisted_flow import Executor, requests\nclass E(Executor):\n"
+        "    @requests\n    def f(self, docs):\n        docs[0].text = 'by a thread'\n"
+    )
+    process = subprocess.Popen([*command, "--uses=e.py:E"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        port = next(found[1] for line in process.stdout if (found := re.search(r"Local access:.*:(\d+)", line)))
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert post(channel, proto("/x", "a")).data.docs[0].text == "by a thread"
+            assert next(call(channel, [proto("/x", "a")])).data.docs[0].text == "by a thread"
+    finally:
+        process.terminate()
+        process.wait(TIMEOUT)
+        process.stdout.close()  # type: ignore[union-attr]
 
 
-def test_three_protocols_one_answer(tmp_path: pathlib.Path) -> None:
-    """One flow, three protocols, two ports: the same documents, the same answer."""
+@both
+def test_three_protocols_one_answer(tmp_path: pathlib.Path, server: str) -> None:
+    """One flow, three protocols: the same documents, the same answer. They share a port, but for grpcio."""
     import json
     import urllib.request
 
@@ -359,9 +384,10 @@ def test_three_protocols_one_answer(tmp_path: pathlib.Path) -> None:
         "execEndpoint": "/x",
         "parameters": {"a": [1, 2.5]},
     }
-    with Flow(protocol=["http", "websocket", "grpc"], host="127.0.0.1").add(uses=Many) as flow:
+    with Flow(protocol=["http", "websocket", "grpc"], grpc=server, host="127.0.0.1").add(uses=Many) as flow:
         ports = flow.ports
-        assert ports["http"] == ports["websocket"] != ports["grpc"]
+        assert ports["http"] == ports["websocket"]
+        assert (ports["http"] == ports["grpc"]) is (server == "lane")
         asked = urllib.request.Request(
             f"http://127.0.0.1:{ports['http']}/post", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )

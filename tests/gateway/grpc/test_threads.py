@@ -51,7 +51,7 @@ def test_server(tmp_path: pathlib.Path, word: str, yields: bool) -> None:
         f"from twisted_flow import Executor, requests\nclass E(Executor):\n    @requests\n    {word} f(self): pass\n"
     )
     (tmp_path / "e.py").write_text(source)
-    with serving("--protocol=grpc", "--port=0", "--uses=e.py:E", cwd=tmp_path) as process:
+    with serving("--protocol=grpc", "--grpc=grpcio", "--port=0", "--uses=e.py:E", cwd=tmp_path) as process:
         pid = process.process.pid
         tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
         names = {int(task.name): (task / "comm").read_text().strip() for task in tasks}

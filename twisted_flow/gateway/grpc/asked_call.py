@@ -12,6 +12,7 @@ from zope.interface import implementer
 from ...answer import Answer, Answered, AnswerStream, Entry, answer
 from ...codec.codecs import codec_of
 from ...errors import BadRequest, DeadlineExceeded, FlowError
+from ...wire.grpc.messages import whole_message
 from ...wire.grpc.statuses import CallFault
 from ...wire.http2.fields import Fields
 from ...wire.http2.stream import Stream
@@ -34,9 +35,15 @@ _codec = codec_of(binary=True).codec
 class AskedCall:
     """One call. Its request is its first message: what comes behind that is not looked at."""
 
+    __slots__ = (
+        "_alarm", "_asked", "_encoding", "_entry", "_intake", "_lane", "_sending", "_size", "_stream", "_talk",
+        "_waiting",
+    )  # fmt: skip
+
     def __init__(self, lane: GRPCLane, stream: Stream, head: CallHead, entry: Entry) -> None:
         self._lane, self._stream, self._talk, self._entry = lane, stream, Talk(stream, entry), entry
-        self._intake = Intake(stream, head.encoding, lane.limits, lane.account)
+        self._encoding = head.encoding
+        self._intake: Intake | None = None  # made where the request does not come as one piece
         self._asked = False
         self._size = 0  # bytes of the request, while it is counted
         self._waiting: Deferred[Any] | None = None
@@ -53,6 +60,14 @@ class AskedCall:
         if self._asked:
             self._stream.credit(end - at)
             return
+        lane = self._lane
+        if self._intake is None:
+            message = whole_message(data, at, end, lane.limits.max_body)
+            if message is not None:
+                self._stream.credit(end - at)
+                self._ask(message)
+                return
+            self._intake = Intake(self._stream, self._encoding, lane.limits, lane.account)
         self._intake.came(data, at, end)
         try:
             message = self._intake.next()
@@ -65,7 +80,7 @@ class AskedCall:
         except FlowError as error:
             self._refuse(error)
         else:
-            self._lane.http2.inbound.steps -= 1
+            self._intake.close()
             self._ask(message)
 
     def ended(self) -> None:
@@ -73,7 +88,8 @@ class AskedCall:
         if self._asked or self._talk.over:
             return
         try:
-            self._intake.check_end()
+            if self._intake is not None:
+                self._intake.check_end()
         except CallFault as fault:
             self._talk.fail(fault)
             self._close()
@@ -96,17 +112,16 @@ class AskedCall:
 
     def _ask(self, message: bytes) -> None:
         self._asked = True
-        self._intake.close()
         entry, account = self._entry, self._lane.account
         if self._alarm is not None:
             remaining = self._alarm.getTime() - self._lane.clock.seconds()
             self._alarm.cancel()
             self._alarm = None
             entry = replace(entry, timeout=max(remaining, 1e-6))
-        if not account.total.has_room(len(message)):
+        if len(message) > account.total.left:
             self._refuse(account.total.refusal())
             return
-        answered = answer(message, _codec, self._lane.dispatcher, entry)
+        answered = answer(message, _codec, self._lane.dispatcher, entry, self._lane.since)
         if type(answered) is Answer:
             self._talk.answer(answered)
         elif type(answered) is AnswerStream:
@@ -165,7 +180,8 @@ class AskedCall:
         """It is answered all the same."""
 
     def _close(self) -> None:
-        self._intake.close()
+        if self._intake is not None:
+            self._intake.close()
         self._lane.account.add(-self._size)
         self._size = 0
         if self._alarm is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from msgspec import Struct
@@ -79,11 +80,11 @@ class GRPCLane(TwistedProtocol):
         self._paused = self._ended = self._whole = False
         self._soon: list[Callable[[], object]] = []
         self._stall_timer = StallTimer()
-        self._since = 0  # the second in which something came last
-        self._quiet = 0  # seconds since then, or since a ping
+        self.since = datetime.now(UTC)
+        """When something came last: once for all that came at once."""
+        self._quiet = 0  # seconds since then
 
     def connectionMade(self) -> None:
-        self._since = self.connections.second
         self.connections.add(self)
         self.transport.registerProducer(self, True)
         self.http2.start()
@@ -91,7 +92,7 @@ class GRPCLane(TwistedProtocol):
             self.drain()
 
     def dataReceived(self, data: bytes) -> None:
-        self._quiet = 0
+        self._quiet, self.since = 0, datetime.now(UTC)
         http2 = self.http2
         http2.receive(data)
         if http2.inbound.waits or self._paused:
@@ -115,18 +116,18 @@ class GRPCLane(TwistedProtocol):
 
     def opened(self, stream: Stream, fields: Fields) -> Any:
         """See `IHTTP2Owner`."""
-        head = cast("CallHead | None", fields.meaning)
-        if head is None:
-            fields.meaning = head = read_call_head(fields)
-        if head is None:
-            raise StreamFault(stream.id, HTTP_1_1_REQUIRED, "no call of gRPC")
-        methods = self.methods
-        method = methods.by_path.get(head.method, methods.others)
-        if method is None or head.fault is not None:
-            fault = head.fault or CallFault(UNIMPLEMENTED, "Method not found!")
-            Talk(stream, methods.entry).fail(fault)
-            return NOBODY
-        return method(self, stream, head)
+        answered = cast("tuple[Method, CallHead] | None", fields.meaning)
+        if answered is None:
+            head = read_call_head(fields)
+            if head is None:
+                raise StreamFault(stream.id, HTTP_1_1_REQUIRED, "no call of gRPC")
+            method = self.methods.by_path.get(head.method, self.methods.others)
+            if method is None or head.fault is not None:
+                fault = head.fault or CallFault(UNIMPLEMENTED, "Method not found!")
+                Talk(stream, self.methods.entry).fail(fault)
+                return NOBODY
+            fields.meaning = answered = method, head
+        return answered[0](self, stream, answered[1])
 
     def soon(self, function: Callable[[], object]) -> None:
         """Have *function* called when this turn is over."""
@@ -145,7 +146,7 @@ class GRPCLane(TwistedProtocol):
 
     def closed(self) -> None:
         """See `IHTTP2Owner`."""
-        if not self.http2.streams and (self._whole or self.http2.empty):
+        if (self.draining or self._whole) and not self.http2.streams and (self._whole or self.http2.empty):
             self.later(self._end_if_idle)  # what ends it is being written just now
 
     def _end_if_idle(self) -> None:

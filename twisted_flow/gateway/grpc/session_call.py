@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from ...answer import Entry
 from ...errors import FlowError
+from ...wire.grpc.messages import framed
 from ...wire.grpc.statuses import DEADLINE_EXCEEDED, CallFault
 from ...wire.http2.fields import Fields
 from ...wire.http2.stream import Stream
@@ -124,10 +125,11 @@ class SessionCall:
 
     def _send(self, payload: bytes, binary: bool) -> None:
         """An answer is ready."""
-        self._talk.send(payload)
-        if self._stream.full:
+        stream = self._stream
+        stream.send(framed(payload))
+        if stream.full:
             self.session.full = True
-            self.session.unread = self._stream.messages
+            self.session.unread = stream.messages
 
     def _changed(self) -> None:
         """Something has been answered, or there is room again."""

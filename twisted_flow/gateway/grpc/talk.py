@@ -80,7 +80,10 @@ class Talk:
     def answer(self, answered: Answer) -> None:
         """Send a whole answer, and end."""
         error = answered.error
-        if error is None:
+        if error is None and not self._begun:
+            self.over = True
+            self.stream.answer(BEGIN, framed(answered.body), _OK)
+        elif error is None:
             self.send(answered.body)
             self._end(_OK)
         else:

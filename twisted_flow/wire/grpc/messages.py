@@ -8,7 +8,7 @@ from typing import final
 
 from .statuses import INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENTED, CallFault
 
-__all__ = ["ENCODINGS", "MessageReader", "framed"]
+__all__ = ["ENCODINGS", "MessageReader", "framed", "known_encoding", "whole_message"]
 
 ENCODINGS = "identity, deflate, gzip"
 """What a message may be compressed by, as ``grpc-accept-encoding`` says it."""
@@ -22,6 +22,16 @@ _WBITS = {"deflate": zlib.MAX_WBITS, "gzip": 16 + zlib.MAX_WBITS}
 def framed(message: bytes) -> bytes:
     """*message* as a stream's data has it."""
     return _pack(0, len(message)) + message
+
+
+def whole_message(data: bytes, at: int, end: int, most: int) -> bytes | None:
+    """The message that the bytes of *data* from *at* to *end* are, where they are one, not compressed, and have no more
+    than *most* bytes; else None.
+    """
+    if end - at < _PREFIX:
+        return None
+    flag, size = _unpack(data, at)
+    return data[at + _PREFIX : end] if size == end - at - _PREFIX <= most and not flag else None
 
 
 @final

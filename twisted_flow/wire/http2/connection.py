@@ -56,7 +56,6 @@ class Connection:
         self.acknowledged = False
         """Whether the peer has taken our SETTINGS."""
         self.patience = Patience()
-        self.refund = self.patience.refund
         self._ignored: dict[int, None] = {}
         self.next = 1
         """The stream that this end opens next, where it is a client."""
@@ -116,9 +115,10 @@ class Connection:
     def fail(self, fault: ConnectionFault) -> None:
         """End the connection: the peer has broken a rule."""
         if not self.ended:
+            self.ended = True
             self.owner.write(goaway(self.last, fault.code, fault.detail))
-            self.lose()
             self.owner.failed(fault)
+            self.lose()
 
     def lose(self) -> None:
         """The socket is gone, or will be."""
@@ -264,6 +264,8 @@ class Connection:
         """*stream* is over."""
         if self.streams.pop(stream.id, None) is not None:
             stream.close()
-            self._dirty.pop(stream, None)
-            self._blocked.pop(stream, None)
+            if self._dirty:
+                self._dirty.pop(stream, None)
+            if self._blocked:
+                self._blocked.pop(stream, None)
             self.owner.closed()

@@ -46,7 +46,8 @@ class Inbound:
         self._connection = connection
         self._reader = HeaderReader(connection.ours.fields, connection.server)
         self._preface = len(PREFACE) if connection.server else 0  # bytes of it that are still to come
-        self._greeted = False  # whether SETTINGS has come
+        self.greeted = False
+        """Whether SETTINGS has come."""
         self._parts: list[bytes] = []
         self.size = 0
         """Bytes that have come and are not taken."""
@@ -62,7 +63,7 @@ class Inbound:
     @property
     def unfinished(self) -> bool:
         """Whether something has begun to come in, and is not all there."""
-        return self.size > 0 or self._block is not None or not self._greeted
+        return self.size > 0 or self._block is not None or not self.greeted
 
     def wait(self, function: Callable[[], object] | None = None) -> None:
         """End this turn; have *function* called in the next."""
@@ -96,7 +97,8 @@ class Inbound:
             return
         self.steps = _TURN
         at, end = self._take_preface(data) if self._preface else 0, len(data)
-        most, self._wanted = self._connection.ours.frame_size, HEAD_SIZE
+        connection = self._connection
+        most, self._wanted = connection.ours.frame_size, HEAD_SIZE
         while end - at >= HEAD_SIZE:
             word, flags, id = _head(data, at)
             size, begin = word >> 8, at + HEAD_SIZE
@@ -111,7 +113,7 @@ class Inbound:
             self.steps -= 1
             at = begin + size
             self._frame(word & 255, flags, id & MOST_WINDOW, data, begin, at)
-            if self._connection.ended:
+            if connection.ended:
                 return
         self.size = end - at
         if self.size:
@@ -131,16 +133,16 @@ class Inbound:
         if self._block is not None and (kind != CONTINUATION or id != self._block_of):
             raise ConnectionFault(PROTOCOL_ERROR, "a header block is interrupted")
         try:
-            if kind == DATA and self._greeted:
+            if kind == DATA and self.greeted:
                 data_came(connection, flags, id, data, at, end)
-            elif not self._greeted and (kind != SETTINGS or flags & ACK):
+            elif not self.greeted and (kind != SETTINGS or flags & ACK):
                 raise ConnectionFault(PROTOCOL_ERROR, "the first frame is not SETTINGS")
             elif kind == HEADERS:
                 self._begin_block(flags, id, data[at:end])
             elif kind == CONTINUATION:
                 self._continue_block(flags, data[at:end])
             else:
-                self._greeted = True
+                self.greeted = True
                 connection.patience.spend(f"frames of type {kind}")
                 if kind < len(OTHERS):  # what is not known is ignored (section 5.5)
                     OTHERS[kind](connection, flags, id, data[at:end])

@@ -19,20 +19,17 @@ class Patience:
 
     def __init__(self) -> None:
         self.left = _MOST
+        """How many may come. Whoever sends something adds what may be the answer to it."""
 
     def spend(self, what: str, cost: int = 1) -> None:
         """A frame came.
 
         :raises ConnectionFault: if it is one too many.
         """
-        self.left -= cost
+        self.left = min(_MOST, self.left) - cost
         if self.left < 0:
             raise ConnectionFault(ENHANCE_YOUR_CALM, f"too many frames that bring nothing; the last: {what}")
 
-    def refund(self, more: int) -> None:
-        """Something was sent, for which as many frames may be the answer."""
-        self.left = min(_MOST, self.left + more)
-
     def tick(self) -> None:
         """A second has gone by."""
-        self.refund(_A_SECOND)
+        self.left += _A_SECOND

@@ -33,7 +33,9 @@ class OurSettings(Struct, frozen=True, kw_only=True):
     """What one end says, and holds the other to."""
 
     window: int = 2**20
-    """Bytes that may come on a stream and are not taken yet."""
+    """Bytes that may come on a stream and are not taken yet; `INITIAL_WINDOW`, which a peer may send before it has seen
+    this, or more.
+    """
     connection_window: int = 2**24
     """The same of all streams."""
     frame_size: int = SHORTEST_FRAME_SIZE

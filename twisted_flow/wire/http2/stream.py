@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from zope.interface import implementer
 
-from .codes import FLOW_CONTROL_ERROR, NO_ERROR, StreamFault
+from .codes import NO_ERROR
 from .frames import data_head, headers, reset, window_update
 from .interfaces import IStreamListener
 
@@ -59,24 +59,33 @@ class Stream:
 
     def headers(self, block: bytes) -> None:
         """Send a header *block*, before anything else."""
-        self._head = block
-        self.connection.mark(self)
+        if self.open_out:
+            self._head = block
+            self.connection.mark(self)
 
     def send(self, piece: bytes) -> None:
         """Send *piece*, as part of the stream's data."""
-        if self.open_out and self._tail is None:
+        if self._tail is None and self.open_out:
             if not self.unsent:
                 self.since = self.connection.second
+                self.connection.mark(self)
             self._out.append(piece)
             self.unsent += len(piece)
             if self.unsent > _FULL:
                 self.full = True
-            self.connection.mark(self)
 
     def finish(self, block: bytes = b"") -> None:
         """Send no more behind what was sent; as trailers, the header *block*."""
-        if self._tail is None:
+        if self._tail is None and self.open_out:
             self._tail = block
+            self.connection.mark(self)
+
+    def answer(self, head: bytes, piece: bytes, tail: bytes) -> None:
+        """Send header blocks and one piece between them, all that there is: `headers`, `send` and `finish` in one."""
+        if self.open_out:
+            self._head, self._tail, self.unsent = head, tail, len(piece)
+            self._out.append(piece)
+            self.since = self.connection.second
             self.connection.mark(self)
 
     def reset(self, code: int) -> None:
@@ -98,23 +107,17 @@ class Stream:
 
     # -- for its connection
 
-    def took(self, size: int) -> None:
-        """Note that DATA of *size* bytes has come, with its padding.
-
-        :raises StreamFault: if it is more than may come.
-        """
-        self.room -= size
-        if self.room < 0:
-            raise StreamFault(self.id, FLOW_CONTROL_ERROR, "more than the window allows")
-
     def close(self) -> None:
         """It is over: nothing is sent or heard any more."""
         self.open_in = self.open_out = False
         self.listener = NOBODY
-        self._out.clear()
-        self._head, self._tail, self.unsent, self._at = b"", None, 0, 0
-        self.connection.credit(self.connection.ours.window - self.room - self._owed)  # what nobody has taken
-        self.room, self._owed = self.connection.ours.window, 0
+        if self.unsent or self._head or self._tail is not None:
+            self._out.clear()
+            self._head, self._tail, self.unsent, self._at = b"", None, 0, 0
+        window = self.connection.ours.window
+        if self.room + self._owed < window:  # what nobody has taken
+            self.connection.credit(window - self.room - self._owed)
+            self.room, self._owed = window, 0
 
     def write(self, out: list[bytes]) -> bool:
         """Write into *out* what can be sent now.
@@ -178,7 +181,7 @@ class Stream:
         self.unsent -= size
         self.window -= size
         self.connection.window -= size
-        self.connection.refund(2)  # WINDOW_UPDATE of either kind is the answer to it
+        self.connection.patience.left += 2  # WINDOW_UPDATE of either kind is the answer to it
         self.since = self.connection.second
 
     def _ended(self, out: list[bytes]) -> None:

@@ -38,7 +38,9 @@ def data_came(connection: Connection, flags: int, id: int, data: bytes, at: int,
         connection.credit(size)
         _stray(connection, id, stream)
         return
-    stream.took(size)
+    stream.room -= size
+    if stream.room < 0:
+        raise StreamFault(id, FLOW_CONTROL_ERROR, "more DATA than the window of the stream allows")
     if flags & PADDED:
         padding = 1 + data[at] if size else 1
         if padding > size:
