@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PORT ?= 12345
 ARGS ?=
+DEBIAN_PEERS = chromium nghttp h2load curl
+NODE_PEERS = @grpc/grpc-js@1.14.7 @grpc/proto-loader@0.8.1
 
 .PHONY: help demo test soak lint proto debian clean
 
@@ -11,7 +13,7 @@ help: ## this list
 demo: .venv/installed ## set up .venv, serve the search example on port 12345, fill it, say how to ask it
 	@.venv/bin/python examples/search/demo.py $(PORT)
 
-test: debian .venv/tools lint ## set up what the tests need, and run everything; ARGS=tests/codec runs less of the tests
+test: debian .venv/tools .venv/peers lint ## set up what the tests need, and run everything; ARGS=tests/codec runs less of the tests
 	.venv/bin/pytest $(ARGS)
 
 soak: .venv/tools ## some minutes of fuzzing and floods, bounded; no part of the tests
@@ -30,9 +32,14 @@ proto: .venv/tools ## compile proto/ to the descriptors that the package carries
 	  --descriptor_set_out=twisted_flow/document/protobuf/proto.binpb $$(cd proto && find . -name '*.proto' -printf '%P\n' | sort)
 
 debian:
-	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
-	  && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy chromium; } \
-	  || echo "chromium is not here and cannot be installed: tests that need it will say so"
+	@for each in $(DEBIAN_PEERS); do command -v $$each >/dev/null || missing=yes; done; \
+	[ -z "$$missing" ] || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -q \
+	  && DEBIAN_FRONTEND=noninteractive apt-get install -qy chromium nghttp2-client curl; } \
+	  || echo "not all of $(DEBIAN_PEERS) can be installed: tests that need them will say so"
+
+.venv/peers: .venv/bin/pip
+	@mkdir -p $@ && { npm install --silent --no-audit --no-fund --prefix $@ $(NODE_PEERS); } \
+	  || echo "npm cannot install $(NODE_PEERS): tests that need them will say so"
 
 .venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; make PYTHON=... names one" if sys.version_info < (3, 11) else 0)'

@@ -46,6 +46,8 @@ class Flow(Topology, Exposing, OwnClient):
     :param port_expose: the same as *port*, by its older name.
     :param listen: endpoint strings of Twisted's, in place of a port; *port* is for gRPC alone then.
     :param grpc: what serves gRPC: 'lane', our own, several times as fast; or 'grpcio', which needs a port of its own.
+    :param grpc_services: services that gRPC serves beside the flow's own: objects of generated servicers' classes, or
+        the classes; grpcio's generic handlers; or texts that name one, 'FILE.py:Class' or 'package.module:Class'.
     :param host: the address to listen on.
     :param name: of the flow.
     :param cors: whether other origins' pages may ask: no, yes, or those origins ('https://app.example').
@@ -74,6 +76,7 @@ class Flow(Topology, Exposing, OwnClient):
         port_expose: int | Sequence[int] | None = None,
         listen: str | Sequence[str] = (),
         grpc: str = "lane",
+        grpc_services: str | Sequence[object] = (),
         host: str = "0.0.0.0",
         name: str = "flow",
         cors: bool | str | Sequence[str] = False,
@@ -99,6 +102,7 @@ class Flow(Topology, Exposing, OwnClient):
         self._protocols, self._ports = named(protocol, port)
         self._listen = (listen,) if isinstance(listen, str) else tuple(listen)
         self._grpc = grpc
+        self._grpc_services = (grpc_services,) if isinstance(grpc_services, str) else tuple(grpc_services)
         self._listeners = self._paired(self._protocols, self._ports)
         self._limits = checked(limits or Limits())
         self._http = HTTPSettings(
@@ -182,6 +186,7 @@ class Flow(Topology, Exposing, OwnClient):
             http=msgspec.structs.replace(self._http, exposed=tuple(self._exposed)),
             limits=self._limits,
             strict=self.strict,
+            grpc_services=self._grpc_services,
             exit_on_crash=self._exit_on_crash,
             workspace=self.workspace,
         )

@@ -92,6 +92,7 @@ class Options(usage.Options):
         self["cors-origins"] = []
         self["allowed-hosts"] = []
         self["expose"] = []
+        self["grpc-services"] = []
 
     def opt_protocol(self, protocol: str) -> None:
         """grpc, http [the default], websocket or a plugin's. May be given again, to serve several."""
@@ -124,6 +125,10 @@ class Options(usage.Options):
         Given again, the executors form a chain.
         """
         self["uses"].append(uses)
+
+    def opt_grpc_services(self, services: str) -> None:
+        """A servicer of gRPC to serve beside the flow's own, FILE.py:Class or package.module:Class; may be repeated."""
+        self["grpc-services"].append(services)
 
     def opt_cors_origin(self, origin: str) -> None:
         """Allow cross-origin requests from this origin (https://example.org). May be given again."""
@@ -219,6 +224,7 @@ class Options(usage.Options):
             "protocol": self["protocols"],
             "port": self["ports"],
             "listen": self["listen"],
+            "grpc_services": self["grpc-services"],
             "allowed_hosts": self["allowed-hosts"],
             "cors": self["cors-origins"] or bool(self["cors"]),
             **{name: self[name] for name in names},

@@ -21,6 +21,8 @@ class FlowConfig(Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeConfig, ...] = ()
     http: HTTPSettings = HTTPSettings()
     limits: Limits = Limits()
+    grpc_services: tuple[object, ...] = ()
+    """Services that gRPC serves beside the flow's own: see `added`."""
     exit_on_crash: bool = False
     """Whether a server that is there for this flow alone ends, with status 1, when an executor's process has failed."""
     strict: bool = False

@@ -33,6 +33,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     port_expose: int | str | list[int] | None = None
     listen: str | list[str] = []
     grpc: str = "lane"
+    grpc_services: str | list[str] = []
     host: str = "0.0.0.0"
     name: str = "flow"
     cors: bool | str | list[str] = False
@@ -127,6 +128,10 @@ def build(
     path: tuple[str | int, ...] = ("with",)
     try:
         given = _given(file, path, said.with_)
+        if "grpc_services" in given:
+            services = said.with_.grpc_services
+            services = [services] if isinstance(services, str) else services
+            given["grpc_services"] = [absolute(each, file.folder) for each in services]
         if _LISTENING & settings.keys():  # one of them takes the place of all
             given = {name: value for name, value in given.items() if name not in _LISTENING}
         if "limits" in settings:
@@ -229,6 +234,7 @@ def _settings(config: FlowConfig) -> dict[str, object]:
         "no_debug_endpoints": not http.debug_endpoints,
         "no_crud_endpoints": not http.crud_endpoints,
         "docs": http.docs,
+        "grpc_services": [_named(each, "grpc_services") for each in config.grpc_services],
         "strict": config.strict,
         "exit_on_crash": config.exit_on_crash,
         "workspace": config.workspace,

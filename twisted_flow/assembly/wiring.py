@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from ..executor.catalogue import Catalogue
 from ..executor.requests import DEFAULT
 from ..gateway.buffered import Buffered
+from ..gateway.grpc.added import added
 from ..gateway.served import Served
 from ..graph.current import Current
 from ..graph.dispatch import FlowDispatcher
@@ -62,6 +63,7 @@ def make_service(config: FlowConfig) -> FlowService:
     flow = FlowDispatcher(nodes, graph, config.strict, catalogue)
     current = Current(Deadline(Streams(flow, config.limits, clock), config.limits.timeout, clock))
     buffered = Buffered(config.limits.max_buffered)
+    services = added(config.grpc_services)
 
     def gateways(listener: Listener, address: IListenAddress) -> list[IGateway]:
         served = Served(
@@ -70,6 +72,7 @@ def make_service(config: FlowConfig) -> FlowService:
             limits=config.limits,
             buffered=buffered,
             engines=tuple(admitted.values()),
+            added=services,
             http=config.http,
             debug=config.http.debug,
         )
@@ -77,7 +80,7 @@ def make_service(config: FlowConfig) -> FlowService:
         for protocol in sorted(listener.protocols, key=lambda name: name != "http"):  # which the others stand beside
             beside = made[0] if made else None
             made.append(protocol_named(protocol).make(replace(served, beside=beside)))
-        return made
+        return made[::-1]  # the one that listens is the last to start: then all are ready
 
     for line in _strange(config, {name for engine in engines.values() for name in engine.endpoints}):
         log.warn("{line}", line=line)
@@ -103,6 +106,7 @@ def checked(config: FlowConfig) -> list[str]:
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
     for address in _addresses(config.host, config.listeners):
         address.close()
+    added(config.grpc_services)
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
     return [*lines, *_strange(config, endpoints), f"{config.name} can be served over {served}"]
 

@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from ..interfaces import IDescribed, IDispatcher, IGateway, IListenAddress
 from ..limits import Limits
 from .buffered import Buffered
+from .grpc.added import Added
 from .http.routes import HTTPSettings
 
 __all__ = ["Served"]
@@ -25,6 +26,8 @@ class Served(Struct, frozen=True, kw_only=True):
     """Counts what has come in, of all gateways of the flow."""
     engines: tuple[IDescribed, ...] = ()
     """Whose health is told."""
+    added: Added = Added()
+    """The services that a user has added to gRPC's."""
     http: HTTPSettings = HTTPSettings()
     debug: bool = False
     """Whether callers are told all that is known of a failure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from ...answer import Entry
 from ...codec.codecs import codec_of
 from ...document.identity import new_id
 from ...interfaces import IGateway
-from ...loop import next_turn
+from ...loop import next_turn, spawn
 from ..http.gateway import http_beside
 from ..messages import parts_as_messages
 from ..served import Served
@@ -24,7 +24,7 @@ from .asked_call import AskedCall
 from .call_head import CallHead
 from .failures import write_status
 from .lane import GRPCLane, Method, Methods
-from .services import SERVICES, Health, reflections
+from .services import SERVICES, Health, Reflection, reflections
 from .session_call import SessionCall
 
 __all__ = ["GRPCGateway"]
@@ -42,11 +42,17 @@ class GRPCGateway(Service):
         gateway = replace(port.gateway, id=new_id(), protocol="grpc")
         entry = Entry(gateway=gateway, write_error=write_status)
         engines = served.engines
-        self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
+        services = (*SERVICES, *served.added.services)
+        self.health = Health(services, lambda: all(engine.health == "ready" for engine in engines))
+        self._behind: Any = None
+        if served.added.handlers:
+            from .behind import Behind  # grpcio for those alone who need it
+
+            self._behind = Behind(served.added, served.limits)
         clock = served.clock
         methods = Methods(
-            by_path=_methods(entry, self.health),
-            others=None,
+            by_path=_methods(entry, self.health, reflections(services, served.added.files)),
+            others=None if self._behind is None else _relaying(entry, self._behind),
             entry=entry,
             dispatcher=served.dispatcher,
             limits=served.limits,
@@ -63,16 +69,24 @@ class GRPCGateway(Service):
     def startService(self) -> Deferred[None]:
         """Listen, unless the gateway beside it does."""
         super().startService()
-        return self.http.startService() if self._own else succeed(None)
+        started: Deferred[None] = succeed(None) if self._behind is None else spawn(self._behind.start())
+        return started.addCallback(lambda _: self.http.startService()) if self._own else started
 
     def stopService(self) -> Deferred[None]:
         """Drain, unless the gateway beside it does: they share their connections."""
         super().stopService()
         self.health.stop()
-        return self.http.stopService() if self._own else succeed(None)
+        stopped = self.http.stopService() if self._own else succeed(None)
+        return stopped if self._behind is None else stopped.addCallback(lambda _: spawn(self._behind.stop()))
 
 
-def _methods(entry: Entry, health: Health) -> dict[str, Method]:
+def _relaying(entry: Entry, behind: Any) -> Method:
+    from .relayed_call import RelayedCall
+
+    return lambda lane, stream, head: RelayedCall(lane, stream, head, entry, behind)
+
+
+def _methods(entry: Entry, health: Health, reflected: Iterable[Reflection]) -> dict[str, Method]:
     in_parts = replace(entry, parts=parts_as_messages(codec_of(binary=True).codec), stream=True)
     methods: dict[str, Method] = {
         "/jina.JinaRPC/Call": lambda lane, stream, head: SessionCall(lane, stream, head, identified(entry, head)),
@@ -82,7 +96,7 @@ def _methods(entry: Entry, health: Health) -> dict[str, Method]:
         "/grpc.health.v1.Health/List": _answering(entry, health.list),
         "/grpc.health.v1.Health/Watch": _answering(entry, health.now, watch=health.watch),
     }
-    for each in reflections(SERVICES):
+    for each in reflected:
         methods[f"/{each.package}.ServerReflection/ServerReflectionInfo"] = _answering(entry, each.answer, many=True)
     return methods
 

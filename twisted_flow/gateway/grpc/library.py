@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -27,6 +28,7 @@ from ..ending import LAST_WORDS, Ending
 from ..messages import parts_as_messages
 from ..request_id import request_id_in
 from ..served import Served
+from .behind import THREADS
 from .failures import trailers_of, write_status
 from .library_services import handler, health_handler, reflection_handler
 from .library_stream import CallContext, Stream
@@ -55,7 +57,9 @@ class LibraryGateway(Service):
         self._codec = codec_of(binary=True).codec
         self._entry_of_streams = replace(self.entry, parts=parts_as_messages(self._codec), stream=True)
         self._under_way: set[Deferred[Any] | AnswerStream] = set()  # of calls that are no `Stream`
-        self.health = Health(SERVICES, lambda: all(engine.health == "ready" for engine in engines))
+        self._added = served.added
+        self._services = (*SERVICES, *served.added.services)
+        self.health = Health(self._services, lambda: all(engine.health == "ready" for engine in engines))
         self.streams: set[Stream] = set()
         self._peers: dict[str, int] = {}  # connections with calls under way, and how many
         self._idle = Signal()
@@ -73,7 +77,9 @@ class LibraryGateway(Service):
         # Beside executors that keep the cores busy from threads of their own, gRPC's must have their turn.
         busy = any(endpoint.blocking for engine in self.engines for endpoint in engine.endpoints.values())
         with nullcontext() if busy else yielding():
-            self._server = server = aio.server(options=_options(self.limits))  # which starts all its threads
+            self._server = server = aio.server(
+                ThreadPoolExecutor(THREADS, "grpc_services"), options=_options(self.limits)
+            )  # which starts all its threads
         server.add_generic_rpc_handlers(
             (
                 handler("jina.JinaRPC", Call=grpc.stream_stream_rpc_method_handler(self.call)),
@@ -83,7 +89,8 @@ class LibraryGateway(Service):
                     Stream=grpc.stream_stream_rpc_method_handler(self.stream),
                 ),
                 health_handler(self.health),
-                *map(reflection_handler, reflections(SERVICES)),
+                *map(reflection_handler, reflections(self._services, self._added.files)),
+                *self._added.handlers,
             )
         )
         address = self.listen_at.address

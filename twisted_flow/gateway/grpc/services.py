@@ -105,24 +105,28 @@ class Health:
         return bytes(self._response(status=status).SerializeToString())
 
 
-def reflections(services: Iterable[str]) -> list[Reflection]:
-    """The services for reflection, of either version, where *services* are served."""
+def reflections(services: Iterable[str], files: Iterable[Message] = ()) -> list[Reflection]:
+    """The services for reflection, of either version, where *services* are served.
+
+    :param files: the descriptors of those that are not the flow's own.
+    """
     packages = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
     names = [*services, "grpc.health.v1.Health", *(f"{package}.ServerReflection" for package in packages)]
-    return [Reflection(names, package) for package in packages]
+    return [Reflection(names, package, [*FILES.file, *files]) for package in packages]
 
 
 class Reflection:
     """Server reflection: the services and their descriptors.
 
     :param services: their names.
+    :param files: their descriptors.
     :param package: of the service; it ends with 'v1', or 'v1alpha', as older tools have it.
     """
 
-    def __init__(self, services: Iterable[str], package: str) -> None:
+    def __init__(self, services: Iterable[str], package: str, files: Iterable[Message]) -> None:
         self.services, self.package = sorted(services), package
-        self.files = {file.name: file for file in FILES.file}
-        self.symbols = {symbol: file.name for file in FILES.file for symbol in _symbols(file)}
+        self.files = {file.name: file for file in files}
+        self.symbols = {symbol: file.name for file in self.files.values() for symbol in _symbols(file)}
         self._request = message(f"{self.package}.ServerReflectionRequest")
         self._response = message(f"{self.package}.ServerReflectionResponse")
 
