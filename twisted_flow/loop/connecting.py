@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from .reactor import asyncio_loop
 from .transport import LoopConnection
 
-__all__ = ["connect", "reset"]
+__all__ = ["connect", "connect_unix", "reset"]
 
 
 class _One:
@@ -39,6 +39,15 @@ def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
         return cast("Deferred[Any]", connectProtocol(HostnameEndpoint(reactor, host, port), protocol))
     factory = cast(IProtocolFactory, _One(protocol))
     connecting = loop.create_connection(lambda: LoopConnection(factory, loop), host, port)
+    made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
+    return made.addCallbacks(lambda _: protocol, _failed)
+
+
+def connect_unix(path: str, protocol: Any) -> Deferred[Any]:
+    """The same to a server at a Unix socket, where the reactor has a loop."""
+    loop = cast(asyncio.AbstractEventLoop, asyncio_loop())
+    factory = cast(IProtocolFactory, _One(protocol))
+    connecting = loop.create_unix_connection(lambda: LoopConnection(factory, loop), path)
     made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
     return made.addCallbacks(lambda _: protocol, _failed)
 

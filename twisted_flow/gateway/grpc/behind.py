@@ -9,18 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from grpc import aio
+from twisted.internet.defer import Deferred
 
+from ...channel.grpc_connection import GRPCConnection
 from ...errors import ConfigurationError
 from ...limits import Limits
-from ...loop import Signal, asyncio_loop, wait_a_while
+from ...loop import Signal, asyncio_loop, to_future, wait_a_while
+from ...loop.connecting import connect_unix
 from ..ending import LAST_WORDS
 from .added import Added
 
 __all__ = ["THREADS", "Behind"]
 
-_UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-_CHANNEL = [*_UNLIMITED, ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-_SERVER = [*_UNLIMITED, ("grpc.max_metadata_size", 2**20), ("grpc.absolute_max_metadata_size", 2**20)]
 THREADS = 16
 """For methods of a user's services that are no coroutines."""
 
@@ -29,39 +29,61 @@ class Behind:
     """See the module.
 
     :param added: what it answers.
-    :param limits: of the lane, which has held messages to them.
+    :param limits: of the lane.
     """
 
     def __init__(self, added: Added, limits: Limits) -> None:
         self._added, self._limits = added, limits
         self._folder: pathlib.Path | None = None
         self._server: Any = None
-        self._channel: Any = None
+        self._connection: GRPCConnection | None = None
+        self._connecting = False
         self._calls = 0
         self._idle = Signal()
         self._idle.set()
 
     async def start(self) -> None:
-        """Listen, in a folder that is this user's alone."""
+        """Listen, in a folder that is this user's alone, and connect."""
         if asyncio_loop() is None:
             raise ConfigurationError("grpc_services need the asyncio reactor: start twistd without --reactor")
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="twisted_flow_"))
-        address = f"unix:{self._folder}/grpc"
-        self._server = server = aio.server(ThreadPoolExecutor(THREADS, "grpc_services"), options=_SERVER)
+        options = [
+            ("grpc.max_receive_message_length", self._limits.max_body),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_metadata_size", self._limits.max_headers_size),
+            ("grpc.absolute_max_metadata_size", self._limits.max_headers_size),
+        ]
+        self._server = server = aio.server(ThreadPoolExecutor(THREADS, "grpc_services"), options=options)
         server.add_generic_rpc_handlers(self._added.handlers)
-        server.add_insecure_port(address)
+        server.add_insecure_port(f"unix:{self._folder}/grpc")
         await server.start()
-        self._channel = aio.insecure_channel(address, _CHANNEL)
+        await to_future(self._connect())
 
-    def call(self, method: str, metadata: tuple[tuple[str, str | bytes], ...], timeout: float | None) -> Any:
-        """A call of *method*, of raw messages, with the *metadata* and the seconds that the caller has given."""
-        call = self._channel.stream_stream(method)(metadata=metadata, timeout=timeout)
+    def _connect(self) -> Deferred[Any]:
+        self._connecting = True
+        made = GRPCConnection(f"{self._folder}/grpc")
+
+        def connected(_: object) -> None:
+            self._connecting, self._connection = False, made
+
+        connecting = connect_unix(made.address, made).addCallback(lambda _: made.greeted)
+        return connecting.addCallback(connected)
+
+    @property
+    def connection(self) -> GRPCConnection | None:
+        """To the server. One that was lost is made anew, for later calls."""
+        connection = self._connection
+        if (connection is None or connection.why is not None) and not self._connecting and self._server is not None:
+            self._connect().addErrback(lambda _: setattr(self, "_connecting", False))
+        return connection
+
+    def began(self) -> None:
+        """A call has begun."""
         self._calls += 1
         self._idle.clear()
-        call.add_done_callback(self._ended)
-        return call
 
-    def _ended(self, call: object) -> None:
+    def ended(self) -> None:
+        """A call has ended."""
         self._calls -= 1
         if not self._calls:
             self._idle.set()
@@ -69,10 +91,10 @@ class Behind:
     async def stop(self) -> None:
         """End, when the calls under way have ended; the lane cuts those that take too long."""
         await wait_a_while(self._idle, self._limits.drain_grace + LAST_WORDS)
-        server, channel, folder = self._server, self._channel, self._folder
-        self._server = self._channel = self._folder = None
-        if channel is not None:
-            await channel.close()
+        server, connection, folder = self._server, self._connection, self._folder
+        self._server = self._connection = self._folder = None
+        if connection is not None:
+            connection.close()
         if server is not None:
             await server.stop(LAST_WORDS)
         if folder is not None:

@@ -23,7 +23,7 @@ from .answering import AnsweringCall
 from .asked_call import AskedCall
 from .call_head import CallHead
 from .failures import write_status
-from .lane import GRPCLane, Method, Methods
+from .lane import GRPCLane, Method, Methods, Relay
 from .services import SERVICES, Health, Reflection, reflections
 from .session_call import SessionCall
 
@@ -80,10 +80,10 @@ class GRPCGateway(Service):
         return stopped if self._behind is None else stopped.addCallback(lambda _: spawn(self._behind.stop()))
 
 
-def _relaying(entry: Entry, behind: Any) -> Method:
+def _relaying(entry: Entry, behind: Any) -> Relay:
     from .relayed_call import RelayedCall
 
-    return lambda lane, stream, head: RelayedCall(lane, stream, head, entry, behind)
+    return lambda lane, stream, fields: RelayedCall(lane, stream, fields, entry, behind)
 
 
 def _methods(entry: Entry, health: Health, reflected: Iterable[Reflection]) -> dict[str, Method]:

@@ -39,13 +39,15 @@ _AHEAD = 1 << 16  # bytes that are read though others have their turn
 
 Method = Callable[["GRPCLane", Stream, CallHead], Any]
 """Makes what answers a call: an `ICall`."""
+Relay = Callable[["GRPCLane", Stream, Fields], Any]
+"""The same where the call is passed on."""
 
 
 class Methods(Struct, frozen=True):
     """What a lane serves."""
 
     by_path: Mapping[str, Method]
-    others: Method | None
+    others: Relay | None
     """Of all other paths; None: there are none."""
     entry: Entry
     """Of what is refused."""
@@ -121,7 +123,9 @@ class GRPCLane(TwistedProtocol):
             head = read_call_head(fields)
             if head is None:
                 raise StreamFault(stream.id, HTTP_1_1_REQUIRED, "no call of gRPC")
-            method = self.methods.by_path.get(head.method, self.methods.others)
+            method = self.methods.by_path.get(head.method)
+            if method is None and self.methods.others is not None:
+                return self.methods.others(self, stream, fields)
             if method is None or head.fault is not None:
                 fault = head.fault or CallFault(UNIMPLEMENTED, "Method not found!")
                 Talk(stream, self.methods.entry).fail(fault)

@@ -1,26 +1,21 @@
-"""A call on the lane that grpcio's server behind it answers: passed on message by message, both ways."""
+"""A call on the lane that grpcio's server behind it answers: its fields and bytes are passed on, both ways."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from grpc import RpcError
-from grpc.aio import EOF, AioRpcError
-from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ...answer import Entry
-from ...errors import FlowError
-from ...loop import Signal, spawn
 from ...wire.grpc.metadata import PEER, RESERVED
-from ...wire.grpc.statuses import INTERNAL, OK, UNAVAILABLE, CallFault
+from ...wire.grpc.statuses import UNAVAILABLE, CallFault
+from ...wire.http2.codes import CANCEL, NO_ERROR
 from ...wire.http2.fields import Fields, block
+from ...wire.http2.interfaces import IStreamListener
 from ...wire.http2.stream import Stream
 from .behind import Behind
 from .call import ICall
-from .call_head import CallHead
-from .intake import Intake
-from .talk import BEGIN, Talk, encoded
+from .talk import Talk
 
 if TYPE_CHECKING:
     from .lane import GRPCLane
@@ -31,107 +26,123 @@ __all__ = ["RelayedCall"]
 @final
 @implementer(ICall)
 class RelayedCall:
-    """One call: one task passes on what comes, another one what is answered; each waits for the other side's room."""
+    """One call. Bytes are given back to the window of one side when the other one has room for more.
 
-    def __init__(self, lane: GRPCLane, stream: Stream, head: CallHead, entry: Entry, behind: Behind) -> None:
-        self._stream, self._talk = stream, Talk(stream, entry)
-        self._intake = Intake(stream, head.encoding, lane.limits, lane.account)
-        self._came, self._room = Signal(), Signal()
-        self._room.set()
-        passed = tuple(pair for pair in head.metadata if not pair[0].startswith(RESERVED))
-        metadata = (*passed, (PEER, _peer(lane.transport)))
-        self._tasks: list[Deferred[None]] = []
-        self._call: Any = None
-        try:
-            self._call = behind.call(head.method, metadata, head.timeout)
-        except Exception as error:  # metadata that grpcio does not take
-            self._end(CallFault(INTERNAL, f"the call cannot be passed on: {error}"))
+    :param stream: the caller's.
+    :param fields: that opened it.
+    """
+
+    def __init__(self, lane: GRPCLane, stream: Stream, fields: Fields, entry: Entry, behind: Behind) -> None:
+        self._stream, self._talk, self._behind = stream, Talk(stream, entry), behind
+        self._there: Stream | None = None
+        self._owed = 0
+        connection = behind.connection
+        if connection is None or not connection.usable:
+            self._talk.fail(CallFault(UNAVAILABLE, "the service is not there for a moment"))
             return
-        self._tasks = [spawn(self._write()), spawn(self._read())]
-        for task in self._tasks:
-            task.addErrback(lambda failure: None if failure.check(CallFault, RpcError) else failure)
-            task.addErrback(lambda failure: self._end(CallFault(INTERNAL, "the call cannot be passed on")))
+        passed = [pair for pair in fields.pairs if not pair[0].startswith(RESERVED.encode())]
+        pseudo = list(fields.pseudo.items())
+        opening = block([*pseudo, *passed, (PEER.encode(), _peer(lane.transport).encode())])
+        self._there = connection.http2.open(opening, _Answer(self, stream))
+        behind.began()
 
     def headers(self, fields: Fields) -> None:
         """See `IStreamListener`."""
 
     def data(self, data: bytes, at: int, end: int) -> None:
         """See `IStreamListener`."""
-        self._intake.came(data, at, end)
-        try:
-            self._intake.settle()
-        except FlowError as error:
-            self._talk.refuse(error)
-            self._close()
-        self._came.set()
+        there = self._there
+        if there is None:
+            self._stream.credit(end - at)
+            return
+        there.send(data[at:end])
+        self._owed += end - at
+        if not there.full:
+            self.taken()
+
+    def taken(self) -> None:
+        """What came has been passed on."""
+        self._stream.credit(self._owed)
+        self._owed = 0
 
     def ended(self) -> None:
         """See `IStreamListener`."""
-        self._came.set()
-
-    async def _write(self) -> None:
-        intake, call = self._intake, self._call
-        while True:
-            self._came.clear()
-            try:
-                while (message := intake.next()) is not None:
-                    await call.write(message)
-                    intake.settle()
-                if not self._stream.open_in:
-                    intake.check_end()
-                    break
-            except CallFault as fault:
-                self._end(fault)
-                return
-            await self._came.wait()
-        await call.done_writing()
-
-    async def _read(self) -> None:
-        call, talk, stream = self._call, self._talk, self._stream
-        try:
-            metadata = tuple(await call.initial_metadata())
-            talk.begin(BEGIN + block(encoded(metadata)))
-            while (message := await call.read()) is not EOF:
-                talk.send(message)
-                if stream.full:
-                    self._room.clear()
-                    await self._room.wait()
-        except AioRpcError:
-            pass  # which is the status that follows
-        code, detail = await call.code(), await call.details()
-        trailers = encoded(await call.trailing_metadata() or ())
-        self._end(CallFault(code.value[0], detail or "", trailers))
-
-    def _end(self, fault: CallFault) -> None:
-        """End, with any status, OK among them."""
-        if not self._talk.over:
-            if fault.code == OK:
-                self._talk.begin()
-            self._talk.fail(fault)
-        self._close()
+        if self._there is not None:
+            self._there.finish()
 
     def roomy(self) -> None:
-        """See `IStreamListener`."""
-        self._room.set()
+        """See `IStreamListener`: the caller has room for more of the answer."""
+        if self._there is not None:
+            self._there.listener.taken()
 
     def lost(self, code: int) -> None:
         """See `IStreamListener`."""
+        self.over(code)
+
+    def over(self, code: int = NO_ERROR) -> None:
+        """There is no more to pass on: the call has ended, or either side is gone."""
+        there, self._there = self._there, None
         self._talk.over = True
-        self._close()
+        if there is not None:
+            there.reset(CANCEL)
+            self._behind.ended()
 
     def drain(self) -> None:
         """It is answered all the same."""
 
     def cut(self) -> None:
         """End."""
-        self._end(CallFault(UNAVAILABLE, "the server stopped before the call was answered"))
+        self._talk.fail(CallFault(UNAVAILABLE, "the server stopped before the call was answered"))
+        self.over()
 
-    def _close(self) -> None:
-        self._intake.close()
-        if self._call is not None:
-            self._call.cancel()
-        self._came.set()
-        self._room.set()
+
+@final
+@implementer(IStreamListener)
+class _Answer:
+    """What the server behind answers."""
+
+    def __init__(self, call: RelayedCall, stream: Stream) -> None:
+        self._call, self._stream = call, stream
+        self._owed = 0
+        self._trailers: bytes | None = None
+        self._begun = False
+
+    def headers(self, fields: Fields) -> None:
+        """See `IStreamListener`."""
+        said = block([*fields.pseudo.items(), *fields.pairs])
+        if self._begun:
+            self._trailers = said
+        else:
+            self._begun = True
+            self._stream.headers(said)
+
+    def data(self, data: bytes, at: int, end: int) -> None:
+        """See `IStreamListener`."""
+        self._stream.send(data[at:end])
+        self._owed += end - at
+        if not self._stream.full:
+            self.taken()
+
+    def taken(self) -> None:
+        """What came has been passed on."""
+        there = self._call._there
+        if there is not None:
+            there.credit(self._owed)
+        self._owed = 0
+
+    def ended(self) -> None:
+        """See `IStreamListener`."""
+        self._stream.finish(self._trailers or b"")
+        self._call.over()
+
+    def lost(self, code: int) -> None:
+        """See `IStreamListener`."""
+        self._stream.reset(code)
+        self._call.over(code)
+
+    def roomy(self) -> None:
+        """See `IStreamListener`: the server has room for more of the call."""
+        self._call.taken()
 
 
 def _peer(transport: Any) -> str:

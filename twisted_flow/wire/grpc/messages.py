@@ -82,7 +82,7 @@ class MessageReader:
             return None
         flag, size = _unpack(data, at)
         if self._most is not None and size > self._most:
-            raise CallFault(RESOURCE_EXHAUSTED, f"Received message larger than max ({size} vs. {self._most})")
+            raise CallFault(RESOURCE_EXHAUSTED, f"SERVER: Received message larger than max ({size} vs. {self._most})")
         stop = at + _PREFIX + size
         if stop > end:
             self.starved = True
@@ -119,7 +119,7 @@ class MessageReader:
         except zlib.error as error:
             raise CallFault(INTERNAL, f"a message cannot be decompressed: {error}") from None
         if most is not None and len(plain) > most:
-            raise CallFault(RESOURCE_EXHAUSTED, f"a message is larger than {most} bytes when it is decompressed")
+            raise CallFault(RESOURCE_EXHAUSTED, "Decompressed message larger than max")
         if not decoder.eof or decoder.unused_data:
             raise CallFault(INTERNAL, "a message cannot be decompressed: it is not one stream, or not whole")
         return plain
