@@ -255,9 +255,11 @@ def test_grpc_without_a_message(folder: pathlib.Path) -> None:
             )
 
 
-def test_grpc_clients_that_do_not_go(folder: pathlib.Path) -> None:
+@pytest.mark.parametrize("by", ["lane", "grpcio"])
+def test_grpc_clients_that_do_not_go(folder: pathlib.Path, by: str) -> None:
     """Neither a silent connection nor a call without a message holds the server, and what was asked is answered."""
-    with serving("--protocol=grpc", "--port=0", "--drain-grace=20", "--uses=e.py:Busy", cwd=folder) as server:
+    options = ("--protocol=grpc", f"--grpc={by}", "--port=0", "--drain-grace=20", "--uses=e.py:Busy")
+    with serving(*options, cwd=folder) as server:
         silent = connect(server.port)  # type: ignore[attr-defined]
         gate = threading.Event()
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:  # type: ignore[attr-defined]
@@ -279,16 +281,18 @@ def test_grpc_clients_that_do_not_go(folder: pathlib.Path) -> None:
         silent.close()
 
 
-def test_grpc_connections_are_bounded(folder: pathlib.Path) -> None:
-    """Those with calls under way; one more is told so."""
-    with serving("--protocol=grpc", "--port=0", "--max-connections=2", "--uses=e.py:Busy", cwd=folder) as server:
+@pytest.mark.parametrize(("by", "code"), [("lane", "UNAVAILABLE"), ("grpcio", "RESOURCE_EXHAUSTED")])
+def test_grpc_connections_are_bounded(folder: pathlib.Path, by: str, code: str) -> None:
+    """One more is closed, as HTTP's are; grpcio, which counts those with calls under way, says so."""
+    options = ("--protocol=grpc", f"--grpc={by}", "--port=0", "--max-connections=2", "--uses=e.py:Busy")
+    with serving(*options, cwd=folder) as server:
         channels = [
             grpc.insecure_channel(f"127.0.0.1:{server.port}", options=[("grpc.use_local_subchannel_pool", 1)])  # type: ignore[attr-defined]
             for _ in range(5)
         ]
         calls = [channel.unary_unary(METHOD).future(proto("/soon"), timeout=TIMEOUT) for channel in channels]
         codes = sorted(call.code().name for call in calls)
-        assert codes == ["OK"] * 2 + ["RESOURCE_EXHAUSTED"] * 3
+        assert codes == ["OK"] * 2 + [code] * 3
         for channel in channels:
             channel.close()
 

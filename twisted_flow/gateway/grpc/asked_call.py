@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from ...answer import Answer, Answered, AnswerStream, Entry, answer
 from ...codec.codecs import codec_of
-from ...errors import BadRequest, DeadlineExceeded, FlowError
+from ...errors import BadRequest, DeadlineExceeded, FlowError, Unavailable
 from ...wire.grpc.messages import whole_message
 from ...wire.grpc.statuses import CallFault
 from ...wire.http2.fields import Fields
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["AskedCall"]
 
 _codec = codec_of(binary=True).codec
+_BEHIND = 1.0  # seconds from a call's head to its request, where the server stops
 
 
 @final
@@ -177,7 +178,13 @@ class AskedCall:
             self._refuse(self._entry.gateway.ended())
 
     def drain(self) -> None:
-        """It is answered all the same."""
+        """It is answered all the same; its request may be just behind its head, but is not waited for beyond that."""
+        if not self._asked:
+            self._lane.clock.callLater(_BEHIND, self._stop_waiting)
+
+    def _stop_waiting(self) -> None:
+        if not self._asked and not self._talk.over:
+            self._refuse(Unavailable("the server is stopping"))
 
     def _close(self) -> None:
         if self._intake is not None:
