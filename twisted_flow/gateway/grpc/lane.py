@@ -35,6 +35,7 @@ __all__ = ["GRPCLane", "Method", "Methods"]
 log = Logger()
 
 _AHEAD = 1 << 16  # bytes that are read though others have their turn
+_FRAME, _SMALL = 1 << 16, 1 << 12  # bytes of a frame, at most; and of one that is not all there, and does not count
 
 
 Method = Callable[["GRPCLane", Stream, CallHead], Any]
@@ -76,7 +77,8 @@ class GRPCLane(TwistedProtocol):
         self.clock: IReactorTime = connections.clock
         self.account = Account(connections.buffered)
         """Bytes that its calls keep."""
-        ours = OurSettings(streams=limits.max_calls, fields=limits.max_headers_size)
+        ours = OurSettings(streams=limits.max_calls, fields=limits.max_headers_size, frame_size=_FRAME)
+        self._partial = 0  # bytes of a frame that is not all there, where those count
         self.http2 = Connection(self, True, ours)
         self.full = self.draining = False
         self._paused = self._ended = self._whole = False
@@ -97,6 +99,9 @@ class GRPCLane(TwistedProtocol):
         self._quiet, self.since = 0, datetime.now(UTC)
         http2 = self.http2
         http2.receive(data)
+        if (http2.inbound.size > _SMALL or self._partial) and not self._ended:
+            more, self._partial = http2.inbound.size - self._partial, http2.inbound.size
+            self.account.add(more)
         if http2.inbound.waits or self._paused:
             self._pause_or_resume()
 
@@ -202,6 +207,8 @@ class GRPCLane(TwistedProtocol):
     def connectionLost(self, reason: object = None) -> None:
         self._ended = True
         self.http2.lose()
+        self.account.add(-self._partial)
+        self._partial = 0
         self.connections.remove(self)
 
     def drain(self) -> None:

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from ...answer import Entry
 from ...errors import FlowError
-from ...wire.grpc.messages import framed
+from ...wire.grpc.messages import LARGE, framed, message_head
 from ...wire.grpc.statuses import DEADLINE_EXCEEDED, CallFault
 from ...wire.http2.fields import Fields
 from ...wire.http2.stream import Stream
@@ -126,7 +126,11 @@ class SessionCall:
     def _send(self, payload: bytes, binary: bool) -> None:
         """An answer is ready."""
         stream = self._stream
-        stream.send(framed(payload))
+        if len(payload) < LARGE:
+            stream.send(framed(payload))
+        else:  # which is not copied to stand behind its head
+            stream.send(message_head(len(payload)))
+            stream.send(payload)
         if stream.full:
             self.session.full = True
             self.session.unread = stream.messages

@@ -8,7 +8,10 @@ from typing import final
 
 from .statuses import INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENTED, CallFault
 
-__all__ = ["ENCODINGS", "MessageReader", "framed", "known_encoding", "whole_message"]
+__all__ = ["ENCODINGS", "LARGE", "MessageReader", "framed", "known_encoding", "message_head", "whole_message"]
+
+LARGE = 1 << 14
+"""Bytes of a message that is better not copied to stand behind its head."""
 
 ENCODINGS = "identity, deflate, gzip"
 """What a message may be compressed by, as ``grpc-accept-encoding`` says it."""
@@ -17,6 +20,11 @@ _prefix = Struct(">BI")
 _PREFIX = _prefix.size
 _unpack, _pack = _prefix.unpack_from, _prefix.pack
 _WBITS = {"deflate": zlib.MAX_WBITS, "gzip": 16 + zlib.MAX_WBITS}
+
+
+def message_head(size: int) -> bytes:
+    """What stands before a message of *size* bytes."""
+    return _pack(0, size)
 
 
 def framed(message: bytes) -> bytes:

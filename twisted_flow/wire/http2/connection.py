@@ -194,7 +194,7 @@ class Connection:
         if self._flushing or self.ended or self.owner.full:
             return
         self._flushing = True
-        out: list[bytes] = []
+        out: list[bytes | memoryview] = []
         dirty, self._dirty = self._dirty, {}
         roomy = []
         for stream in dirty:

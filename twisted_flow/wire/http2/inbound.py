@@ -43,7 +43,7 @@ class Inbound:
     """See the module."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._reader = HeaderReader(connection.ours.fields, connection.server)
         self._preface = len(PREFACE) if connection.server else 0  # bytes of it that are still to come
         self.greeted = False
@@ -71,7 +71,7 @@ class Inbound:
             self._waiting.append(function)
         if not self.waits:
             self.waits = True
-            self._connection.owner.later(self._connection.go_on)
+            self.connection.owner.later(self.connection.go_on)
 
     def go_on(self) -> None:
         """In another turn."""
@@ -86,19 +86,42 @@ class Inbound:
 
         :raises ConnectionFault: if the connection cannot go on.
         """
-        if self._parts or self.waits:
-            if data:
-                self._parts.append(data)
-                self.size += len(data)
-            if self.size < self._wanted or self.waits or not self._parts:
-                return
-            data, self._parts = b"".join(self._parts), []
-        elif not data:
+        if data:
+            self._parts.append(data)
+            self.size += len(data)
+        if self.waits or self.size < self._wanted:
             return
         self.steps = _TURN
-        at, end = self._take_preface(data) if self._preface else 0, len(data)
-        connection = self._connection
-        most, self._wanted = connection.ours.frame_size, HEAD_SIZE
+        parts, self._parts, self.size = self._parts, [], 0
+        if len(parts) == 1:
+            self._take_frames(parts[0], 0)
+        elif parts:
+            self._take_first(parts)
+
+    def _take_first(self, parts: list[bytes]) -> None:
+        """Take a frame that is spread over *parts*, and those behind it in the last: its bytes alone are copied."""
+        last = parts.pop()
+        there = self._wanted - sum(map(len, parts))  # bytes of it in the last
+        if self._preface or there <= 0 or self._wanted == HEAD_SIZE:
+            self._take_frames(b"".join([*parts, last]), 0)
+            return
+        self._take_frames(b"".join([*parts, last[:there]]), 0)
+        if self._parts:  # it has to wait
+            self._keep(last, there)
+        elif there < len(last) and not self.connection.ended:
+            self._take_frames(last, there)
+
+    def _keep(self, data: bytes, at: int) -> None:
+        if at < len(data):
+            self._parts.append(data[at:] if at else data)
+            self.size += len(data) - at
+
+    def _take_frames(self, data: bytes, at: int) -> None:
+        """Take the frames that are there in *data*, from *at* on; keep the rest."""
+        connection = self.connection
+        end, most, self._wanted = len(data), connection.ours.frame_size, HEAD_SIZE
+        if self._preface:
+            at = self._take_preface(data)
         while end - at >= HEAD_SIZE:
             word, flags, id = _head(data, at)
             size, begin = word >> 8, at + HEAD_SIZE
@@ -115,9 +138,7 @@ class Inbound:
             self._frame(word & 255, flags, id & MOST_WINDOW, data, begin, at)
             if connection.ended:
                 return
-        self.size = end - at
-        if self.size:
-            self._parts.append(data[at:] if at else data)
+        self._keep(data, at)
 
     def _take_preface(self, data: bytes) -> int:
         """Take what is there of the preface; return where it ends."""
@@ -129,7 +150,7 @@ class Inbound:
         return taken
 
     def _frame(self, kind: int, flags: int, id: int, data: bytes, at: int, end: int) -> None:
-        connection = self._connection
+        connection = self.connection
         if self._block is not None and (kind != CONTINUATION or id != self._block_of):
             raise ConnectionFault(PROTOCOL_ERROR, "a header block is interrupted")
         try:
@@ -150,7 +171,7 @@ class Inbound:
             self._reset(fault)
 
     def _reset(self, fault: StreamFault) -> None:
-        connection = self._connection
+        connection = self.connection
         connection.patience.spend(fault.detail)
         stream = connection.streams.get(fault.stream)
         if stream is None:
@@ -181,9 +202,9 @@ class Inbound:
     def _continue_block(self, flags: int, payload: bytes) -> None:
         if self._block is None:
             raise ConnectionFault(PROTOCOL_ERROR, "CONTINUATION without HEADERS")
-        self._connection.patience.spend("CONTINUATION", 1 if len(payload) > _SHORT else 64)
+        self.connection.patience.spend("CONTINUATION", 1 if len(payload) > _SHORT else 64)
         self._block += payload
-        if len(self._block) > self._connection.ours.fields:
+        if len(self._block) > self.connection.ours.fields:
             raise ConnectionFault(ENHANCE_YOUR_CALM, "a header block is too large")
         if flags & END_HEADERS:
             block, self._block = bytes(self._block), None
@@ -191,4 +212,4 @@ class Inbound:
 
     def _end_block(self, block: bytes) -> None:
         """A header block is whole. It is read in any case: the table goes on by it."""
-        fields_came(self._connection, self._block_of, self._reader.read(block), self._block_ends)
+        fields_came(self.connection, self._block_of, self._reader.read(block), self._block_ends)

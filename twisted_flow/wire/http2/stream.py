@@ -119,7 +119,7 @@ class Stream:
             self.connection.credit(window - self.room - self._owed)
             self.room, self._owed = window, 0
 
-    def write(self, out: list[bytes]) -> bool:
+    def write(self, out: list[bytes | memoryview]) -> bool:
         """Write into *out* what can be sent now.
 
         :return: whether the windows hold more back.
@@ -155,7 +155,7 @@ class Stream:
             self._ended(out)
         return False
 
-    def _write_frames(self, out: list[bytes], room: int) -> bool:
+    def _write_frames(self, out: list[bytes | memoryview], room: int) -> bool:
         """Write as much as there is *room* for, in frames; return whether that is the end."""
         ended = False
         while room > 0 and self.unsent:
@@ -167,12 +167,12 @@ class Stream:
             while size:
                 piece = self._out[0]
                 if len(piece) - self._at <= size:
-                    out.append(piece[self._at :] if self._at else piece)
+                    out.append(memoryview(piece)[self._at :] if self._at else piece)
                     size -= len(piece) - self._at
                     self._at = 0
                     self._out.popleft()
                 else:
-                    out.append(piece[self._at : self._at + size])
+                    out.append(memoryview(piece)[self._at : self._at + size])
                     self._at += size
                     size = 0
         return ended
@@ -184,7 +184,7 @@ class Stream:
         self.connection.patience.left += 2  # WINDOW_UPDATE of either kind is the answer to it
         self.since = self.connection.second
 
-    def _ended(self, out: list[bytes]) -> None:
+    def _ended(self, out: list[bytes | memoryview]) -> None:
         """END_STREAM has been sent."""
         self.open_out = False
         if not self.open_in:
