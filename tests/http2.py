@@ -124,6 +124,8 @@ class End:
     def write(self, data: bytes) -> None:
         self.written += data
 
+    def hurry(self) -> None: ...
+
     def later(self, function: Callable[[], object]) -> None:
         self.due.append(function)
 

@@ -72,6 +72,9 @@ class GRPCConnection(Protocol):
         if not self._ended:
             self.transport.write(data)
 
+    def hurry(self) -> None:
+        """See `IHTTP2Owner`: what answers lead to comes from elsewhere."""
+
     def later(self, function: Callable[[], object]) -> None:
         """See `IHTTP2Owner`."""
         self._later(function)

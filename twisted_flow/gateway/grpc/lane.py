@@ -173,10 +173,14 @@ class GRPCLane(TwistedProtocol):
         log.info("a gRPC connection was ended: {detail}", detail=printable(fault.detail))
         self._end()
 
+    def hurry(self) -> None:
+        """See `IHTTP2Owner`."""
+        getattr(self.transport, "flush", int)()
+
     def flush(self) -> None:
         """Send now what waits to be sent."""
         self.http2.flush()
-        getattr(self.transport, "flush", int)()
+        self.hurry()
 
     # -- for its transport, and `Connections`
 

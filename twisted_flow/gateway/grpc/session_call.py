@@ -13,6 +13,7 @@ from ...errors import FlowError
 from ...wire.grpc.messages import LARGE, framed, message_head
 from ...wire.grpc.statuses import DEADLINE_EXCEEDED, CallFault
 from ...wire.http2.fields import Fields
+from ...wire.http2.inbound import EARLY
 from ...wire.http2.stream import Stream
 from ..session.session import Session
 from .call import ICall
@@ -116,6 +117,8 @@ class SessionCall:
             if message is None:
                 return True
             inbound.steps -= 1
+            if inbound.steps == EARLY:
+                self._lane.http2.flush_early()
             session.received(message, True, since)
 
     def _go_on(self) -> None:

@@ -215,6 +215,13 @@ class Connection:
             self._due = True
             self.owner.later(self.flush)
 
+    def flush_early(self) -> None:
+        """Send what there is while more that came is taken still: the peer can make use of it meanwhile."""
+        self._flushing = False
+        self.flush()
+        self._flushing = True
+        self.owner.hurry()
+
     def resume(self) -> None:
         """The peer reads again."""
         self.flush()

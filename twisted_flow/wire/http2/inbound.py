@@ -31,10 +31,12 @@ from .stream_frames import data_came, fields_came
 if TYPE_CHECKING:
     from .connection import Connection
 
-__all__ = ["Inbound"]
+__all__ = ["EARLY", "Inbound"]
 
 _head = HEAD.unpack_from
 _TURN = 64  # frames, and messages in them, until other connections have their turn
+EARLY = _TURN - 16
+"""What is left of `Inbound.steps` when the first answers leave: the peer need not wait for all of them."""
 _SHORT = 256  # bytes of a CONTINUATION: who sends shorter ones has something else in mind
 
 
@@ -134,6 +136,8 @@ class Inbound:
                 self.wait()
                 break
             self.steps -= 1
+            if self.steps == EARLY:
+                connection.flush_early()
             at = begin + size
             self._frame(word & 255, flags, id & MOST_WINDOW, data, begin, at)
             if connection.ended:

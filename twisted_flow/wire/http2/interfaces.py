@@ -23,6 +23,9 @@ class IHTTP2Owner(Interface):
     def write(data: bytes) -> object:
         """Send *data*."""
 
+    def hurry() -> object:
+        """Have what was written leave now."""
+
     def later(function: Callable[[], object]) -> object:
         """Have *function* called in another turn of the loop."""
 
