@@ -81,7 +81,7 @@ class GRPCLane(TwistedProtocol):
         self._partial = 0  # bytes of a frame that is not all there, where those count
         self.http2 = Connection(self, True, ours)
         self.full = self.draining = False
-        self._paused = self._ended = self._whole = False
+        self._paused = self._settling = self._ended = self._whole = False
         self._soon: list[Callable[[], object]] = []
         self._stall_timer = StallTimer()
         self.since = datetime.now(UTC)
@@ -99,20 +99,27 @@ class GRPCLane(TwistedProtocol):
         self._quiet, self.since = 0, datetime.now(UTC)
         http2 = self.http2
         http2.receive(data)
-        if (http2.inbound.size > _SMALL or self._partial) and not self._ended:
-            more, self._partial = http2.inbound.size - self._partial, http2.inbound.size
-            self.account.add(more)
-        if http2.inbound.waits or self._paused:
-            self._pause_or_resume()
+        if http2.inbound.size > _SMALL or self._partial or http2.inbound.waits:
+            self._settle()
 
-    def _pause_or_resume(self) -> None:
-        """Read on only while what has come is taken; a little may be read ahead."""
-        pause = self.http2.inbound.waits and self.http2.inbound.size > _AHEAD
-        if pause is not self._paused and not self._ended:
+    def _settle(self) -> None:
+        """Count what has come and is not taken; and read on only while that is little."""
+        inbound = self.http2.inbound
+        if self._ended:
+            return
+        self.account.add(inbound.size - self._partial)
+        self._partial = inbound.size
+        pause = inbound.waits and inbound.size > _AHEAD
+        if pause is not self._paused:
             self._paused = pause
             (self.transport.pauseProducing if pause else self.transport.resumeProducing)()
-        if pause:
-            self.later(self._pause_or_resume)
+        if inbound.waits and not self._settling:
+            self._settling = True
+            self.later(self._settle_again)
+
+    def _settle_again(self) -> None:
+        self._settling = False
+        self._settle()
 
     # -- for its `Connection`
 

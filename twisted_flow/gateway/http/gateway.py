@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import cast
 
@@ -15,7 +15,7 @@ from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from ...executor.table import Endpoint
-from ...interfaces import IChanging, IGateway
+from ...interfaces import IChanging, IDescribed, IGateway
 from ...wire.http2.codes import PRIOR_KNOWLEDGE
 from ..connections import Connections, hand_over
 from ..port import Port
@@ -88,14 +88,19 @@ class HTTPGateway(Service):
         }
         routes = flow_routes(served.http, endpoints)
         document = msgspec.json.encode(openapi(served.http, routes))
-        tell = partial(status, served.engines)
-        self.app = App(served.dispatcher, served.http, routes, tell, document, self.port.gateway)
+        self.app = App(
+            served.dispatcher, served.http, routes, partial(self._status, served.engines), document, self.port.gateway
+        )
         self._forget: Callable[[], object] = lambda: None
 
     @property
     def address(self) -> str:
         """See `IGateway`."""
         return self.port.address
+
+    def _status(self, engines: Iterable[IDescribed]) -> bytes:
+        beside = {"websocket": self.upgrade, "grpc": self.prior_knowledge}
+        return status(engines, [self.protocol, *(name for name, taken in beside.items() if taken is not None)])
 
     def startService(self) -> Deferred[None]:
         """Listen."""

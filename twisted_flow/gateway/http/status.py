@@ -43,8 +43,11 @@ def _used_memory() -> str:
     return f"{resident / 2**20:.1f} MiB"
 
 
-def status(engines: Iterable[IDescribed]) -> bytes:
-    """The facts, as JSON; the first three keys are those that existing clients know."""
+def status(engines: Iterable[IDescribed], protocols: Iterable[str]) -> bytes:
+    """The facts, as JSON; the first three keys are those that existing clients know.
+
+    :param protocols: served at the same port.
+    """
     described = {engine.name: engine.describe() for engine in engines}
     health = {engine.name: engine.health for engine in engines}
     facts: dict[str, object] = {
@@ -54,6 +57,7 @@ def status(engines: Iterable[IDescribed]) -> bytes:
         "pid": os.getpid(),
         "python": sys.version.split()[0],
         "ready": all(state == "ready" for state in health.values()),
+        "protocols": list(protocols),
         "executors": health,
         "engines": described,
     }
