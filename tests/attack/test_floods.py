@@ -19,6 +19,21 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support import Server, connect
+from twisted_flow.wire.http2.codes import (
+    ACK,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    HEADERS,
+    PING,
+    PREFACE,
+    PRIORITY,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+)
+from twisted_flow.wire.http2.fields import block
+from twisted_flow.wire.http2.frames import frame as http2
 
 SECONDS = float(os.environ.get("FLOOD_SECONDS", "2"))
 MOST = 1.0  # seconds that a second client waits at most; on a quiet machine it is a twentieth of that
@@ -70,6 +85,56 @@ FLOODS: dict[str, Callable[[], Iterator[bytes]]] = {
     "a long text": once(body(b'{"text":"' + b"x" * 60_000_000 + b'"}')),
     "decimals": once(body(b",".join([b'{"embedding":[' + b"0.123456789," * 100_000 + b"1]}"] * 20))),
     "texts for numbers": once(body(b'{"embedding":[' + b'"aaaaaaaa",' * 100_000 + b'"a"]}')),
+}  # fmt: skip
+
+
+HELLO = PREFACE + http2(SETTINGS, 0, 0) + http2(SETTINGS, ACK, 0)
+CALL = block(
+    [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", b"/twisted_flow.Flow/Post"),
+        (b"content-type", b"application/grpc"),
+    ]
+)
+POST = b"\0\0\0\0\x0a" + b"\x0a\x01r\x1a\x05\x0a\x03/no"
+
+
+def opened(stream: int, ended: bool = False) -> bytes:
+    return http2(HEADERS, END_HEADERS | ended, stream, CALL)
+
+
+def each_stream(made: Callable[[int], bytes]) -> Callable[[], Iterator[bytes]]:
+    """One stream after another, as *made*."""
+
+    def sent() -> Iterator[bytes]:
+        yield HELLO
+        for first in range(1, 2**31 - 2001, 2000):
+            yield b"".join(made(stream) for stream in range(first, first + 2000, 2))
+
+    return sent
+
+
+FLOODS |= {
+    "HTTP/2: pings": repeated(HELLO, http2(PING, 0, 0, bytes(8))),
+    "HTTP/2: settings": repeated(HELLO, http2(SETTINGS, 0, 0)),
+    "HTTP/2: priorities": repeated(HELLO, http2(PRIORITY, 0, 1, bytes(5))),
+    "HTTP/2: windows": repeated(HELLO + opened(1), http2(WINDOW_UPDATE, 0, 0, b"\0\0\0\1")),
+    "HTTP/2: empty data": repeated(HELLO + opened(1), http2(DATA, 0, 1)),
+    "HTTP/2: a byte a frame": repeated(
+        HELLO + opened(1) + http2(DATA, 0, 1, b"\0\3\0\0\0"), http2(DATA, 0, 1, b"x")
+    ),
+    "HTTP/2: continuation": repeated(HELLO + http2(HEADERS, 0, 1, CALL), http2(CONTINUATION, 0, 1)),
+    "HTTP/2: large continuation": repeated(HELLO + http2(HEADERS, 0, 1, CALL), http2(CONTINUATION, 0, 1, bytes(16384))),
+    "HTTP/2: fields that grow": once(HELLO + http2(HEADERS, 5, 1, CALL + b"\x40\x01x\x7f\xa1\x1e" + b"v" * 4000 + b"\xbe" * 9000)),
+    "HTTP/2: rapid reset": each_stream(lambda n: opened(n) + http2(RST_STREAM, 0, n, b"\0\0\0\x08")),
+    "HTTP/2: rapid reset of calls": each_stream(
+        lambda n: opened(n) + http2(DATA, 1, n, POST) + http2(RST_STREAM, 0, n, b"\0\0\0\x08")
+    ),
+    "HTTP/2: streams without end": each_stream(opened),
+    "HTTP/2: calls": each_stream(lambda n: opened(n) + http2(DATA, 1, n, POST)),
+    "HTTP/2: calls of nobody": each_stream(lambda n: opened(n, True)),
+    "HTTP/2: messages that are announced": each_stream(lambda n: opened(n) + http2(DATA, 0, n, b"\0\3\0\0\0" + bytes(10_000))),
 }  # fmt: skip
 
 
@@ -132,7 +197,8 @@ def under(name: str, folder: pathlib.Path, seconds: float) -> tuple[float, float
     process = {}
     if other := os.environ.get("FLOOD_PYTHONPATH"):
         process["env"] = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": other}
-    server = Server("--host=127.0.0.1", "--protocol=http", "--protocol=websocket", "--port=0", cwd=folder, **process)
+    protocols = [f"--protocol={name}" for name in ("http", "websocket", "grpc")]
+    server = Server("--host=127.0.0.1", *protocols, "--port=0", cwd=folder, **process)
     try:
         port = server.wait_until_ready()
         before, most = resident(server.process.pid), 0.0
