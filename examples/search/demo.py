@@ -24,10 +24,9 @@ def ready(port: int) -> bool:
 def main() -> int:
     """Run the server as a child; its exit status is ours."""
     port = sys.argv[1] if len(sys.argv) > 1 else "12345"
-    ports = [f"--port={port}", f"--port={port}", f"--port={int(port) + 1}"]
     twistd = pathlib.Path(sys.executable).with_name("twistd")
     protocols = ["--protocol=http", "--protocol=websocket", "--protocol=grpc"]
-    command = [str(twistd), "-n", "--pidfile=", "flow", *protocols, *ports, "--title=Search"]
+    command = [str(twistd), "-n", "--pidfile=", "flow", *protocols, f"--port={port}", "--title=Search"]
     server = subprocess.Popen([*command, f"--uses={HERE / 'search.py'}:Search", "--expose-endpoint=/count"])
     try:
         while server.poll() is None and not ready(int(port)):

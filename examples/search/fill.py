@@ -37,7 +37,7 @@ def main() -> None:
     print(f"  curl http://localhost:{port}/search -H 'Content-Type: application/json' \\")
     print("""    -d '{"data": ["how do I catch an exception"], "parameters": {"top_k": 3}}'\n""")
     print("  .venv/bin/python -c 'from twisted_flow import Client")
-    print(f'for response in Client(protocol="grpc", port={port + 1}).search("what is a lambda", return_results=True):')
+    print(f'for response in Client(protocol="grpc", port={port}).search("what is a lambda", return_results=True):')
     print("    print(response.docs[0].matches[0].text)'\n")
     print(f"  in a browser: http://localhost:{port}/docs, or on its console:")
     print(f'    s = new WebSocket("ws://localhost:{port}/"); s.onmessage = m => console.log(JSON.parse(m.data));')

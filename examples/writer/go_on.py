@@ -1,4 +1,4 @@
-"""Has the writer go on with a text: ``python examples/writer/go_on.py grpc://localhost:12346 'The class is'``."""
+"""Has the writer go on with a text: ``python examples/writer/go_on.py grpc://localhost:12345 'The class is'``."""
 
 from __future__ import annotations
 
