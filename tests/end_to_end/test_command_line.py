@@ -21,6 +21,7 @@ import pytest
 import websockets.sync.client
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.grpc_calls import call, proto
 from tests.support import HELLO, TIMEOUT, Server, connect, free_port, post, replies, serving
 from twisted_flow.tap import Options
 
@@ -436,12 +437,13 @@ class TestListen:
 
     @pytest.mark.parametrize("which", ["index=0", "name=flow"])
     def test_socket_activation(self, folder: pathlib.Path, passed: Any, which: str) -> None:
-        """HTTP and WebSocket on a socket that systemd hands over; what came before the start is answered too."""
+        """All protocols on a socket that systemd hands over; what came before the start is answered too."""
         listening, script = passed
         port = listening.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port), TIMEOUT) as early:
             early.sendall(post("/index", {"data": ["a"]}))
-            options = [f"--listen=systemd:domain=INET:{which}", "--protocol=http", "--protocol=websocket"]
+            protocols = [f"--protocol={name}" for name in ("http", "websocket", "grpc")]
+            options = [f"--listen=systemd:domain=INET:{which}", *protocols]
             server = self.start(script, listening, *options, "--uses=mine.py:Upper", cwd=folder)
             try:
                 server.wait_for_line(f"localhost:{port}")
@@ -450,6 +452,8 @@ class TestListen:
                 with websockets.sync.client.connect(f"ws://127.0.0.1:{port}/") as client:
                     client.send(json.dumps({"data": ["b"], "execEndpoint": "/index"}))
                     assert json.loads(client.recv(TIMEOUT))["data"]["docs"][0]["text"] == "B"
+                with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                    assert next(call(channel, [proto("/index", "c")])).data.docs[0].text == "C"
             finally:
                 server.stop()
         assert listening.fileno() >= 0  # it is systemd's, and goes on listening for the next start
