@@ -231,6 +231,7 @@ class TestFailures:
             ([HELLO, headers(BEGIN, False, 1, 1 << 14) + frame(DATA, 0, 1, framed(b"\xff"))], "Unavailable", "not an answer"),
             ([HELLO, frame(HEADERS, 4, 3, BEGIN)], "Unavailable", "PROTOCOL_ERROR"),
             ([HELLO, frame(DATA, 0, 1, bytes(16385))], "Unavailable", "FRAME_SIZE_ERROR"),
+            ([say({3: 0})], "Unavailable", "takes no calls"),
             ([HELLO, say({5: 1})], "Unavailable", "PROTOCOL_ERROR"),
         ],
     )  # fmt: skip

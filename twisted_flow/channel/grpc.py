@@ -151,7 +151,11 @@ class GRPCChannel:
 
     def _with_room(self, connection: GRPCConnection) -> Any:
         """*connection*, unless those who waited with this one have taken all its room."""
-        return connection if connection.usable or connection.why is not None else self._connected()
+        if connection.usable or connection.why is not None:
+            return connection
+        if not connection.http2.streams:
+            raise Unavailable(f"{self.address} takes no calls")
+        return self._connected()
 
     def _give_up(self, waiter: Deferred[GRPCConnection]) -> None:
         """Whoever waits does so no more."""

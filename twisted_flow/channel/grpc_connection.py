@@ -23,7 +23,7 @@ from ..wire.http2.stream import Stream
 
 __all__ = ["GRPCConnection"]
 
-_OURS = OurSettings(window=2**22, connection_window=2**26, fields=2**20)
+_OURS = OurSettings(connection_window=2**30, fields=2**20)  # streams that are paused hold up no others
 _HANDSHAKE = 10  # seconds
 
 

@@ -25,7 +25,7 @@ from twisted_flow.testing import Answering, MemoryConnection, MemoryGateway
 from twisted_flow.wire.grpc.statuses import NAMES, percent_decoded
 from twisted_flow.wire.http2.codes import CANCEL, DATA, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, SETTINGS
 from twisted_flow.wire.http2.fields import block
-from twisted_flow.wire.http2.frames import frame, headers, reset, window_update
+from twisted_flow.wire.http2.frames import frame, goaway, headers, reset, window_update
 from twisted_flow.wire.http2.frames import settings as say
 from twisted_flow.wire.http2.interfaces import IHTTP2Owner
 
@@ -416,6 +416,14 @@ class TestEnds:
         waiting[0].callback(None)
         client.wire.turn()
         assert texts(client.told()) == ["a"]
+        assert client.wire.closed
+
+    def test_a_client_that_is_about_to_go(self) -> None:
+        """Its GOAWAY says that no more calls come: those that are under way go on, and then the connection ends."""
+        client = Client()
+        client.send(opening(CALL) + goaway(0, 0))
+        assert texts(client.send(data(ask(), ended=False))) == ["a"]
+        assert texts(client.send(data(ask("b")))) == ["b"]
         assert client.wire.closed
 
     def test_gone(self) -> None:

@@ -17,7 +17,7 @@ from ...interfaces import IDispatcher
 from ...limits import Limits
 from ...telemetry.printable import printable
 from ...wire.grpc.statuses import UNIMPLEMENTED, CallFault
-from ...wire.http2.codes import CANCEL, HTTP_1_1_REQUIRED, ConnectionFault, StreamFault
+from ...wire.http2.codes import CANCEL, HTTP_1_1_REQUIRED, MOST_WINDOW, ConnectionFault, StreamFault
 from ...wire.http2.connection import Connection
 from ...wire.http2.fields import Fields
 from ...wire.http2.interfaces import IHTTP2Owner
@@ -35,6 +35,7 @@ __all__ = ["GRPCLane", "Method", "Methods"]
 log = Logger()
 
 _AHEAD = 1 << 16  # bytes that are read though others have their turn
+_LEAST_WINDOW = 1 << 24  # bytes that all calls of a connection may have come in, and not taken
 _FRAME, _SMALL = 1 << 16, 1 << 12  # bytes of a frame, at most; and of one that is not all there, and does not count
 
 
@@ -54,8 +55,8 @@ class Methods(Struct, frozen=True):
     """Of what is refused."""
     dispatcher: IDispatcher
     limits: Limits
-    look: Callable[[], object]
-    """Called once a second."""
+    look: Callable[[int], object]
+    """Called by each connection once a second, with the number of the second."""
     later: Callable[[Callable[[], object]], object]
     """Has a function called in another turn of the loop."""
 
@@ -77,7 +78,12 @@ class GRPCLane(TwistedProtocol):
         self.clock: IReactorTime = connections.clock
         self.account = Account(connections.buffered)
         """Bytes that its calls keep."""
-        ours = OurSettings(streams=limits.max_calls, fields=limits.max_headers_size, frame_size=_FRAME)
+        ours = OurSettings(
+            streams=limits.max_calls,
+            fields=limits.max_headers_size,
+            frame_size=_FRAME,
+            connection_window=min(max(limits.max_in_flight_size, _LEAST_WINDOW), MOST_WINDOW >> 1),
+        )
         self._partial = 0  # bytes of a frame that is not all there, where those count
         self.http2 = Connection(self, True, ours)
         self.full = self.draining = False
@@ -157,12 +163,13 @@ class GRPCLane(TwistedProtocol):
             each()
 
     def going_away(self, last: int, code: int) -> None:
-        """See `IHTTP2Owner`."""
-        self.drain()
+        """See `IHTTP2Owner`: the client opens no more calls; those that are under way go on."""
+        self.closed()
 
     def closed(self) -> None:
         """See `IHTTP2Owner`."""
-        if (self.draining or self._whole) and not self.http2.streams and (self._whole or self.http2.empty):
+        http2 = self.http2
+        if (self.draining or self._whole or http2.going) and not http2.streams and (not self.draining or http2.empty):
             self.later(self._end_if_idle)  # what ends it is being written just now
 
     def _end_if_idle(self) -> None:
@@ -240,7 +247,7 @@ class GRPCLane(TwistedProtocol):
     def sweep(self, second: int) -> None:
         """See `Connections`: once a second, end what has waited too long for its client."""
         limits = self.limits
-        self.methods.look()
+        self.methods.look(second)
         self.http2.tick()
         self._quiet += 1
         if self._ended:

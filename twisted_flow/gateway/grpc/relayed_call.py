@@ -34,6 +34,7 @@ class RelayedCall:
 
     def __init__(self, lane: GRPCLane, stream: Stream, fields: Fields, entry: Entry, behind: Behind) -> None:
         self._stream, self._talk, self._behind = stream, Talk(stream, entry), behind
+        self._answer = _Answer(self, stream)
         self._there: Stream | None = None
         self._owed = 0
         connection = behind.connection
@@ -43,7 +44,7 @@ class RelayedCall:
         passed = [pair for pair in fields.pairs if not pair[0].startswith(RESERVED.encode())]
         pseudo = list(fields.pseudo.items())
         opening = block([*pseudo, *passed, (PEER.encode(), _peer(lane.transport).encode())])
-        self._there = connection.http2.open(opening, _Answer(self, stream))
+        self._there = connection.http2.open(opening, self._answer)
         behind.began()
 
     def headers(self, fields: Fields) -> None:
@@ -72,8 +73,7 @@ class RelayedCall:
 
     def roomy(self) -> None:
         """See `IStreamListener`: the caller has room for more of the answer."""
-        if self._there is not None:
-            self._there.listener.taken()
+        self._answer.taken()
 
     def lost(self, code: int) -> None:
         """See `IStreamListener`."""

@@ -39,6 +39,7 @@ class Health:
     def __init__(self, services: Iterable[str], ready: Callable[[], bool]) -> None:
         self.services, self.ready = {"", *services}, ready
         self.stopping = False
+        self._second: int | None = None
         self._watchers: dict[object, tuple[Callable[[], object], Callable[[], object]]] = {}
         self._request = message("grpc.health.v1.HealthCheckRequest")
         self._response = message("grpc.health.v1.HealthCheckResponse")
@@ -51,8 +52,14 @@ class Health:
         for _, finish in list(self._watchers.values()):
             finish()
 
-    def look(self) -> None:
-        """See whether anything has changed that somebody watches."""
+    def look(self, second: int | None = None) -> None:
+        """See whether anything has changed that somebody watches.
+
+        :param second: in which this is asked, if once for each is enough.
+        """
+        if second is not None and second == self._second:
+            return
+        self._second = second
         for tell, _ in list(self._watchers.values()):
             tell()
 
