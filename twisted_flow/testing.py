@@ -150,7 +150,7 @@ class MemoryGateway:
 
     All happens in the caller's thread, in time that passes by ``clock.advance``.
 
-    :param protocol: 'http', 'websocket', or a plugin's; not one that binds its port itself, such as 'grpc'.
+    :param protocol: 'http', 'websocket', 'grpc', or a plugin's; not one that binds its port itself, such as 'grpcio'.
     :param dispatcher: what answers.
     :param limits: what is bounded.
     :param http: what a flow says of HTTP, such as ``cors``: fields of `HTTPSettings`.

@@ -30,7 +30,7 @@ _UNIX = re.compile(r"unix:(?:address=)?((?:\\.|[^:\\])*)")
 def port_address(host: str, port: int, *, listen: bool = True) -> IListenAddress:
     """The address at *host* and *port* (0: any that is free), which is taken at once.
 
-    :param listen: whether it is to listen at once; gRPC binds the port again, beside a socket that does not.
+    :param listen: whether it is to listen at once; grpcio binds the port again, beside a socket that does not.
     :raises ConfigurationError: one line, if that cannot be.
     """
     family, address = resolved(host, port)
