@@ -16,9 +16,11 @@ from typing import Any
 
 import grpc
 import pytest
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 
 from tests.http2 import ACKNOWLEDGED, frames_of
-from tests.support import ROOT, TIMEOUT
+from tests.support import ROOT, TIMEOUT, wait_for
 from twisted_flow import Client, Document, Flow, Limits
 from twisted_flow.codec.protobuf import RequestProto
 from twisted_flow.errors import FlowError
@@ -139,6 +141,9 @@ class TestServers:
             with ThreadPoolExecutor(8) as pool:
                 told = list(pool.map(lambda n: post(client, f"t{n}"), range(40)))
             assert told == [[f"T{n}"] for n in range(40)]
+            channel = client._kept[0]
+            wait_for(lambda: deferLater(reactor, 0.2, lambda: None))  # type: ignore[arg-type]
+            assert len([each for each in channel._connections if each.why is None]) <= 1  # type: ignore[attr-defined]
             client.close()
 
     def test_asyncio(self) -> None:
@@ -229,6 +234,8 @@ class TestFailures:
             ([HELLO, headers(BEGIN, False, 1, 1 << 14) + ended(8, b"too much")], "PayloadTooLarge", "too much"),
             ([HELLO, headers(BEGIN, False, 1, 1 << 14) + frame(DATA, END_STREAM, 1)], "Unavailable", "without a status"),
             ([HELLO, headers(BEGIN, False, 1, 1 << 14) + frame(DATA, 0, 1, framed(b"\xff"))], "Unavailable", "not an answer"),
+            ([HELLO, frame(DATA, 0, 1, b"x")], "Unavailable", "data before its first fields"),
+            ([HELLO + goaway(0, 0)], "Unavailable", "takes no calls"),
             ([HELLO, frame(HEADERS, 4, 3, BEGIN)], "Unavailable", "PROTOCOL_ERROR"),
             ([HELLO, frame(DATA, 0, 1, bytes(16385))], "Unavailable", "FRAME_SIZE_ERROR"),
             ([say({3: 0})], "Unavailable", "takes no calls"),

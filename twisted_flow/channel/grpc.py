@@ -89,8 +89,7 @@ class GRPCChannel:
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port, self.address = host, port, joined(host, port)
         self._opening = call_block(self.address, "/jina.JinaRPC/Call")
-        self._connection: GRPCConnection | None = None
-        self._connections: set[GRPCConnection] = set()
+        self._connections: list[GRPCConnection] = []
         self._waiters: list[Deferred[GRPCConnection]] = []
         self._connecting: Deferred[Any] | None = None
 
@@ -139,8 +138,9 @@ class GRPCChannel:
 
     def _connected(self) -> Deferred[Any]:
         """The connection; a new one, unless there is one that has room. Who asks meanwhile waits for the same."""
-        if self._connection is not None and self._connection.usable:
-            return succeed(self._connection)
+        for connection in self._connections:
+            if connection.usable:
+                return succeed(connection)
         waiter: Deferred[GRPCConnection] = Deferred(self._give_up)
         self._waiters.append(waiter)
         if len(self._waiters) == 1:
@@ -151,10 +151,10 @@ class GRPCChannel:
 
     def _with_room(self, connection: GRPCConnection) -> Any:
         """*connection*, unless those who waited with this one have taken all its room."""
-        if connection.usable or connection.why is not None:
+        if connection.usable:
             return connection
-        if not connection.http2.streams:
-            raise Unavailable(f"{self.address} takes no calls")
+        if connection.why is not None or not connection.http2.streams:
+            raise Unavailable(f"{self.address}: {connection.why or 'the server takes no calls'}")
         return self._connected()
 
     def _give_up(self, waiter: Deferred[GRPCConnection]) -> None:
@@ -166,15 +166,16 @@ class GRPCChannel:
     def _settle(self, made: GRPCConnection | Failure) -> None:
         self._connecting = None
         if isinstance(made, GRPCConnection):
-            self._connection = made
-            self._connections = {each for each in self._connections if each.why is None} | {made}
+            self._connections = [each for each in self._connections if each.why is None]
+            made.spare = bool(self._connections)
+            self._connections.append(made)
         waiters, self._waiters = self._waiters, []
         for each in waiters:
             each.callback(made)
 
     def close(self) -> Deferred[None]:
         """See `IChannel`."""
-        connections, self._connections, self._connection = self._connections, set(), None
+        connections, self._connections = self._connections, []
         for each in connections:
             if each.why is None:
                 each.close()

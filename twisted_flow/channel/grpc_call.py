@@ -116,6 +116,10 @@ class GRPCCall:
     def data(self, data: bytes, at: int, end: int) -> None:
         """See `IStreamListener`."""
         self._owed += end - at
+        if self._reader is None and not self._done:
+            self._end(CallFault(INTERNAL, "the server has sent data before its first fields"))
+            self._stream.reset(CANCEL)
+            return
         if self._reader is None or self._done:
             self._credit()
             return

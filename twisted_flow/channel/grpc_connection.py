@@ -25,6 +25,7 @@ __all__ = ["GRPCConnection"]
 
 _OURS = OurSettings(connection_window=2**30, fields=2**20)  # streams that are paused hold up no others
 _HANDSHAKE = 10  # seconds
+_MOST_TICKS = 60  # seconds that count, of those in which nothing came
 
 
 @final
@@ -40,12 +41,16 @@ class GRPCConnection(Protocol):
     def __init__(self, address: str) -> None:
         self.address = address
         self.full = False
+        self.spare = False
+        """Whether it is there because another one had no room: then it ends with its last call."""
         self.why: str | None = None
         """Why it has ended."""
         self.greeted: Deferred[GRPCConnection] = Deferred(lambda _: self.abort())
         """Fires when the server has said hello."""
         self._later: Callable[[Callable[[], object]], object] = next_turn()
         self.http2 = Connection(self, False, _OURS)
+        self._clock = _clock()
+        self._second = int(self._clock.seconds())
         self._ended = False
 
     @property
@@ -55,7 +60,7 @@ class GRPCConnection(Protocol):
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
-        self.greeted.addTimeout(_HANDSHAKE, _clock(), lambda _, seconds: self._silent())
+        self.greeted.addTimeout(_HANDSHAKE, self._clock, lambda _, seconds: self._silent())
         self.http2.start()
 
     def _silent(self) -> Failure:
@@ -63,6 +68,10 @@ class GRPCConnection(Protocol):
         return Failure(Unavailable(f"cannot connect to {self.address}: it has not answered in {_HANDSHAKE} s"))
 
     def dataReceived(self, data: bytes) -> None:
+        second = int(self._clock.seconds())
+        for _ in range(min(second - self._second, _MOST_TICKS)):
+            self.http2.tick()
+        self._second = second
         self.http2.receive(data)
         if not self.greeted.called and self.http2.inbound.greeted and self.why is None:
             self.greeted.callback(self)
@@ -88,8 +97,12 @@ class GRPCConnection(Protocol):
 
     def closed(self) -> None:
         """See `IHTTP2Owner`."""
-        if self.http2.going and not self.http2.streams:
-            self.later(self.close)
+        if (self.http2.going or self.spare) and not self.http2.streams:
+            self.later(self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if not self.http2.streams and self.why is None:
+            self.close()
 
     def failed(self, fault: ConnectionFault) -> None:
         """See `IHTTP2Owner`."""

@@ -220,10 +220,11 @@ class TestDeadlines:
 
     @pytest.mark.parametrize("odd", ["", "5", "S", "999999999S", "-5S", "5s"])
     def test_what_is_none(self, odd: str) -> None:
-        """What says no time is none."""
+        """What says no time is an error, as it is to grpcio; none at all is no time left."""
         client = Client()
-        assert texts(client.send(opening(POST, grpc_timeout=odd) + data(ask()))) == ["a"]
-        assert client.source.requests[0].timeout is None
+        assert status(client.send(opening(POST, grpc_timeout=odd) + data(ask())))[0] == "INTERNAL"
+        assert status(client.send(opening(CALL, 3, grpc_timeout="0n") + data(ask(), 3)))[0] == "DEADLINE_EXCEEDED"
+        assert client.source.requests == []
 
 
 class TestBounds:
@@ -430,7 +431,9 @@ class TestEnds:
         """What a client has asked that is gone is cancelled, and forgotten."""
         cancelled: list[object] = []
         client = Client(lambda request: Deferred(cancelled.append))
-        client.send(opening(POST) + data(ask()) + opening(CALL, 3) + data(ask(), 3) + data(ask(), 5)[:50])
+        half = opening(POST, 5) + data(ask("a" * 30_000), 5)[:25_000]
+        client.send(opening(POST) + data(ask()) + opening(CALL, 3) + data(ask(), 3) + half)
+        assert client.kept() > 20_000
         client.wire.lose()
         assert len(cancelled) == 2
         assert client.kept() == 0

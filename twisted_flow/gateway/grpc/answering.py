@@ -15,7 +15,7 @@ from ...wire.http2.fields import Fields
 from ...wire.http2.stream import Stream
 from .call import ICall
 from .call_head import CallHead
-from .intake import Intake
+from .intake import Intake, late
 from .talk import Talk
 
 if TYPE_CHECKING:
@@ -130,6 +130,13 @@ class AnsweringCall:
         """See `IStreamListener`."""
         self._talk.over = True
         self._close()
+
+    def sweep(self) -> None:
+        """See `ICall`."""
+        timeout = self._lane.limits.body_timeout
+        if self._intake.quiet() > timeout:
+            self._talk.refuse(late(timeout))
+            self._close()
 
     def drain(self) -> None:
         """End."""

@@ -19,7 +19,7 @@ from ...wire.http2.stream import Stream
 from ..sending import Sending
 from .call import ICall
 from .call_head import CallHead
-from .intake import Intake
+from .intake import BEHIND, Intake, late
 from .talk import Talk
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["AskedCall"]
 
 _codec = codec_of(binary=True).codec
-_BEHIND = 1.0  # seconds from a call's head to its request, where the server stops
 
 
 @final
@@ -58,7 +57,7 @@ class AskedCall:
 
     def data(self, data: bytes, at: int, end: int) -> None:
         """See `IStreamListener`."""
-        if self._asked:
+        if self._asked or self._talk.over:
             self._stream.credit(end - at)
             return
         lane = self._lane
@@ -155,6 +154,7 @@ class AskedCall:
     def _sent(self) -> None:
         if not self._talk.over:
             self._talk.finish()
+        self._sending = None
         self._close()
 
     def roomy(self) -> None:
@@ -177,10 +177,16 @@ class AskedCall:
         elif not self._asked and not self._talk.over:
             self._refuse(self._entry.gateway.ended())
 
+    def sweep(self) -> None:
+        """See `ICall`."""
+        timeout = self._lane.limits.body_timeout
+        if self._intake is not None and self._intake.quiet() > timeout:
+            self._refuse(late(timeout))
+
     def drain(self) -> None:
         """It is answered all the same; its request may be just behind its head, but is not waited for beyond that."""
         if not self._asked:
-            self._lane.clock.callLater(_BEHIND, self._stop_waiting)
+            self._lane.clock.callLater(BEHIND, self._stop_waiting)
 
     def _stop_waiting(self) -> None:
         if not self._asked and not self._talk.over:

@@ -13,5 +13,8 @@ class ICall(IStreamListener):
     def drain() -> object:
         """The server stops: end when what was asked is answered."""
 
+    def sweep() -> object:
+        """Called once a second, while anything of its connection's calls is kept: end what has waited too long."""
+
     def cut() -> object:
         """The grace is over: answer at once."""

@@ -23,7 +23,8 @@ from .answering import AnsweringCall
 from .asked_call import AskedCall
 from .call_head import CallHead
 from .failures import write_status
-from .lane import GRPCLane, Method, Methods, Relay
+from .lane import GRPCLane
+from .methods import Method, Methods, Relay
 from .services import SERVICES, Health, Reflection, reflections
 from .session_call import SessionCall
 

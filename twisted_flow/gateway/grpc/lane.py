@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from msgspec import Struct
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ...answer import Entry
-from ...interfaces import IDispatcher
-from ...limits import Limits
 from ...telemetry.printable import printable
 from ...wire.grpc.statuses import UNIMPLEMENTED, CallFault
 from ...wire.http2.codes import CANCEL, HTTP_1_1_REQUIRED, MOST_WINDOW, ConnectionFault, StreamFault
@@ -24,41 +20,20 @@ from ...wire.http2.interfaces import IHTTP2Owner
 from ...wire.http2.settings import OurSettings
 from ...wire.http2.stream import NOBODY, Stream
 from ..buffered import Account
-from ..connections import Connections
+from ..connections import Connections, linger
 from ..stalled import StallTimer
 from .call import ICall
 from .call_head import CallHead, read_call_head
+from .methods import Method, Methods
 from .talk import Talk
 
-__all__ = ["GRPCLane", "Method", "Methods"]
+__all__ = ["GRPCLane"]
 
 log = Logger()
 
 _AHEAD = 1 << 16  # bytes that are read though others have their turn
 _LEAST_WINDOW = 1 << 24  # bytes that all calls of a connection may have come in, and not taken
 _FRAME, _SMALL = 1 << 16, 1 << 12  # bytes of a frame, at most; and of one that is not all there, and does not count
-
-
-Method = Callable[["GRPCLane", Stream, CallHead], Any]
-"""Makes what answers a call: an `ICall`."""
-Relay = Callable[["GRPCLane", Stream, Fields], Any]
-"""The same where the call is passed on."""
-
-
-class Methods(Struct, frozen=True):
-    """What a lane serves."""
-
-    by_path: Mapping[str, Method]
-    others: Relay | None
-    """Of all other paths; None: there are none."""
-    entry: Entry
-    """Of what is refused."""
-    dispatcher: IDispatcher
-    limits: Limits
-    look: Callable[[int], object]
-    """Called by each connection once a second, with the number of the second."""
-    later: Callable[[Callable[[], object]], object]
-    """Has a function called in another turn of the loop."""
 
 
 @implementer(IHTTP2Owner, IPushProducer, IHalfCloseableProtocol)
@@ -126,6 +101,8 @@ class GRPCLane(TwistedProtocol):
     def _settle_again(self) -> None:
         self._settling = False
         self._settle()
+        if self._whole and not self._ended:
+            self._lose_unfinished()
 
     # -- for its `Connection`
 
@@ -169,11 +146,16 @@ class GRPCLane(TwistedProtocol):
     def closed(self) -> None:
         """See `IHTTP2Owner`."""
         http2 = self.http2
-        if (self.draining or self._whole or http2.going) and not http2.streams and (not self.draining or http2.empty):
+        if (self.draining or self._whole or http2.going) and self._idle():
             self.later(self._end_if_idle)  # what ends it is being written just now
 
+    def _idle(self) -> bool:
+        """Whether all that has come is answered, and nothing is to come."""
+        http2 = self.http2
+        return not http2.streams and not http2.inbound.waits and (self._whole or not self.draining or http2.empty)
+
     def _end_if_idle(self) -> None:
-        if not self.http2.streams:
+        if self._idle():
             self._end()
 
     @property
@@ -183,9 +165,11 @@ class GRPCLane(TwistedProtocol):
         return [each for each in listeners if each is not NOBODY]
 
     def failed(self, fault: ConnectionFault) -> None:
-        """See `IHTTP2Owner`."""
+        """See `IHTTP2Owner`. The client is to see why, though more of it is unread."""
         log.info("a gRPC connection was ended: {detail}", detail=printable(fault.detail))
-        self._end()
+        if not self._ended:
+            self._leave()
+            linger(self.transport, self.connections, self._whole)
 
     def hurry(self) -> None:
         """See `IHTTP2Owner`."""
@@ -214,10 +198,15 @@ class GRPCLane(TwistedProtocol):
         """The client sends no more. What it has asked is answered, within a grace: it may have gone for good."""
         self._whole = True
         self.connections.half_closed(self, self.limits.half_close_grace)
-        for stream in list(self.http2.streams.values()):
-            if stream.open_in:
-                self._lose(stream)
-        self.closed()
+        self._lose_unfinished()
+
+    def _lose_unfinished(self) -> None:
+        """When all that has come is taken: what no more can come of is lost."""
+        if not self.http2.inbound.waits:
+            for stream in list(self.http2.streams.values()):
+                if stream.open_in:
+                    self._lose(stream)
+            self.closed()
 
     def writeConnectionLost(self) -> None:
         """Part of `IHalfCloseableProtocol`; we close all at once."""
@@ -225,8 +214,7 @@ class GRPCLane(TwistedProtocol):
     def connectionLost(self, reason: object = None) -> None:
         self._ended = True
         self.http2.lose()
-        self.account.add(-self._partial)
-        self._partial = 0
+        self.account.keep(0)
         self.connections.remove(self)
 
     def drain(self) -> None:
@@ -250,8 +238,12 @@ class GRPCLane(TwistedProtocol):
         self.methods.look(second)
         self.http2.tick()
         self._quiet += 1
-        if self._ended:
+        if self._ended:  # what was written is on its way
+            if self._stall_timer.seconds(self.transport, second, True) > limits.write_timeout:
+                self.transport.abortConnection()
             return
+        for call in self._calls if self.account.bytes else ():
+            call.sweep()
         gone = self._quiet > limits.ping_interval + limits.ping_timeout
         late = self.http2.inbound.unfinished and self._quiet > limits.header_timeout
         if gone or late or self._stall_timer.seconds(self.transport, second, self.full) > limits.write_timeout:
@@ -274,3 +266,12 @@ class GRPCLane(TwistedProtocol):
             self._ended = True
             self.transport.unregisterProducer()
             self.transport.loseConnection()
+
+    def _leave(self) -> None:
+        """Detach this protocol from its connection."""
+        self._ended = True
+        self.account.keep(0)
+        self.connections.remove(self)
+        self.transport.unregisterProducer()
+        if self._paused:
+            self.transport.resumeProducing()

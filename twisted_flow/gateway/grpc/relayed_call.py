@@ -90,6 +90,9 @@ class RelayedCall:
     def drain(self) -> None:
         """It is answered all the same."""
 
+    def sweep(self) -> None:
+        """See `ICall`: nothing of it is kept here."""
+
     def cut(self) -> None:
         """End."""
         self._talk.fail(CallFault(UNAVAILABLE, "the server stopped before the call was answered"))

@@ -104,6 +104,9 @@ class Health:
                 told = now
                 send(self._told(now))
 
+        if self.stopping:
+            finish()
+            return lambda: None
         key = object()
         self._watchers[key] = tell, finish
         return lambda: self._watchers.pop(key, None)

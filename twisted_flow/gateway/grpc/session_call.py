@@ -18,7 +18,7 @@ from ...wire.http2.stream import Stream
 from ..session.session import Session
 from .call import ICall
 from .call_head import CallHead
-from .intake import Intake
+from .intake import BEHIND, Intake, late
 from .talk import BEGIN_OURS, Talk
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class SessionCall:
         self._alarm: IDelayedCall | None = None
         if head.timeout is not None:
             self._alarm = lane.clock.callLater(head.timeout, self._expire)
-        if lane.draining:
-            self.drain()
+        if lane.draining:  # who has opened it could not know: its requests may be just behind its head
+            lane.clock.callLater(BEHIND, self.drain)
 
     def headers(self, fields: Fields) -> None:
         """See `IStreamListener`."""
@@ -170,7 +170,15 @@ class SessionCall:
     def drain(self) -> None:
         """End when what is in flight is answered."""
         self.session.draining = True
-        self._finish_if_idle()
+        if not self._talk.over:
+            self._finish_if_idle()
+
+    def sweep(self) -> None:
+        """See `ICall`."""
+        timeout = self._lane.limits.body_timeout
+        if self._intake.quiet() > timeout:
+            self._talk.refuse(late(timeout))
+            self._end(None)
 
     def cut(self) -> None:
         """Answer at once whatever is under way."""

@@ -10,7 +10,7 @@ from ...answer import Answer, Entry, refuse
 from ...errors import FlowError
 from ...wire.grpc.messages import ENCODINGS, framed
 from ...wire.grpc.metadata import OURS, SERVER
-from ...wire.grpc.statuses import CallFault, percent_encoded, status_number
+from ...wire.grpc.statuses import UNIMPLEMENTED, CallFault, percent_encoded, status_number
 from ...wire.http2.codes import NO_ERROR
 from ...wire.http2.fields import block, status
 from ...wire.http2.stream import Stream
@@ -18,7 +18,9 @@ from .failures import trailers_of
 
 __all__ = ["BEGIN", "BEGIN_OURS", "Talk"]
 
-BEGIN = status(200) + block([(b"content-type", b"application/grpc"), (b"grpc-accept-encoding", ENCODINGS.encode())])
+_ALONE = status(200) + block([(b"content-type", b"application/grpc")])
+_ACCEPTED = block([(b"grpc-accept-encoding", ENCODINGS.encode())])
+BEGIN = _ALONE + _ACCEPTED
 """The fields that a call's answer begins with."""
 BEGIN_OURS = BEGIN + block([(SERVER.encode(), OURS.encode())])
 """The same for who has to know which server it is."""
@@ -61,7 +63,8 @@ class Talk:
     def fail(self, fault: CallFault) -> None:
         """End with another status than OK."""
         said = [(b"grpc-status", b"%d" % fault.code), (b"grpc-message", percent_encoded(fault.detail))]
-        self._end(block([*said, *fault.trailers]))
+        accepted = _ACCEPTED if fault.code == UNIMPLEMENTED else b""
+        self._end(block([*said, *fault.trailers]) + accepted)
 
     def _end(self, trailers: bytes) -> None:
         if self.over:
@@ -70,7 +73,7 @@ class Talk:
         if self._begun:
             self.stream.finish(trailers)
         else:  # trailers alone: they are the first fields too
-            self.stream.headers(BEGIN + trailers)
+            self.stream.headers(_ALONE + trailers)
             self.stream.finish()
 
     def refuse(self, error: FlowError) -> None:

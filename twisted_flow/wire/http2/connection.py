@@ -59,6 +59,7 @@ class Connection:
         self._ignored: dict[int, None] = {}
         self.next = 1
         """The stream that this end opens next, where it is a client."""
+        self._drained_at = 0
         self._taken: int | None = None  # the last stream that is answered, once that is known
         self._dirty: dict[Stream, None] = {}
         self._blocked: dict[Stream, None] = {}  # those that the windows hold back
@@ -133,7 +134,7 @@ class Connection:
     def drain(self) -> None:
         """Take the streams that are under way to this end, and no more. `empty` tells when they are answered."""
         if not self.draining and not self.ended:
-            self.draining = True
+            self.draining, self._drained_at = True, self.second
             self.owner.write(goaway(MOST_WINDOW, NO_ERROR) + frame(PING, 0, 0, _ROUND_TRIP))
 
     @property
@@ -161,7 +162,7 @@ class Connection:
         """A second has gone by."""
         self.second += 1
         self.patience.tick()
-        if self.draining:
+        if self.draining and self.second > self._drained_at + 1:
             self._settle()  # though the ping is not answered
         if not self.acknowledged and self.second > _ACKNOWLEDGED:
             self.fail(ConnectionFault(SETTINGS_TIMEOUT, "SETTINGS were not acknowledged"))

@@ -11,7 +11,10 @@ from hpack.exceptions import HPACKError, OversizedHeaderListError
 
 from .codes import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, ConnectionFault
 
-__all__ = ["Fields", "HeaderReader", "block", "status"]
+__all__ = ["BEYOND", "Fields", "HeaderReader", "block", "status"]
+
+BEYOND = 4
+"""How many times as large as they may be header fields are read: then one message fails, not its connection."""
 
 _REMEMBERED, _REMEMBERED_SIZE = 64, 2048  # blocks of a connection, and bytes of each
 _REQUEST = frozenset((b":method", b":scheme", b":path", b":authority"))
@@ -30,7 +33,7 @@ class Fields:
     :param server: whether a server reads it.
     """
 
-    __slots__ = ("length", "meaning", "pairs", "pseudo", "wrong")
+    __slots__ = ("length", "meaning", "pairs", "pseudo", "too_large", "wrong")
 
     def __init__(self, pairs: list[tuple[bytes, bytes]], server: bool) -> None:
         self.pseudo: dict[bytes, bytes] = {}
@@ -39,6 +42,7 @@ class Fields:
         """The other fields."""
         self.length: int | None = None
         """``content-length``."""
+        self.too_large = False
         self.meaning: object = None
         """Whatever the owner wants to remember of it."""
         self.wrong = self._sorted(pairs) or self._wrong_pseudo(server)
@@ -79,12 +83,13 @@ class HeaderReader:
     The blocks of a client repeat byte for byte, once its table is warm: one that left the table as it was is
     remembered, until the table changes.
 
-    :param most: bytes of the fields of a block, counted as RFC 9113 section 6.5.2 says.
+    :param most: bytes of the fields of a block, counted as RFC 9113 section 6.5.2 says; `BEYOND` times as many end the
+        connection.
     """
 
     def __init__(self, most: int, server: bool) -> None:
-        self._server = server
-        self._decoder = Decoder(max_header_list_size=most)
+        self._server, self._most = server, most
+        self._decoder = Decoder(max_header_list_size=BEYOND * most)
         self._known: dict[bytes, Fields] = {}
 
     def read(self, block: bytes) -> Fields:
@@ -103,6 +108,8 @@ class HeaderReader:
         except (HPACKError, ValueError, IndexError) as error:
             raise ConnectionFault(COMPRESSION_ERROR, f"a header block cannot be read: {type(error).__name__}") from None
         fields = Fields(pairs, self._server)
+        if len(block) > self._most >> 5 and sum(len(name) + len(value) + 32 for name, value in pairs) > self._most:
+            fields.too_large = True
         after = self._table()
         if after[:2] != before[:2] or after[2] is not before[2] or len(self._known) >= _REMEMBERED:
             self._known.clear()

@@ -24,7 +24,7 @@ from .codes import (
     StreamFault,
 )
 from .connection_frames import OTHERS
-from .fields import HeaderReader
+from .fields import BEYOND, HeaderReader
 from .frames import HEAD, HEAD_SIZE, reset
 from .stream_frames import data_came, fields_came
 
@@ -208,7 +208,7 @@ class Inbound:
             raise ConnectionFault(PROTOCOL_ERROR, "CONTINUATION without HEADERS")
         self.connection.patience.spend("CONTINUATION", 1 if len(payload) > _SHORT else 64)
         self._block += payload
-        if len(self._block) > self.connection.ours.fields:
+        if len(self._block) > BEYOND * self.connection.ours.fields:
             raise ConnectionFault(ENHANCE_YOUR_CALM, "a header block is too large")
         if flags & END_HEADERS:
             block, self._block = bytes(self._block), None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .codes import (
     END_STREAM,
+    ENHANCE_YOUR_CALM,
     FLOW_CONTROL_ERROR,
     FRAME_SIZE_ERROR,
     MOST_WINDOW,
@@ -98,6 +99,8 @@ def fields_came(connection: Connection, id: int, fields: Fields, ended: bool) ->
             code = STREAM_CLOSED if known(connection, id) else PROTOCOL_ERROR
             raise ConnectionFault(code, "HEADERS for a stream that is not open")
         return
+    if fields.too_large:
+        raise StreamFault(id, ENHANCE_YOUR_CALM, "the header fields are too large")
     trailers = not fields.pseudo
     if fields.wrong or (connection.server and not trailers) or (trailers and not ended):
         raise StreamFault(id, PROTOCOL_ERROR, fields.wrong or "trailers have no pseudo-header fields, and end a stream")
@@ -114,6 +117,8 @@ def _open(connection: Connection, id: int, fields: Fields, ended: bool) -> None:
         connection.ignore(id)
     elif len(connection.streams) >= connection.ours.streams:
         connection.refuse(id)
+    elif fields.too_large:
+        raise StreamFault(id, ENHANCE_YOUR_CALM, "the header fields are too large")
     elif fields.wrong or not fields.pseudo:
         raise StreamFault(id, PROTOCOL_ERROR, fields.wrong or _REQUEST)
     else:
