@@ -261,6 +261,37 @@ class TestBounds:
         client.send(b"".join(reset(stream, CANCEL) for stream in range(1, 61, 2)))
         assert client.kept() == 0
 
+    @pytest.mark.parametrize("path", ["/grpc.health.v1.Health/Check", POST, STREAM])
+    def test_what_stands_behind_the_message(self, path: str) -> None:
+        """What comes behind the only message of a call is not kept, nor counted, whenever it comes."""
+        client = Client()
+        message = framed(b"" if path not in (POST, STREAM) else ask())
+        for stream in range(1, 41, 2):
+            client.send(
+                opening(path, stream)
+                + frame(DATA, 0, stream, message + bytes(10_000))
+                + frame(DATA, 0, stream, bytes(16_000))
+            )
+        assert client.kept() == 0
+        client.wire.lose()
+        assert client.kept() == 0
+
+    @pytest.mark.parametrize("path", [POST, STREAM, CALL, "/grpc.health.v1.Health/Check"])
+    def test_a_message_that_does_not_come(self, path: str) -> None:
+        """A part of a message is not kept without end, though the client answers pings; the connection lives."""
+        client = Client(body_timeout=30)
+        client.send(opening(path) + frame(DATA, 0, 1, framed(bytes(60_000))[:10_000]))
+        assert client.kept() == 10_000
+        told: list[Frame] = []
+        for _ in range(4):
+            told += client.pass_by(9) + client.send(frame(PING, 0, 0, bytes(8)))
+        assert status([each for each in told if each.kind == HEADERS][-1:]) == (
+            "DEADLINE_EXCEEDED",
+            "no byte of the message for 30 s",
+        )
+        assert client.kept() == 0
+        assert not client.wire.closed
+
     def test_in_flight(self) -> None:
         """No more requests of a stream are taken than may be in flight; those of other streams are."""
         client = Client(lambda request: Deferred() if request.docs[0].text == "wait" else None, max_in_flight=4)
@@ -391,6 +422,30 @@ class TestEnds:
         client.wire.turn()
         assert stopped.called
 
+    def test_a_stream_that_crosses_the_first_goaway(self) -> None:
+        """It is taken, so its requests are answered; a watch of health is told, and ended."""
+        client = Client()
+        client.send(opening(CALL))
+        client.gateway.close()
+        ping = client.told()[1].payload
+        told = client.send(
+            opening(CALL, 3) + data(ask(), 3) + opening("/grpc.health.v1.Health/Watch", 5) + data(b"", 5)
+        )
+        told += client.send(frame(PING, 1, 0, ping)) + client.pass_by(2)
+        assert texts(told, 3) == ["a"]
+        assert {each.stream for each in told if each.kind == HEADERS and each.flags & END_STREAM} == {1, 3, 5}
+        assert client.wire.closed
+
+    def test_who_does_not_read_to_its_end(self) -> None:
+        """A connection that is to end is not kept by a client that does not read what is left."""
+        client = Client(write_timeout=30)
+        client.lane.pauseProducing()
+        client.gateway.close()
+        client.pass_by(2)
+        assert client.wire.disconnecting
+        client.pass_by(31)
+        assert client.wire.disconnected
+
     def test_cut(self) -> None:
         """What takes longer than the grace is answered Unavailable."""
         client = Client(lambda request: Deferred(), drain_grace=5)
@@ -417,6 +472,16 @@ class TestEnds:
         waiting[0].callback(None)
         client.wire.turn()
         assert texts(client.told()) == ["a"]
+        assert client.wire.closed
+
+    def test_half_a_connection_with_much_on_it(self) -> None:
+        """All that had come before the end is taken, in as many turns as that needs."""
+        client = Client()
+        sent = b"".join(opening(POST, n) + data(ask(), n) for n in range(1, 401, 2))
+        client.wire.protocol.dataReceived(sent)
+        client.wire.protocol.readConnectionLost()
+        client.wire.turn()
+        assert sum(each.kind == HEADERS and bool(each.flags & END_STREAM) for each in client.told()) == 200
         assert client.wire.closed
 
     def test_a_client_that_is_about_to_go(self) -> None:
@@ -458,7 +523,10 @@ class TestEnds:
         told = client.send(frame(SETTINGS, 0, 1))
         assert str(told[-1]) == "GOAWAY PROTOCOL_ERROR"
         assert b"SETTINGS of a stream" in told[-1].payload
-        assert client.wire.closed
+        assert client.wire.half_closed  # what it still sends is read for a while, so that it sees why
+        client.wire.receive(bytes(1000))
+        client.pass_by(7)
+        assert client.wire.disconnected
 
     def test_who_does_not_read(self) -> None:
         """While the socket is full, no answer is written; when it is not, all are."""
