@@ -159,7 +159,8 @@ class GRPCChannel:
 
     def _give_up(self, waiter: Deferred[GRPCConnection]) -> None:
         """Whoever waits does so no more."""
-        self._waiters.remove(waiter)
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
         if not self._waiters and self._connecting is not None:
             self._connecting.cancel()
 
@@ -171,7 +172,8 @@ class GRPCChannel:
             self._connections.append(made)
         waiters, self._waiters = self._waiters, []
         for each in waiters:
-            each.callback(made)
+            if not each.called:
+                each.callback(made)
 
     def close(self) -> Deferred[None]:
         """See `IChannel`."""

@@ -23,7 +23,6 @@ from ..wire.http2.stream import Stream
 
 __all__ = ["GRPCConnection"]
 
-_OURS = OurSettings(connection_window=2**30, fields=2**20)  # streams that are paused hold up no others
 _HANDSHAKE = 10  # seconds
 _MOST_TICKS = 60  # seconds that count, of those in which nothing came
 
@@ -34,11 +33,12 @@ class GRPCConnection(Protocol):
     """See the module.
 
     :param address: of the server, for errors.
+    :param window: bytes that may come on a call and are not taken.
     """
 
     transport: Any
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, window: int = 2**20) -> None:
         self.address = address
         self.full = False
         self.spare = False
@@ -48,7 +48,8 @@ class GRPCConnection(Protocol):
         self.greeted: Deferred[GRPCConnection] = Deferred(lambda _: self.abort())
         """Fires when the server has said hello."""
         self._later: Callable[[Callable[[], object]], object] = next_turn()
-        self.http2 = Connection(self, False, _OURS)
+        # Calls that are paused hold up no others: there is a bound for each, and none to speak of for all.
+        self.http2 = Connection(self, False, OurSettings(window=window, connection_window=2**30, fields=2**20))
         self._clock = _clock()
         self._second = int(self._clock.seconds())
         self._ended = False

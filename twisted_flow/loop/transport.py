@@ -44,7 +44,8 @@ _Address = IPv4Address | IPv6Address | UNIXAddress
 def _address(family: int, name: Any) -> _Address:
     if family == getattr(socket, "AF_UNIX", None):
         return UNIXAddress(name or None)
-    return (IPv6Address if family == socket.AF_INET6 else IPv4Address)("TCP", *name[:2])
+    host, port = name[:2] if name else ("", 0)  # none: the peer has gone already
+    return (IPv6Address if family == socket.AF_INET6 else IPv4Address)("TCP", host, port)
 
 
 @implementer(ITCPTransport, IPushProducer, IConsumer)

@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.support import ROOT, TIMEOUT
-from twisted_flow import ConfigurationError, Flow
+from twisted_flow import ConfigurationError, Flow, Limits
 from twisted_flow.gateway.grpc.added import added
 
 EXAMPLE = f"{ROOT}/examples/own_service/shouting.py:Shouting"
@@ -135,3 +135,41 @@ def test_who_calls() -> None:
     assert told["twisted-flow-peer"].startswith("ipv4:127.0.0.1:")
     assert "twisted-flow-user" not in told
     assert told["mine"] == "x"
+
+
+class Slow:
+    """Streams without end, to whoever reads."""
+
+    def __call__(self, server: Any) -> None:
+        async def parts(body: bytes, context: Any) -> Any:
+            while True:
+                yield bytes(1_000_000)
+
+        async def echo(body: bytes, context: Any) -> bytes:
+            return body
+
+        methods = {
+            "Parts": grpc.unary_stream_rpc_method_handler(parts),
+            "Echo": grpc.unary_unary_rpc_method_handler(echo),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("slow.Slow", methods),))
+
+
+def test_slow_readers() -> None:
+    """Those that do not read hold up nobody else, nor fill the memory; at the end of a drain all are told so."""
+    limits = Limits(drain_grace=0.5)
+    flow = Flow(protocol="grpc", host="127.0.0.1", grpc_services=[Slow()], limits=limits).start()
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{flow.port}") as slow,
+        grpc.insecure_channel(f"127.0.0.1:{flow.port}") as other,
+    ):
+        calls = [slow.unary_stream("/slow.Slow/Parts")(b"", timeout=TIMEOUT) for _ in range(40)]
+        for call in calls:
+            next(call)
+        for _ in range(5):
+            assert other.unary_unary("/slow.Slow/Echo")(b"a", timeout=5) == b"a"
+        flow.close()
+        for call in calls:
+            with pytest.raises(grpc.RpcError):
+                list(call)
+        assert {call.code() for call in calls} == {grpc.StatusCode.UNAVAILABLE}

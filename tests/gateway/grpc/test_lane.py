@@ -370,6 +370,18 @@ class TestBounds:
         assert not client.lane.http2.streams
         assert not client.wire.closed
 
+    def test_answers_that_nobody_takes(self) -> None:
+        """Calls whose answers are not taken are bounded by what waits: further ones are refused, until it has left."""
+        client = Client(hello=PREFACE + say({4: 0}) + ACKNOWLEDGED, max_in_flight_size=1_000_000)
+        big = ask("a" * 60_000)
+        for stream in range(1, 101, 2):
+            client.send(opening(POST, stream) + data(big, stream))
+        assert len(client.source.requests) == 17
+        assert client.lane.http2.unsent < 1_100_000
+        client.send(b"".join(reset(stream, CANCEL) for stream in range(1, 101, 2)))
+        assert client.lane.http2.unsent == 0
+        assert texts(client.send(say({4: 65535}) + opening(POST, 101) + data(ask(), 101)), 101) == ["a"]
+
     def test_who_does_not_go_on(self) -> None:
         """A frame, or a preface, that is not all there is not waited for without end."""
         for begun in (frame(DATA, 0, 1, bytes(100))[:-1], opening(POST)[:-3], b"\0\0"):

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from ...answer import Answer, Answered, AnswerStream, Entry, answer
 from ...codec.codecs import codec_of
-from ...errors import BadRequest, DeadlineExceeded, FlowError, Unavailable
+from ...errors import BadRequest, DeadlineExceeded, FlowError, QueueFull, Unavailable
 from ...wire.grpc.messages import whole_message
 from ...wire.grpc.statuses import CallFault
 from ...wire.http2.fields import Fields
@@ -120,6 +120,11 @@ class AskedCall:
             entry = replace(entry, timeout=max(remaining, 1e-6))
         if len(message) > account.total.left:
             self._refuse(account.total.refusal())
+            return
+        http2 = self._lane.http2
+        http2.inbound.steps -= len(message) >> 16  # which may have been decompressed
+        if http2.unsent > self._lane.limits.max_in_flight_size:
+            self._refuse(QueueFull(f"{http2.unsent} bytes of answers wait for this client to take them", retry_after=1))
             return
         answered = answer(message, _codec, self._lane.dispatcher, entry, self._lane.since)
         if type(answered) is Answer:

@@ -24,6 +24,8 @@ __all__ = ["THREADS", "Behind"]
 THREADS = 16
 """For methods of a user's services that are no coroutines."""
 
+_WINDOW = 1 << 18  # bytes of a call's answer that are kept while its caller does not take them
+
 
 class Behind:
     """See the module.
@@ -61,7 +63,7 @@ class Behind:
 
     def _connect(self) -> Deferred[Any]:
         self._connecting = True
-        made = GRPCConnection(f"{self._folder}/grpc")
+        made = GRPCConnection(f"{self._folder}/grpc", _WINDOW)
 
         def connected(_: object) -> None:
             self._connecting, self._connection = False, made

@@ -24,6 +24,7 @@ from ..connections import Connections, linger
 from ..stalled import StallTimer
 from .call import ICall
 from .call_head import CallHead, read_call_head
+from .intake import BEHIND
 from .methods import Method, Methods
 from .talk import Talk
 
@@ -126,7 +127,10 @@ class GRPCLane(TwistedProtocol):
                 Talk(stream, self.methods.entry).fail(fault)
                 return NOBODY
             fields.meaning = answered = method, head
-        return answered[0](self, stream, answered[1])
+        call = answered[0](self, stream, answered[1])
+        if self.draining:  # who has opened it could not know: its request may be just behind its head
+            self.clock.callLater(BEHIND, call.drain)
+        return call
 
     def soon(self, function: Callable[[], object]) -> None:
         """Have *function* called when this turn is over."""

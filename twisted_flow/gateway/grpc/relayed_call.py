@@ -9,7 +9,7 @@ from zope.interface import implementer
 from ...answer import Entry
 from ...wire.grpc.metadata import PEER, RESERVED
 from ...wire.grpc.statuses import UNAVAILABLE, CallFault
-from ...wire.http2.codes import CANCEL, NO_ERROR
+from ...wire.http2.codes import CANCEL
 from ...wire.http2.fields import Fields, block
 from ...wire.http2.interfaces import IStreamListener
 from ...wire.http2.stream import Stream
@@ -34,7 +34,7 @@ class RelayedCall:
 
     def __init__(self, lane: GRPCLane, stream: Stream, fields: Fields, entry: Entry, behind: Behind) -> None:
         self._stream, self._talk, self._behind = stream, Talk(stream, entry), behind
-        self._answer = _Answer(self, stream)
+        self._answer = _Answer(self, self._talk, stream)
         self._there: Stream | None = None
         self._owed = 0
         connection = behind.connection
@@ -77,9 +77,14 @@ class RelayedCall:
 
     def lost(self, code: int) -> None:
         """See `IStreamListener`."""
-        self.over(code)
+        self.over()
 
-    def over(self, code: int = NO_ERROR) -> None:
+    @property
+    def alone(self) -> bool:
+        """Whether the server behind is gone."""
+        return self._there is not None and self._there.connection.ended
+
+    def over(self) -> None:
         """There is no more to pass on: the call has ended, or either side is gone."""
         there, self._there = self._there, None
         self._talk.over = True
@@ -104,8 +109,8 @@ class RelayedCall:
 class _Answer:
     """What the server behind answers."""
 
-    def __init__(self, call: RelayedCall, stream: Stream) -> None:
-        self._call, self._stream = call, stream
+    def __init__(self, call: RelayedCall, talk: Talk, stream: Stream) -> None:
+        self._call, self._talk, self._stream = call, talk, stream
         self._owed = 0
         self._trailers: bytes | None = None
         self._begun = False
@@ -117,7 +122,7 @@ class _Answer:
             self._trailers = said
         else:
             self._begun = True
-            self._stream.headers(said)
+            self._talk.begin(said)
 
     def data(self, data: bytes, at: int, end: int) -> None:
         """See `IStreamListener`."""
@@ -139,9 +144,12 @@ class _Answer:
         self._call.over()
 
     def lost(self, code: int) -> None:
-        """See `IStreamListener`."""
-        self._stream.reset(code)
-        self._call.over(code)
+        """See `IStreamListener`: the server has reset the call, or is gone."""
+        if self._call.alone:
+            self._talk.fail(CallFault(UNAVAILABLE, "the service was lost"))
+        else:
+            self._stream.reset(code)
+        self._call.over()
 
     def roomy(self) -> None:
         """See `IStreamListener`: the server has room for more of the call."""

@@ -18,7 +18,7 @@ from ...wire.http2.stream import Stream
 from ..session.session import Session
 from .call import ICall
 from .call_head import CallHead
-from .intake import BEHIND, Intake, late
+from .intake import Intake, late
 from .talk import BEGIN_OURS, Talk
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ class SessionCall:
         self._alarm: IDelayedCall | None = None
         if head.timeout is not None:
             self._alarm = lane.clock.callLater(head.timeout, self._expire)
-        if lane.draining:  # who has opened it could not know: its requests may be just behind its head
-            lane.clock.callLater(BEHIND, self.drain)
 
     def headers(self, fields: Fields) -> None:
         """See `IStreamListener`."""
@@ -116,7 +114,7 @@ class SessionCall:
             message = intake.next()
             if message is None:
                 return True
-            inbound.steps -= 1
+            inbound.steps -= 1 + (len(message) >> 16)  # which may have been decompressed
             if inbound.steps == EARLY:
                 self._lane.http2.flush_early()
             session.received(message, True, since)

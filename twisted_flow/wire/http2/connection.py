@@ -47,6 +47,8 @@ class Connection:
         self.room = ours.connection_window
         """Bytes that it may send. (That it has been told of, or is just about to be.)"""
         self._owed = 0
+        self.unsent = 0
+        """Bytes of all streams that wait to be sent."""
         self.last = 0
         """The last stream that the peer has opened."""
         self.ended = self.draining = False

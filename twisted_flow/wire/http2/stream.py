@@ -70,7 +70,9 @@ class Stream:
                 self.since = self.connection.second
                 self.connection.mark(self)
             self._out.append(piece)
-            self.unsent += len(piece)
+            size = len(piece)
+            self.unsent += size
+            self.connection.unsent += size
             if self.unsent > _FULL:
                 self.full = True
 
@@ -83,10 +85,12 @@ class Stream:
     def answer(self, head: bytes, piece: bytes, tail: bytes) -> None:
         """Send header blocks and one piece between them, all that there is: `headers`, `send` and `finish` in one."""
         if self.open_out:
+            connection = self.connection
             self._head, self._tail, self.unsent = head, tail, len(piece)
             self._out.append(piece)
-            self.since = self.connection.second
-            self.connection.mark(self)
+            self.since = connection.second
+            connection.unsent += self.unsent
+            connection.mark(self)
 
     def reset(self, code: int) -> None:
         """End it at once. Its listener hears no more."""
@@ -113,6 +117,7 @@ class Stream:
         self.listener = NOBODY
         if self.unsent or self._head or self._tail is not None:
             self._out.clear()
+            self.connection.unsent -= self.unsent
             self._head, self._tail, self.unsent, self._at = b"", None, 0, 0
         window = self.connection.ours.window
         if self.room + self._owed < window:  # what nobody has taken
@@ -178,11 +183,13 @@ class Stream:
         return ended
 
     def _sent(self, size: int) -> None:
+        connection = self.connection
         self.unsent -= size
         self.window -= size
-        self.connection.window -= size
-        self.connection.patience.left += 2  # WINDOW_UPDATE of either kind is the answer to it
-        self.since = self.connection.second
+        connection.unsent -= size
+        connection.window -= size
+        connection.patience.left += 2  # WINDOW_UPDATE of either kind is the answer to it
+        self.since = connection.second
 
     def _ended(self, out: list[bytes | memoryview]) -> None:
         """END_STREAM has been sent."""
