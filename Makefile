@@ -20,7 +20,7 @@ soak: .venv/tools ## some minutes of fuzzing and floods, bounded; no part of the
 	HYPOTHESIS_PROFILE=long .venv/bin/pytest --timeout=900 tests/codec tests/document tests/attack/test_decoders.py \
 	  tests/gateway/websocket/test_gateway.py tests/gateway/http/test_lane.py tests/gateway/grpc/test_lane.py tests/wire
 	PYTHONPATH=. FLOOD_SECONDS=10 .venv/bin/python -m tests.attack.test_floods
-	if .venv/bin/pip install -q atheris; then PYTHONPATH=. .venv/bin/python -m tests.attack.fuzz; fi
+	if .venv/bin/pip install -q atheris; then PYTHONPATH=. FUZZ_SECONDS=180 .venv/bin/python -m tests.attack.fuzz; fi
 
 lint: .venv/tools ## ruff and mypy alone
 	.venv/bin/ruff check .
