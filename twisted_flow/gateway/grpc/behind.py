@@ -18,6 +18,7 @@ from ...loop import Signal, asyncio_loop, to_future, wait_a_while
 from ...loop.connecting import connect_unix
 from ..ending import LAST_WORDS
 from .added import Added
+from .threads import yielding
 
 __all__ = ["THREADS", "Behind"]
 
@@ -55,7 +56,8 @@ class Behind:
             ("grpc.max_metadata_size", self._limits.max_headers_size),
             ("grpc.absolute_max_metadata_size", self._limits.max_headers_size),
         ]
-        self._server = server = aio.server(ThreadPoolExecutor(THREADS, "grpc_services"), options=options)
+        with yielding():  # grpcio's threads, to the one that relays
+            self._server = server = aio.server(ThreadPoolExecutor(THREADS, "grpc_services"), options=options)
         server.add_generic_rpc_handlers(self._added.handlers)
         server.add_insecure_port(f"unix:{self._folder}/grpc")
         await server.start()

@@ -16,6 +16,7 @@ from ...codec.codecs import codec_of
 from ...document.identity import new_id
 from ...interfaces import IGateway
 from ...loop import next_turn, spawn
+from ...wire.http2.fields import Fields
 from ..http.gateway import http_beside
 from ..messages import parts_as_messages
 from ..served import Served
@@ -82,9 +83,13 @@ class GRPCGateway(Service):
 
 
 def _relaying(entry: Entry, behind: Any) -> Relay:
-    from .relayed_call import RelayedCall
+    from .relayed_call import RelayedCall, opening_of
 
-    return lambda lane, stream, fields: RelayedCall(lane, stream, fields, entry, behind)
+    def relaying(lane: GRPCLane, fields: Fields) -> Method:
+        opening = opening_of(fields, lane.transport)
+        return lambda lane, stream, head: RelayedCall(stream, opening, entry, behind)
+
+    return relaying
 
 
 def _methods(entry: Entry, health: Health, reflected: Iterable[Reflection]) -> dict[str, Method]:

@@ -121,8 +121,8 @@ class GRPCLane(TwistedProtocol):
                 raise StreamFault(stream.id, HTTP_1_1_REQUIRED, "no call of gRPC")
             method = self.methods.by_path.get(head.method)
             if method is None and self.methods.others is not None:
-                return self.methods.others(self, stream, fields)
-            if method is None or head.fault is not None:
+                method = self.methods.others(self, fields)
+            elif method is None or head.fault is not None:
                 fault = head.fault or CallFault(UNIMPLEMENTED, "Method not found!")
                 Talk(stream, self.methods.entry).fail(fault)
                 return NOBODY

@@ -21,8 +21,8 @@ __all__ = ["Method", "Methods", "Relay"]
 
 Method = Callable[["GRPCLane", Stream, CallHead], Any]
 """Makes what answers a call: an `ICall`."""
-Relay = Callable[["GRPCLane", Stream, Fields], Any]
-"""The same where the call is passed on."""
+Relay = Callable[["GRPCLane", Fields], Method]
+"""Makes what passes calls on that begin with those fields."""
 
 
 class Methods(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, cast, final
 
 from zope.interface import implementer
 
@@ -17,10 +17,7 @@ from .behind import Behind
 from .call import ICall
 from .talk import Talk
 
-if TYPE_CHECKING:
-    from .lane import GRPCLane
-
-__all__ = ["RelayedCall"]
+__all__ = ["RelayedCall", "opening_of"]
 
 
 @final
@@ -29,10 +26,10 @@ class RelayedCall:
     """One call. Bytes are given back to the window of one side when the other one has room for more.
 
     :param stream: the caller's.
-    :param fields: that opened it.
+    :param opening: see `opening_of`.
     """
 
-    def __init__(self, lane: GRPCLane, stream: Stream, fields: Fields, entry: Entry, behind: Behind) -> None:
+    def __init__(self, stream: Stream, opening: bytes, entry: Entry, behind: Behind) -> None:
         self._stream, self._talk, self._behind = stream, Talk(stream, entry), behind
         self._answer = _Answer(self, self._talk, stream)
         self._there: Stream | None = None
@@ -41,9 +38,6 @@ class RelayedCall:
         if connection is None or not connection.usable:
             self._talk.fail(CallFault(UNAVAILABLE, "the service is not there for a moment"))
             return
-        passed = [pair for pair in fields.pairs if not pair[0].startswith(RESERVED.encode())]
-        pseudo = list(fields.pseudo.items())
-        opening = block([*pseudo, *passed, (PEER.encode(), _peer(lane.transport).encode())])
         self._there = connection.http2.open(opening, self._answer)
         behind.began()
 
@@ -117,7 +111,9 @@ class _Answer:
 
     def headers(self, fields: Fields) -> None:
         """See `IStreamListener`."""
-        said = block([*fields.pseudo.items(), *fields.pairs])
+        said = cast("bytes | None", fields.meaning)
+        if said is None:  # the same fields come again and again
+            fields.meaning = said = block([*fields.pseudo.items(), *fields.pairs])
         if self._begun:
             self._trailers = said
         else:
@@ -154,6 +150,12 @@ class _Answer:
     def roomy(self) -> None:
         """See `IStreamListener`: the server has room for more of the call."""
         self._call.taken()
+
+
+def opening_of(fields: Fields, transport: Any) -> bytes:
+    """The header block that opens a call like that of *fields* at the server behind, for who calls over *transport*."""
+    passed = [pair for pair in fields.pairs if not pair[0].startswith(RESERVED.encode())]
+    return block([*fields.pseudo.items(), *passed, (PEER.encode(), _peer(transport).encode())])
 
 
 def _peer(transport: Any) -> str:
