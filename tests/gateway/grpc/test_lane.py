@@ -385,7 +385,7 @@ class TestBounds:
     def test_who_does_not_go_on(self) -> None:
         """A frame, or a preface, that is not all there is not waited for without end."""
         for begun in (frame(DATA, 0, 1, bytes(100))[:-1], opening(POST)[:-3], b"\0\0"):
-            client = Client(header_timeout=10)
+            client = Client(body_timeout=10)
             client.send(opening(CALL) + begun if begun[3:4] == b"\0" else begun)
             client.pass_by(9)
             assert not client.wire.disconnected
@@ -447,6 +447,13 @@ class TestEnds:
         assert texts(told, 3) == ["a"]
         assert {each.stream for each in told if each.kind == HEADERS and each.flags & END_STREAM} == {1, 3, 5}
         assert client.wire.closed
+
+    def test_a_check_without_a_message(self) -> None:
+        """It is told that the server stops; an empty success would be no answer."""
+        client = Client()
+        client.send(opening("/grpc.health.v1.Health/Check"))
+        client.gateway.close()
+        assert status([each for each in client.told() if each.kind == HEADERS])[0] == "UNAVAILABLE"
 
     def test_who_does_not_read_to_its_end(self) -> None:
         """A connection that is to end is not kept by a client that does not read what is left."""

@@ -82,6 +82,26 @@ class TestAnswers:
         assert end.told() == ["HEADERS 1 END_STREAM"] + ([] if ended else ["RST_STREAM 1 NO_ERROR"])
         assert end.receive(frame(DATA, END_STREAM, 1, b"late")) == ([] if not ended else ["RST_STREAM 1 STREAM_CLOSED"])
 
+    def test_early(self) -> None:
+        """What leaves early is sent once, and what comes after it as ever: while frames are taken, or at any time."""
+        end = greeted()
+        early: list[str] = []
+
+        def answer(stream: Stream, fields: Any) -> None:
+            stream.answer(RESPONSE, b"x", TRAILERS)
+            end.http2.flush_early()
+            early.append(end.written.hex())
+
+        end.on_opened = answer
+        whole = ["HEADERS 1", "DATA 1", "HEADERS 1 END_STREAM", "RST_STREAM 1 NO_ERROR"]
+        assert end.receive(request(1)) == whole
+        assert early[0]
+        end.on_opened = lambda stream, fields: None
+        stream = stream_of(opened(end, 3, ended=True))
+        end.http2.flush_early()
+        stream.answer(RESPONSE, b"x", TRAILERS)
+        assert end.told() == ["HEADERS 3", "DATA 3", "HEADERS 3 END_STREAM"]
+
     def test_large_fields(self) -> None:
         """A block that has no room in one frame goes on in CONTINUATIONs, with nothing between them."""
         end = greeted()

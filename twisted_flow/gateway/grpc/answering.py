@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from ...answer import Entry
-from ...errors import BadRequest, FlowError
+from ...errors import BadRequest, FlowError, Unavailable
 from ...wire.grpc.statuses import DEADLINE_EXCEEDED, UNAVAILABLE, CallFault
 from ...wire.http2.fields import Fields
 from ...wire.http2.stream import Stream
@@ -139,9 +139,14 @@ class AnsweringCall:
             self._close()
 
     def drain(self) -> None:
-        """End."""
-        if not self._talk.over:
+        """End: nobody waits for messages that may come still."""
+        if self._talk.over:
+            return
+        if self._answered or self._many:
             self._finish()
+        else:
+            self._talk.refuse(Unavailable("the server is stopping"))
+            self._close()
 
     def cut(self) -> None:
         """End."""

@@ -95,9 +95,9 @@ def _relaying(entry: Entry, behind: Any) -> Relay:
 def _methods(entry: Entry, health: Health, reflected: Iterable[Reflection]) -> dict[str, Method]:
     in_parts = replace(entry, parts=parts_as_messages(codec_of(binary=True).codec), stream=True)
     methods: dict[str, Method] = {
-        "/jina.JinaRPC/Call": lambda lane, stream, head: SessionCall(lane, stream, head, identified(entry, head)),
-        "/twisted_flow.Flow/Post": lambda lane, stream, head: AskedCall(lane, stream, head, timed(entry, head)),
-        "/twisted_flow.Flow/Stream": lambda lane, stream, head: AskedCall(lane, stream, head, timed(in_parts, head)),
+        "/jina.JinaRPC/Call": lambda lane, stream, head: SessionCall(lane, stream, head, _identified(entry, head)),
+        "/twisted_flow.Flow/Post": lambda lane, stream, head: AskedCall(lane, stream, head, _timed(entry, head)),
+        "/twisted_flow.Flow/Stream": lambda lane, stream, head: AskedCall(lane, stream, head, _timed(in_parts, head)),
         "/grpc.health.v1.Health/Check": _answering(entry, health.check),
         "/grpc.health.v1.Health/List": _answering(entry, health.list),
         "/grpc.health.v1.Health/Watch": _answering(entry, health.now, watch=health.watch),
@@ -111,12 +111,12 @@ def _answering(entry: Entry, reply: Callable[[bytes], bytes], **options: Any) ->
     return lambda lane, stream, head: AnsweringCall(lane, stream, head, entry, reply, **options)
 
 
-def identified(entry: Entry, head: CallHead) -> Entry:
+def _identified(entry: Entry, head: CallHead) -> Entry:
     """*entry* with the request's id, where *head* has one."""
     return replace(entry, request_id=head.request_id) if head.request_id else entry
 
 
-def timed(entry: Entry, head: CallHead) -> Entry:
+def _timed(entry: Entry, head: CallHead) -> Entry:
     """The same, with the seconds that *head* names."""
     if head.timeout is None and not head.request_id:
         return entry

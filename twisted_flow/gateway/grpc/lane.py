@@ -249,7 +249,8 @@ class GRPCLane(TwistedProtocol):
         for call in self._calls if self.account.bytes else ():
             call.sweep()
         gone = self._quiet > limits.ping_interval + limits.ping_timeout
-        late = self.http2.inbound.unfinished and self._quiet > limits.header_timeout
+        inbound = self.http2.inbound
+        late = inbound.unfinished and self._quiet > (limits.body_timeout if inbound.greeted else limits.header_timeout)
         if gone or late or self._stall_timer.seconds(self.transport, second, self.full) > limits.write_timeout:
             self.transport.abortConnection()
         elif limits.ping_interval < self._quiet <= limits.ping_interval + 1:

@@ -220,9 +220,9 @@ class Connection:
 
     def flush_early(self) -> None:
         """Send what there is while more that came is taken still: the peer can make use of it meanwhile."""
-        self._flushing = False
+        taking, self._flushing = self._flushing, False
         self.flush()
-        self._flushing = True
+        self._flushing = taking
         self.owner.hurry()
 
     def resume(self) -> None:
