@@ -453,6 +453,7 @@ class TestEnds:
         client = Client()
         client.send(opening("/grpc.health.v1.Health/Check"))
         client.gateway.close()
+        client.wire.turn()
         assert status([each for each in client.told() if each.kind == HEADERS])[0] == "UNAVAILABLE"
 
     def test_who_does_not_read_to_its_end(self) -> None:
