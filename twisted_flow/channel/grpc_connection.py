@@ -129,7 +129,7 @@ class GRPCConnection(Protocol):
     def resumeProducing(self) -> None:
         """It reads again."""
         self.full = False
-        self.http2.resume()
+        self.http2.flush()
 
     def stopProducing(self) -> None:
         """Part of `IPushProducer`."""
@@ -148,6 +148,6 @@ class GRPCConnection(Protocol):
 
 
 def _clock() -> Any:
-    from twisted.internet import reactor
+    from twisted.internet import reactor  # chosen by now
 
     return reactor

@@ -16,11 +16,6 @@ class Buffered:
     def __init__(self, most: int) -> None:
         self.most, self.bytes = most, 0
 
-    @property
-    def left(self) -> int:
-        """How many more may come in."""
-        return self.most - self.bytes
-
     def has_room(self, size: int = 0) -> bool:
         """Whether so many bytes more may come in before they are answered."""
         return self.bytes + size <= self.most

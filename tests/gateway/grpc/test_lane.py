@@ -59,6 +59,17 @@ def data(message: bytes, stream: int = 1, ended: bool = True) -> bytes:
     )
 
 
+def held() -> tuple[list[Deferred[None]], Callable[[Request], Deferred[None]]]:
+    """What answers each request when its Deferred is fired, and those."""
+    waiting: list[Deferred[None]] = []
+
+    def wait(request: Request) -> Deferred[None]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    return waiting, wait
+
+
 class Client:
     """A connection, and what came over it."""
 
@@ -301,12 +312,7 @@ class TestBounds:
 
     def test_who_sends_on(self) -> None:
         """What is not taken is not given back: the sender has to stop; it is, once there is room."""
-        waiting: list[Deferred[None]] = []
-
-        def wait(request: Request) -> Deferred[None]:
-            waiting.append(Deferred())
-            return waiting[-1]
-
+        waiting, wait = held()
         client = Client(wait, max_in_flight=1, max_in_flight_size=1_000_000)
         told = client.send(opening(CALL))
         message = ask("a" * 15_000)
@@ -314,9 +320,9 @@ class TestBounds:
         while not any(str(each).startswith("RST") or each.kind == GOAWAY for each in told) and sent < 60:
             told = client.send(data(message, ended=False))
             sent += 1
-        held = client.kept()
+        kept = client.kept()
         assert sent == 60
-        assert held < 1_000_000
+        assert kept < 1_000_000
         while waiting:
             waiting.pop(0).callback(None)
             client.send(window_update(0, 16_000) + window_update(1, 16_000))
@@ -410,12 +416,7 @@ class TestBounds:
 class TestEnds:
     def test_drain(self) -> None:
         """What has come is answered, also what crosses the first GOAWAY; then the connection closes."""
-        waiting: list[Deferred[None]] = []
-
-        def wait(request: Request) -> Deferred[None]:
-            waiting.append(Deferred())
-            return waiting[-1]
-
+        waiting, wait = held()
         client = Client(wait)
         client.send(opening(POST) + data(ask()))
         stopped = client.gateway.close()
@@ -479,12 +480,7 @@ class TestEnds:
 
     def test_half_a_connection(self) -> None:
         """A client that sends no more gets the answers to what it has asked."""
-        waiting: list[Deferred[None]] = []
-
-        def wait(request: Request) -> Deferred[None]:
-            waiting.append(Deferred())
-            return waiting[-1]
-
+        waiting, wait = held()
         client = Client(wait)
         client.send(opening(POST) + data(ask()) + opening(POST, 3))
         client.wire.end_input()

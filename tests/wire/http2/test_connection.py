@@ -170,7 +170,7 @@ class TestWindows:
         assert end.told() == []
         assert end.receive(frame(PING, 0, 0, bytes(8))) == ["PING ACK"]
         end.full = False
-        end.http2.resume()
+        end.http2.flush()
         assert end.told() == ["DATA 1"]
 
     def test_full(self) -> None:

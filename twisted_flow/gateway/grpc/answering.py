@@ -23,15 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["AnsweringCall"]
 
-Tell = Callable[[Callable[[bytes], object]], Callable[[], object]]
-
 
 @final
 @implementer(ICall)
 class AnsweringCall:
     """One call.
 
-    :param reply: the answer to a message, or None. It raises a `FlowError`, or a `CallFault`.
+    :param reply: the answer to a message. It raises a `FlowError`, or a `CallFault`.
     :param many: whether there may be several messages, or just one.
     :param watch: what tells more, after the only message: it is given that message, and what sends one; and returns
         what ends it.

@@ -118,7 +118,7 @@ class AskedCall:
             self._alarm.cancel()
             self._alarm = None
             entry = replace(entry, timeout=max(remaining, 1e-6))
-        if len(message) > account.total.left:
+        if not account.total.has_room(len(message)):
             self._refuse(account.total.refusal())
             return
         http2 = self._lane.http2

@@ -193,7 +193,7 @@ class GRPCLane(TwistedProtocol):
     def resumeProducing(self) -> None:
         """The client reads again."""
         self.full = False
-        self.http2.resume()
+        self.http2.flush()
 
     def stopProducing(self) -> None:
         """Part of `IPushProducer`; what there is to do is done in `connectionLost`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, final
 
 from twisted.internet.interfaces import IDelayedCall
@@ -101,7 +100,7 @@ class SessionCall:
         """Take messages; return whether there are no more."""
         session, intake, inbound = self.session, self._intake, self._lane.http2.inbound
         under_way, most = session.under_way, self._lane.limits.max_body
-        since = datetime.now(UTC)  # once for all that came at once
+        since = self._lane.since
         while True:
             if under_way.in_flight + session.unread >= session.room.most or not session.calm:
                 ahead = session.ahead

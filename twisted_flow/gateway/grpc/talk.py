@@ -11,7 +11,6 @@ from ...errors import FlowError
 from ...wire.grpc.messages import ENCODINGS, framed
 from ...wire.grpc.metadata import OURS, SERVER
 from ...wire.grpc.statuses import UNIMPLEMENTED, CallFault, percent_encoded, status_number
-from ...wire.http2.codes import NO_ERROR
 from ...wire.http2.fields import block, status
 from ...wire.http2.stream import Stream
 from .failures import trailers_of
@@ -50,9 +49,7 @@ class Talk:
 
     def send(self, message: bytes) -> None:
         """Send a message."""
-        if not self._begun:
-            self._begun = True
-            self.stream.headers(BEGIN)
+        self.begin()
         self.stream.send(framed(message))
 
     def finish(self) -> None:
@@ -92,11 +89,6 @@ class Talk:
         else:
             trailers = trailers_of(error, answered.request_id)
             self.fail(CallFault(status_number(error.grpc_status), error.detail, encoded(trailers)))
-
-    def cut(self) -> None:
-        """End without a word: nobody listens."""
-        self.over = True
-        self.stream.reset(NO_ERROR)
 
 
 def encoded(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[bytes, bytes]]:

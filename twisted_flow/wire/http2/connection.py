@@ -225,10 +225,6 @@ class Connection:
         self._flushing = taking
         self.owner.hurry()
 
-    def resume(self) -> None:
-        """The peer reads again."""
-        self.flush()
-
     def widened(self, stream: Stream | None) -> None:
         """The peer takes more: on *stream*, or of all."""
         if stream is None:
