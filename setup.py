@@ -60,6 +60,7 @@ setup(
             "pytest-timeout>=2.4",
             "ruff>=0.17",
             "setuptools>=77",
+            "trustme>=1.2",
             "types-protobuf>=7.35",
             "types-PyYAML>=6",
             "websockets>=17",

@@ -28,6 +28,7 @@ from .loop import install_reactor, run_in_reactor
 from .old_names import Ignored, ignore
 from .process.signals import wait_for_stop
 from .protocols import GRPC_SERVERS
+from .security.settings import SecuritySettings, tls_files
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -53,6 +54,10 @@ class Flow(Topology, Exposing, OwnClient):
     :param cors: whether other origins' pages may ask: no, yes, or those origins ('https://app.example').
     :param allowed_hosts: the names that HTTP and WebSocket may be asked by ('flow.example', 'localhost:12345'); none:
         any. Where pages of other sites must not reach the server by a name of theirs (DNS rebinding), name them.
+    :param tls_cert: a PEM file with the server's certificate, and its chain behind that: all protocols are served over
+        TLS, 1.2 or newer. It, and the other two, are read again when they change.
+    :param tls_key: a PEM file with the certificate's key; None: it stands in *tls_cert*.
+    :param tls_client_ca: a PEM file with the authorities of which clients have to show a certificate (mutual TLS).
     :param title: of the docs pages.
     :param description: of the docs pages.
     :param no_debug_endpoints: do without ``/status`` and ``/post``.
@@ -81,6 +86,9 @@ class Flow(Topology, Exposing, OwnClient):
         name: str = "flow",
         cors: bool | str | Sequence[str] = False,
         allowed_hosts: str | Sequence[str] = (),
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
+        tls_client_ca: str | None = None,
         title: str | None = None,
         description: str = "",
         no_debug_endpoints: bool = False,
@@ -116,6 +124,7 @@ class Flow(Topology, Exposing, OwnClient):
             limits=self._limits,
             debug=debug,
         )
+        self._security = SecuritySettings(tls=tls_files(tls_cert, tls_key, tls_client_ca))
         self._exposed = []
         self._service: FlowService | None = None
         self._closed = threading.Event()
@@ -185,6 +194,7 @@ class Flow(Topology, Exposing, OwnClient):
             nodes=tuple(self._nodes),
             http=msgspec.structs.replace(self._http, exposed=tuple(self._exposed)),
             limits=self._limits,
+            security=self._security,
             strict=self.strict,
             grpc_services=self._grpc_services,
             exit_on_crash=self._exit_on_crash,
@@ -208,7 +218,7 @@ class Flow(Topology, Exposing, OwnClient):
 
         :raises ConfigurationError: where something in it cannot be said in a file, such as a class without a module.
         """
-        from .assembly.flow_file import written
+        from .assembly.flow_written import written
 
         listening = {"protocol": self.protocol, "port": self._ports, "listen": self._listen, "grpc": self._grpc}
         text = written(self.config, listening)
@@ -265,6 +275,10 @@ class Flow(Topology, Exposing, OwnClient):
         if self._service is None:
             raise RuntimeError("the flow is not started: use it in a `with`")
         return self._protocols[0], self.port
+
+    @property
+    def _own_certificate(self) -> str | None:
+        return None if self._security.tls is None else self._security.tls.cert
 
     def __enter__(self) -> Self:
         return self.start()

@@ -261,6 +261,7 @@ class IListenAddress(Interface):
 
     port = Attribute("``int``: the port's number; 0 where there is none.")
     address = Attribute("``str``: 'host:port', or what else tells where it is.")
+    tls = Attribute("``ServerTLS | None``: of its connections.")
 
     def listen(factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Listen, once.
@@ -292,8 +293,8 @@ class IGatewayMaker(IPlugin):
         started.
         """
 
-    def make_channel(host: str, port: int) -> IChannel:
-        """The client's way to such a gateway.
+    def make_channel(host: str, port: int, access: Any = None) -> IChannel:
+        """The client's way to such a gateway. What it brings along (`Access`) is left out where it is nothing.
 
         :raises ConfigurationError: if the client does not speak the protocol.
         """

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from .errors import ConfigurationError
 from .interfaces import IChannel, IGateway, IGatewayMaker
+from .security.access import PLAIN, Access
 from .suggestion import nearest
 
 __all__ = ["GRPC_SERVERS", "PROTOCOLS", "Protocol", "protocol_named", "protocol_of_scheme"]
@@ -32,7 +33,8 @@ class Protocol(Struct, frozen=True, kw_only=True):
     gateway: str
     """'package.module.name' of what makes its `IGateway` from a `Served`."""
     channel: str = ""
-    """'package.module.name' of what makes an `IChannel` from a host and a port; '': the client does not speak it."""
+    """'package.module.name' of what makes an `IChannel` from a host, a port and an `Access`, which is left out where it
+    says nothing; '': the client does not speak it."""
     schemes: tuple[str, ...] = ()
     """Of URLs that the client takes."""
     shares: str = ""
@@ -44,11 +46,11 @@ class Protocol(Struct, frozen=True, kw_only=True):
         """See `IGatewayMaker`."""
         return cast(IGateway, namedAny(self.gateway)(served))
 
-    def make_channel(self, host: str, port: int) -> IChannel:
+    def make_channel(self, host: str, port: int, access: Access | None = None) -> IChannel:
         """See `IGatewayMaker`."""
         if not self.channel:
             raise ConfigurationError(f"protocol={self.name!r}: the client does not speak it")
-        return cast(IChannel, namedAny(self.channel)(host, port))
+        return cast(IChannel, namedAny(self.channel)(host, port, *([] if access in (None, PLAIN) else [access])))
 
 
 PROTOCOLS: dict[str, IGatewayMaker] = {
@@ -58,7 +60,7 @@ PROTOCOLS: dict[str, IGatewayMaker] = {
             name="grpc",
             gateway="twisted_flow.gateway.grpc.gateway.GRPCGateway",
             channel="twisted_flow.channel.grpc.GRPCChannel",
-            schemes=("grpc",),
+            schemes=("grpc", "grpcs"),
             shares="http",
         ),
         Protocol(
@@ -70,14 +72,14 @@ PROTOCOLS: dict[str, IGatewayMaker] = {
             name="http",
             gateway="twisted_flow.gateway.http.gateway.HTTPGateway",
             channel="twisted_flow.channel.http.HTTPChannel",
-            schemes=("http",),
+            schemes=("http", "https"),
             shares="http",
         ),
         Protocol(
             name="websocket",
             gateway="twisted_flow.gateway.websocket.gateway.WebSocketGateway",
             channel="twisted_flow.channel.websocket.WebSocketChannel",
-            schemes=("ws",),
+            schemes=("ws", "wss"),
             shares="http",
         ),
     )

@@ -62,6 +62,9 @@ class Options(usage.Options):
         ["title", None, None, "The title of the docs pages."],
         ["description", None, None, "The description on the docs pages."],
         ["workspace", None, None, "The folder for the executors' own folders."],
+        ["tls-cert", None, None, "A PEM file with the server's certificate and its chain: serve over TLS."],
+        ["tls-key", None, None, "A PEM file with the certificate's key [it stands in --tls-cert]."],
+        ["tls-client-ca", None, None, "A PEM file with the authorities whose certificates clients have to show."],
         ["engine", None, None, "Where the executors of --uses run: inline, thread, process or a plugin's."],
         ["replicas", None, None, "Objects of each executor of --uses, in a thread or process each [1]."],
         ["devices", None, None, "GPUs for their processes, in turn, such as 0,1."],
@@ -218,7 +221,7 @@ class Options(usage.Options):
 
     def _settings(self) -> dict[str, object]:
         """What was said of the flow; what was not said is none, empty or 0."""
-        names = ("grpc", "host", "name", "title", "description", "workspace")
+        names = ("grpc", "host", "name", "title", "description", "workspace", "tls-cert", "tls-key", "tls-client-ca")
         flags = ("no-debug-endpoints", "no-crud-endpoints", "strict", "exit-on-crash", "debug")
         return {
             "protocol": self["protocols"],
@@ -227,7 +230,7 @@ class Options(usage.Options):
             "grpc_services": self["grpc-services"],
             "allowed_hosts": self["allowed-hosts"],
             "cors": self["cors-origins"] or bool(self["cors"]),
-            **{name: self[name] for name in names},
+            **{name.replace("-", "_"): self[name] for name in names},
             **{flag.replace("-", "_"): bool(self[flag]) for flag in flags},
         }
 

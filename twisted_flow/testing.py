@@ -188,7 +188,7 @@ class MemoryAddress:
     :param clock: whose turns connections take.
     """
 
-    port = 0
+    port, tls = 0, None
     address = "memory"
 
     def __init__(self, clock: Clock | None = None) -> None:

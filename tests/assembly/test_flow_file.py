@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.graphs import Add, Rank
 from twisted_flow import ConfigurationError, Document, Executor, Flow, requests
-from twisted_flow.assembly.flow_file import Entry, Exposed, Settings
+from twisted_flow.assembly.flow_schema import Entry, Exposed, Settings
 from twisted_flow.limits import Limits
 
 ENCODER = """

@@ -140,7 +140,7 @@ def test_signals(folder: pathlib.Path) -> None:
         client.sendall(post("/post", HELLO | {"execEndpoint": "/soon"}))
         server.wait_for_line("^.*soon")
         server.process.send_signal(signal.SIGHUP)
-        server.wait_for_line("SIGHUP: reloading is not supported")
+        server.wait_for_line("SIGHUP: certificates and tokens are read again")
         server.process.send_signal(signal.SIGUSR1)
         server.wait_for_line("SIGUSR1: what runs now")
         server.wait_for_line("thread MainThread")

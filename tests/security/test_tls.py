@@ -16,7 +16,7 @@ import websockets
 
 from tests.support import HELLO, TIMEOUT, Server, post
 from twisted_flow.errors import ConfigurationError
-from twisted_flow.security.tls import read_tls
+from twisted_flow.listen.addresses import described_address
 
 FOLDER = pathlib.Path(__file__).parent
 ENDPOINT = f"ssl:0:privateKey={FOLDER}/key.pem:certKey={FOLDER}/cert.pem:interface=127.0.0.1"
@@ -75,16 +75,16 @@ def test_all_clients(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("endpoint", "said"),
     [
-        ("ssl:0:privateKey=/nowhere.pem", "/nowhere.pem: No such file"),
+        ("ssl:0:privateKey=/nowhere.pem", "certKey='/nowhere.pem': No such file"),
         ("ssl:x", "it names no port"),
         ("ssl:", "it names no port"),
         ("ssl:0:colour=red", "'colour' is none of"),
         ("ssl:0:red", "'port' is none of"),
-        (f"ssl:0:privateKey={FOLDER}/key.pem:certKey={__file__}", "key.pem: "),
+        (f"ssl:0:privateKey={FOLDER}/key.pem:certKey={__file__}", "key.pem': no PEM file"),
     ],
 )
 def test_mistakes(endpoint: str, said: str) -> None:
     """One line each."""
     with pytest.raises(ConfigurationError, match=said) as wrong:
-        read_tls(endpoint)
+        described_address(endpoint)
     assert "\n" not in str(wrong.value)

@@ -41,14 +41,15 @@ def banner(config: FlowConfig, addresses: Sequence[IListenAddress], engines: Seq
     lines = ["ready and listening", "🎉 Flow is ready to use!"]
     for listener, address in zip(config.listeners, addresses, strict=True):
         port = address.port
-        lines.append(f"\t🔗 Protocol: \t\t{', '.join(listener.protocols).upper()}")
+        tls = "" if address.tls is None else " (TLS)"
+        lines.append(f"\t🔗 Protocol: \t\t{', '.join(listener.protocols).upper()}{tls}")
         if not port:
             lines.append(f"\t🏠 Local access:\t{address.address}")
             continue
         lines.append(f"\t🏠 Local access:\t{joined(here, port)}")
         if private is not None:
             lines.append(f"\t🔒 Private network:\t{private}:{port}")
-        scheme = "http" if getattr(address, "tls", None) is None else "https"
+        scheme = "https" if tls else "http"
         if "http" in listener.protocols and config.http.docs:
             lines.append(f"\t💬 Swagger UI:\t\t{scheme}://{joined(here, port)}/docs")
             lines.append(f"\t📚 Redoc:\t\t{scheme}://{joined(here, port)}/redoc")

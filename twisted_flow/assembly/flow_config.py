@@ -8,6 +8,7 @@ from ..gateway.http.routes import HTTPSettings
 from ..graph.graph import NodeConfig
 from ..limits import Limits
 from ..listen.listeners import Listener
+from ..security.settings import SecuritySettings
 
 __all__ = ["FlowConfig"]
 
@@ -21,6 +22,7 @@ class FlowConfig(Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeConfig, ...] = ()
     http: HTTPSettings = HTTPSettings()
     limits: Limits = Limits()
+    security: SecuritySettings = SecuritySettings()
     grpc_services: tuple[object, ...] = ()
     """Services that gRPC serves beside the flow's own: see `added`."""
     exit_on_crash: bool = False

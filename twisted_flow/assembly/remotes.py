@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
+from urllib.parse import urlsplit
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -14,6 +16,7 @@ from ..interfaces import IEngine
 from ..listen.hostport import joined
 from ..policy.replicas import Replicas
 from ..protocols import protocol_named
+from ..security.access import access
 
 __all__ = ["remote_engine"]
 
@@ -30,14 +33,16 @@ def remote_engine(spec: ExecutorSpec) -> IEngine:
     endpoints = {name: elsewhere(name) for name in spec.endpoints} or any_endpoint()
     engines = []
     for each in spec.host:
-        protocol, host, port = server_named("grpc", each, None)
-        maker = protocol_named(protocol)
+        server = server_named("grpc", each, None)
+        maker = protocol_named(server.protocol)
+        scheme = urlsplit(each).scheme if "://" in each else [*maker.schemes, server.protocol][0]
+        make = partial(maker.make_channel, server.host, server.port, access(True) if server.tls else None)
         engines.append(
             RemoteEngine(
                 spec.name or "",
-                f"{[*maker.schemes, protocol][0]}://{joined(host, port)}",
-                maker.make_channel(host, port),
-                maker.make_channel(host, port),
+                f"{scheme}://{joined(server.host, server.port)}",
+                make(),
+                make(),
                 endpoints,
                 fixed=bool(spec.endpoints),
                 window=spec.max_concurrency or _WINDOW,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -21,11 +19,13 @@ from ..errors import ConfigurationError
 from ..interfaces import IChanging, IDispatcher, IEngine, IGateway, IListenAddress
 from ..listen.listeners import Listener
 from ..loop import when_running
+from ..process.failure import end_with_failure
 from ..process.memory import prepare_to_serve
 from ..process.signals import exit_on_next_interrupt, exit_on_signals, on_signals
 from ..process.stacks import dump_stacks
 from ..process.systemd import notify
 from ..process.watch import LoopWatch, watch_loop
+from ..security.watched_files import FilesWatch, WatchedFiles
 from ..telemetry.logs import hear_logging
 from ..telemetry.tracebacks import told_in_full
 from .banner import banner, where
@@ -73,6 +73,7 @@ class FlowService(Service):
         self._starting: Deferred[None] | None = None
         self._watch: LoopWatch | None = None
         self._checking = LoopingCall(self._check)
+        self._files = FilesWatch(self._watched)
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -83,7 +84,7 @@ class FlowService(Service):
         """Called by the service's parent, before the reactor runs."""
         super().startService()
         if self.owns_process:
-            on_signals(self._cannot_reload, dump_stacks)
+            on_signals(self._reload, dump_stacks)
         self.start().addErrback(self._cannot_start)
 
     def stopService(self) -> Deferred[None]:
@@ -131,6 +132,7 @@ class FlowService(Service):
                 hear_logging()  # they may have configured it
             await self._listen(self.listeners, self.addresses)
             self._checking.start(self.config.limits.health_interval, now=False)
+            self._files.start()
         except BaseException:
             await self._stop()
             raise
@@ -230,6 +232,7 @@ class FlowService(Service):
         return delay.addCallback(lambda _: self._one_at_a_time.run(lambda: ensureDeferred(self._stop())))
 
     async def _stop(self) -> None:
+        self._files.stop()
         if self._checking.running:
             self._checking.stop()
         await self._stop_gateways()
@@ -264,8 +267,15 @@ class FlowService(Service):
             with log.failuresHandled("a gateway did not stop cleanly"):
                 await stopping
 
-    def _cannot_reload(self) -> None:
-        log.warn("SIGHUP: reloading is not supported; the flow keeps running unchanged")
+    def _watched(self) -> list[WatchedFiles[Any]]:
+        """The files that are read again when they change."""
+        return [each.tls for each in self.addresses if each.tls is not None]
+
+    def _reload(self) -> None:
+        log.info("SIGHUP: certificates and tokens are read again; executors stay as they are")
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._files.look(again=True)
+        notify("READY=1")
 
     def _cannot_start(self, failure: Failure) -> None:
         if self._stopping:
@@ -276,15 +286,5 @@ class FlowService(Service):
             self._end_with_failure()
 
     def _end_with_failure(self) -> None:
-        from twisted.internet import reactor
-
         self._stopping = True
-        atexit.register(_exit_with_failure)
-        reactor.stop()
-
-
-def _exit_with_failure() -> None:
-    """Exit with status 1 when the interpreter ends: the reactor has no status, and an exception would hang a daemon."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
+        end_with_failure()

@@ -27,6 +27,7 @@ from ..policy.deadline import Deadline
 from ..policy.retry import Retry
 from ..policy.streams import Streams
 from ..protocols import protocol_named
+from ..security.tls import ServerTLS, alpn_of
 from ..suggestion import nearest
 from .copies import engine_of
 from .flow_config import FlowConfig
@@ -84,7 +85,7 @@ def make_service(config: FlowConfig) -> FlowService:
 
     for line in _strange(config, {name for engine in engines.values() for name in engine.endpoints}):
         log.warn("{line}", line=line)
-    return FlowService(config, current, list(engines.values()), partial(_addresses, config.host), gateways)
+    return FlowService(config, current, list(engines.values()), partial(_addresses, config), gateways)
 
 
 def checked(config: FlowConfig) -> list[str]:
@@ -104,7 +105,7 @@ def checked(config: FlowConfig) -> list[str]:
         if node.spec is not None and node.spec.host:
             what = f"a flow at {', '.join(node.spec.host)}"  # which is not asked here
         lines.append(f"{node.name} (needs {', '.join(node.needs)}): {what}")
-    for address in _addresses(config.host, config.listeners):
+    for address in _addresses(config, config.listeners):
         address.close()
     added(config.grpc_services)
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
@@ -125,10 +126,14 @@ def _strange(config: FlowConfig, endpoints: Collection[str]) -> list[str]:
     return lines
 
 
-def _addresses(host: str, listeners: Sequence[Listener]) -> list[IListenAddress]:
-    return [
-        described_address(each.endpoint)
-        if each.endpoint
-        else port_address(host, each.port, listen=not any(protocol_named(name).own_socket for name in each.protocols))
-        for each in listeners
-    ]
+def _addresses(config: FlowConfig, listeners: Sequence[Listener]) -> list[IListenAddress]:
+    return [_address(config, each) for each in listeners]
+
+
+def _address(config: FlowConfig, listener: Listener) -> IListenAddress:
+    alpn, files = alpn_of(listener.protocols), config.security.tls
+    tls = None if files is None else ServerTLS(files, alpn, config.limits.header_timeout)
+    if listener.endpoint:
+        return described_address(listener.endpoint, tls, alpn)
+    listen = not any(protocol_named(name).own_socket for name in listener.protocols)
+    return port_address(config.host, listener.port, listen=listen, tls=tls)

@@ -14,6 +14,7 @@ from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
 from ..loop.connecting import connect
 from ..message import Request, Response, ResponseStream, bare_request
+from ..security.access import PLAIN, Access
 from ..wire.grpc.statuses import RESOURCE_EXHAUSTED, CallFault
 from .grpc_call import GRPCCall, call_block
 from .grpc_connection import GRPCConnection
@@ -86,9 +87,10 @@ class GRPCChannel:
 
     most: int | None = None
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, access: Access = PLAIN) -> None:
         self.host, self.port, self.address = host, port, joined(host, port)
-        self._opening = call_block(self.address, "/jina.JinaRPC/Call")
+        self._tls = access.context("h2")
+        self._opening = call_block(self.address, "/jina.JinaRPC/Call", access)
         self._connections: list[GRPCConnection] = []
         self._waiters: list[Deferred[GRPCConnection]] = []
         self._connecting: Deferred[Any] | None = None
@@ -145,7 +147,7 @@ class GRPCChannel:
         self._waiters.append(waiter)
         if len(self._waiters) == 1:
             connection = GRPCConnection(self.address)
-            connecting = connect(self.host, self.port, connection).addCallback(lambda _: connection.greeted)
+            connecting = connect(self.host, self.port, connection, self._tls).addCallback(lambda _: connection.greeted)
             self._connecting = connecting.addErrback(no_connection, self.address).addBoth(self._settle)
         return waiter.addCallback(self._with_room)
 

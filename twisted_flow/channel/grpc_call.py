@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from zope.interface import implementer
 
+from ..security.access import PLAIN, Access
 from ..wire.grpc.messages import ENCODINGS, MessageReader, framed
 from ..wire.grpc.metadata import OURS, SERVER
 from ..wire.grpc.statuses import (
@@ -30,18 +31,19 @@ if TYPE_CHECKING:
 __all__ = ["GRPCCall", "call_block"]
 
 
-def call_block(address: str, method: str) -> bytes:
+def call_block(address: str, method: str, access: Access = PLAIN) -> bytes:
     """The fields that open a call of *method* at *address*."""
     return block(
         [
             (b":method", b"POST"),
-            (b":scheme", b"http"),
+            (b":scheme", b"https" if access.tls else b"http"),
             (b":path", method.encode()),
             (b":authority", address.encode()),
             (b"te", b"trailers"),
             (b"content-type", b"application/grpc"),
             (b"user-agent", b"twisted-flow"),
             (b"grpc-accept-encoding", ENCODINGS.encode()),
+            *((name.encode(), value.encode()) for name, value in access.headers),
         ]
     )
 

@@ -20,6 +20,7 @@ from ..listen.hostport import joined
 from ..loop.connecting import connect, reset
 from ..message import Request, Response, ResponseStream, status_of
 from ..outcome import dispatch_whole, promised
+from ..security.access import PLAIN, Access, as_lines
 from .http_stream import StreamConnection
 from .no_connection import no_connection
 from .problem import refused, told_in
@@ -31,7 +32,7 @@ _MOST = 16  # connections at once, unless told otherwise; requests beyond wait f
 
 _HEAD = (
     "POST /post HTTP/1.1\r\nHost: {host}\r\nUser-Agent: twisted_flow\r\nAccept: application/json\r\n"
-    "Content-Type: application/json\r\nContent-Length: "
+    "{more}Content-Type: application/json\r\nContent-Length: "
 )
 
 
@@ -99,8 +100,9 @@ class _Connection(Protocol):
 class HTTPChannel:
     """See `IChannel`. It is its own exchange: HTTP knows no end of several requests."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, access: Access = PLAIN) -> None:
         self.host, self.port, self.address = host, port, joined(host, port)
+        self._tls = access.context("http/1.1")
         self.over, self.max_body = False, None
         """See `IExchange`: each request may have a connection of its own, and one too large fails alone."""
         self.most: int | None = _MOST
@@ -108,7 +110,7 @@ class HTTPChannel:
         self.idle: list[_Connection] = []
         self._open: set[_Connection] = set()
         self.closed = False
-        self._head = _HEAD.format(host=self.address).encode()
+        self._head = _HEAD.format(host=self.address, more=as_lines(access.headers)).encode()
         self._connections = 0
         self._waiting: deque[Deferred[None]] = deque()
 
@@ -135,7 +137,7 @@ class HTTPChannel:
             self.next()
             return no_connection(failure, self.address)
 
-        connecting: Deferred[_Connection] = connect(self.host, self.port, _Connection(self))
+        connecting: Deferred[_Connection] = connect(self.host, self.port, _Connection(self), self._tls)
         return connecting.addCallbacks(made, failed)
 
     def send(self, request: Request) -> Deferred[Response]:
@@ -195,7 +197,7 @@ class HTTPChannel:
             connection.transport.write(raw)
             return connection.incoming.stream
 
-        connecting: Deferred[object] = connect(self.host, self.port, connection)
+        connecting: Deferred[object] = connect(self.host, self.port, connection, self._tls)
         return connecting.addCallbacks(made, no_connection, errbackArgs=(self.address,))
 
     def end(self) -> None:

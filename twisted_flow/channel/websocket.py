@@ -15,6 +15,7 @@ from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
 from ..loop.connecting import connect, reset
 from ..message import Request, Response, ResponseStream, bare_request
+from ..security.access import PLAIN, Access
 from ..wire.websocket import BINARY, frame_head, masked
 from .incoming import Incoming
 from .no_connection import no_connection
@@ -181,8 +182,10 @@ class WebSocketChannel:
 
     most: int | None = None
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, access: Access = PLAIN) -> None:
         self.host, self.port, self.address = host, port, joined(host, port)
+        self._tls, self._headers = access.context("http/1.1"), dict(access.headers)
+        self._scheme = "wss" if access.tls else "ws"
         self.connection: Any = None
 
     def exchange(self) -> Deferred[object]:
@@ -208,13 +211,13 @@ class WebSocketChannel:
 
     def _connect(self) -> Deferred[Any]:
         """A new connection, whose handshake is done."""
-        factory = WebSocketClientFactory(f"ws://{self.address}/")
+        factory = WebSocketClientFactory(f"{self._scheme}://{self.address}/", headers=self._headers)
         factory.protocol = _Connection
         factory.setProtocolOptions(openHandshakeTimeout=10, failByDrop=False)
         connection: Any = factory.buildProtocol(None)
         connection.flow_begin(self)
 
-        connecting = connect(self.host, self.port, connection).addCallback(lambda _: connection.flow_opened)
+        connecting = connect(self.host, self.port, connection, self._tls).addCallback(lambda _: connection.flow_opened)
         return connecting.addErrback(no_connection, self.address)
 
     def close(self) -> Deferred[None]:

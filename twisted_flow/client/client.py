@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Generic, Literal, Self, Unpack, cast, overload
@@ -18,6 +18,7 @@ from ..listen.hostport import joined
 from ..loop import Mailbox, from_thread, run_in_reactor
 from ..message import Header, Parameters, Request, Response, ResponseStream
 from ..protocols import protocol_named
+from ..security.access import PLAIN, access
 from .both_ways import AsyncOpenStream, OpenStream
 from .faces import post_in_thread, post_on_loop
 from .inputs import Asking, are_there, asking_for, requests_of
@@ -26,7 +27,7 @@ from .sending import begun, connected
 from .server import server_named
 from .streaming import AsyncDocumentStream, DocumentStream
 from .told import Callback, Told
-from .verbs import Asyncio, PostOptions, StreamOptions, verb
+from .verbs import Asyncio, PostOptions, ServerOptions, StreamOptions, verb
 
 __all__ = ["Client"]
 
@@ -36,61 +37,60 @@ _WINDOW = 64  # requests in flight
 class Client(Generic[Asyncio]):
     """Calls a flow: ``Client(port=12345).post('/search', Document(text='hello'), return_results=True)``.
 
+    :param host: of the server; 'host:port' names the port too, 'http://host:port' the protocol as well; 'https://',
+        'wss://' and 'grpcs://' are over TLS, at port 443 unless another is named.
     :param protocol: 'grpc', 'http' or 'websocket'.
-    :param host: of the server; 'host:port' names the port too, 'http://host:port' the protocol as well.
     :param port: of the server.
     :param port_expose: the same as *port*, by its older name.
     :param asyncio: whether `post` is an asynchronous iterator (``async for response in client.post(...)``).
     :param window: requests in flight.
     :param channel: what leads to the server, in place of an address.
+    :param ca: a PEM file with the authorities that are trusted, under TLS; None: the system's.
+    :param cert: a PEM file with the certificate that the server is shown.
+    :param key: a PEM file with its key; None: it stands in *cert*.
+    :param token: the server is shown (``Authorization: Bearer``).
+    :param headers: further header fields of each request; over gRPC metadata, of a WebSocket its handshake's.
     :raises ConfigurationError: where that names no server.
     """
 
     @overload
     def __init__(
         self: Client[Literal[False]],
-        *,
-        protocol: str = ...,
         host: str = ...,
-        port: int | None = ...,
-        port_expose: int | None = ...,
+        *,
         asyncio: Literal[False] = False,
-        window: int = ...,
-        channel: IChannel | None = ...,
+        **where: Unpack[ServerOptions],
     ) -> None: ...
     @overload
     def __init__(
-        self: Client[Literal[True]],
-        *,
-        protocol: str = ...,
-        host: str = ...,
-        port: int | None = ...,
-        port_expose: int | None = ...,
-        asyncio: Literal[True],
-        window: int = ...,
-        channel: IChannel | None = ...,
+        self: Client[Literal[True]], host: str = ..., *, asyncio: Literal[True], **where: Unpack[ServerOptions]
     ) -> None: ...
     def __init__(
         self,
+        host: str = "localhost",
         *,
         protocol: str = "grpc",
-        host: str = "localhost",
         port: int | None = None,
         port_expose: int | None = None,
         asyncio: bool = False,
         window: int = _WINDOW,
         channel: IChannel | None = None,
+        ca: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.asyncio: Asyncio = cast(Asyncio, asyncio)
         self.window = window
         if channel is None:
-            self.protocol, self.host, self.port = server_named(
-                protocol, host, port if port is not None else port_expose
-            )
+            server = server_named(protocol, host, port if port is not None else port_expose)
+            self.protocol, self.host, self.port, tls = server
             self.address = joined(self.host, self.port)
-            self._channel: Callable[[], IChannel] = partial(
-                protocol_named(self.protocol).make_channel, self.host, self.port
-            )
+            brought = access(tls, ca, cert, key, token, headers)
+            make = protocol_named(self.protocol).make_channel
+            make = make if brought == PLAIN else partial(make, access=brought)
+            self._channel: Callable[[], IChannel] = partial(make, self.host, self.port)
         else:
             self.protocol, self.host, self.port, self.address = protocol, "", 0, channel.address
             self._channel = lambda: channel

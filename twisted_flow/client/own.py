@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, Unpack, cast
 
 from ..errors import ConfigurationError
 from ..listen.hostport import private_address
+from ..protocols import protocol_named
+from ..security.access import Access
 from .both_ways import OpenStream
 from .client import Client
 from .streaming import DocumentStream
@@ -37,12 +40,20 @@ class OwnClient:
             host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
             asyncio = cast(Literal[False], self.asyncio)  # where it is True, `AsyncFlow` says so to type checkers
             self._client = Client(protocol=protocol, host=host, port=port, asyncio=asyncio)
+            if self._own_certificate is not None:
+                brought = Access(tls=True, own=True, ca=self._own_certificate)
+                self._client._channel = partial(protocol_named(protocol).make_channel, host, port, brought)
         return self._client
 
     @property
     def address_private(self) -> str:
         """This machine's address in its own network; without one *host*."""
         return private_address() or self.host
+
+    @property
+    def _own_certificate(self) -> str | None:
+        """The file with the certificate that the flow shows; None: connections are plain."""
+        raise NotImplementedError
 
     def _reached_at(self) -> tuple[str, int]:
         raise NotImplementedError

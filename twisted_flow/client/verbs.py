@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
+from ..interfaces import IChannel
 from ..message import Parameters, Response
 from .told import Callback
 
-__all__ = ["AsyncPost", "Asyncio", "Post", "PostOptions", "StreamOptions", "verb"]
+__all__ = ["AsyncPost", "Asyncio", "Post", "PostOptions", "ServerOptions", "StreamOptions", "verb"]
+
+
+class ServerOptions(TypedDict, total=False):
+    """What `Client` takes by keyword, beside ``asyncio``."""
+
+    protocol: str
+    port: int | None
+    port_expose: int | None
+    window: int
+    channel: IChannel | None
+    ca: str | None
+    cert: str | None
+    key: str | None
+    token: str | None
+    headers: Mapping[str, str] | None
 
 
 class PostOptions(TypedDict, total=False):

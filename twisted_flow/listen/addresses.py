@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-import ssl
+from collections.abc import Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -16,9 +16,9 @@ from zope.interface import implementer
 from ..errors import ConfigurationError
 from ..interfaces import IListenAddress
 from ..loop import asyncio_loop
-from ..loop.transport import BACKLOG, LoopServerEndpoint
+from ..loop.listening import BACKLOG, LoopServerEndpoint
 from ..process.systemd import unnamed_descriptor
-from ..security.tls import read_tls
+from ..security.tls import ServerTLS, read_tls
 from .hostport import bare, joined
 
 __all__ = ["described_address", "port_address", "resolved"]
@@ -27,12 +27,14 @@ __all__ = ["described_address", "port_address", "resolved"]
 _UNIX = re.compile(r"unix:(?:address=)?((?:\\.|[^:\\])*)")
 
 
-def port_address(host: str, port: int, *, listen: bool = True) -> IListenAddress:
+def port_address(host: str, port: int, *, listen: bool = True, tls: ServerTLS | None = None) -> IListenAddress:
     """The address at *host* and *port* (0: any that is free), which is taken at once.
 
     :param listen: whether it is to listen at once; grpcio binds the port again, beside a socket that does not.
+    :param tls: for connections under TLS.
     :raises ConfigurationError: one line, if that cannot be.
     """
+    _check_loop(tls, joined(host, port))
     family, address = resolved(host, port)
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -44,7 +46,7 @@ def port_address(host: str, port: int, *, listen: bool = True) -> IListenAddress
         bound.close()
         raise ConfigurationError(f"cannot listen on {joined(host, port)}: {error.strerror or error}") from None
     bound.setblocking(False)
-    return cast(IListenAddress, _Bound(bound))
+    return cast(IListenAddress, _Bound(bound, tls))
 
 
 def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
@@ -59,21 +61,32 @@ def resolved(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     return found[0], found[4]
 
 
-def described_address(description: str) -> IListenAddress:
+def _check_loop(tls: ServerTLS | None, where: str) -> None:
+    if tls is not None and asyncio_loop() is None:
+        raise ConfigurationError(f"cannot listen on {where}: TLS needs the asyncio reactor: start without --reactor")
+
+
+def described_address(
+    description: str, tls: ServerTLS | None = None, alpn: Sequence[str] = ("http/1.1",)
+) -> IListenAddress:
     """The address that *description*, one of Twisted's endpoint strings, tells of.
 
     What systemd hands over is listened on as ports are; anything else when it comes to that, in Twisted's way.
 
+    :param tls: for connections under TLS; an ``ssl:`` endpoint has its own.
+    :param alpn: what that agrees to.
     :raises ConfigurationError: one line, if there is no such address.
     """
+    _check_loop(tls, description)
     unnamed = unnamed_descriptor(description)
     if unnamed is not None:
-        return _adopted(unnamed)
+        return _adopted(unnamed, tls)
     if description.startswith("ssl:") and asyncio_loop() is not None:
-        port, interface, tls = read_tls(description)
-        bound: Any = port_address(interface, port)
-        bound.tls = tls
-        return cast(IListenAddress, bound)
+        port, interface, files = read_tls(description)
+        try:
+            return port_address(interface, port, tls=ServerTLS(files, alpn))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"cannot listen on {description}: {error}") from None
     try:
         endpoint = _endpoint(description)
     except (IndexError, KeyError) as error:
@@ -85,14 +98,16 @@ def described_address(description: str) -> IListenAddress:
     if unix is not None and not os.access(folder := os.path.dirname(unix[1]) or ".", os.W_OK | os.X_OK):
         raise ConfigurationError(f"cannot listen on {description}: {folder} is no folder that can be written to")
     if not isinstance(endpoint, AdoptedStreamServerEndpoint):
+        if tls is not None:
+            raise ConfigurationError(f"cannot listen on {description}: TLS is for ports and systemd's sockets")
         return cast(IListenAddress, _Described(description))
-    return _adopted(endpoint.fileno)
+    return _adopted(endpoint.fileno, tls)
 
 
-def _adopted(descriptor: int) -> IListenAddress:
+def _adopted(descriptor: int, tls: ServerTLS | None) -> IListenAddress:
     adopted = socket.socket(fileno=os.dup(descriptor))  # so that it can be handed over again
     adopted.setblocking(False)
-    return cast(IListenAddress, _Bound(adopted))
+    return cast(IListenAddress, _Bound(adopted, tls))
 
 
 def _endpoint(description: str) -> IStreamServerEndpoint:
@@ -106,10 +121,8 @@ def _endpoint(description: str) -> IStreamServerEndpoint:
 class _Bound:
     """A socket that is bound already."""
 
-    tls: ssl.SSLContext | None = None
-
-    def __init__(self, bound: socket.socket) -> None:
-        self.bound = bound
+    def __init__(self, bound: socket.socket, tls: ServerTLS | None) -> None:
+        self.bound, self.tls = bound, tls
         name = bound.getsockname()
         self.port: int = name[1] if isinstance(name, tuple) else 0
         host = name[0] if isinstance(name, tuple) else ""
@@ -129,6 +142,7 @@ class _Described:
     """What an endpoint string describes."""
 
     port = 0
+    tls = None
 
     def __init__(self, description: str) -> None:
         self.address = description
@@ -141,7 +155,7 @@ class _Described:
         """See `IListenAddress`: there is nothing to close until it listens, and then the port has it."""
 
 
-def _server_endpoint(bound: socket.socket, tls: ssl.SSLContext | None) -> IStreamServerEndpoint:
+def _server_endpoint(bound: socket.socket, tls: ServerTLS | None) -> IStreamServerEndpoint:
     """The endpoint that listens on *bound*: on the loop's transports where the reactor has a loop."""
     loop = asyncio_loop()
     if loop is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any, cast
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.python.failure import Failure
 
+from ..errors import ConfigurationError
 from .reactor import asyncio_loop
 from .transport import LoopConnection
 
@@ -27,18 +29,21 @@ class _One:
         return self.protocol
 
 
-def connect(host: str, port: int, protocol: Any) -> Deferred[Any]:
+def connect(host: str, port: int, protocol: Any, tls: ssl.SSLContext | None = None) -> Deferred[Any]:
     """Connect *protocol* to a server, through the loop's own transports where the reactor has a loop.
 
+    :param tls: for a connection under TLS, to a server whose certificate is for *host*.
     :return: fires with *protocol*; fails with an OSError, or what Twisted makes of it, or its CancelledError.
     """
     loop = asyncio_loop()
     if loop is None:
         from twisted.internet import reactor
 
+        if tls is not None:
+            return fail(ConfigurationError("TLS needs the asyncio reactor"))
         return cast("Deferred[Any]", connectProtocol(HostnameEndpoint(reactor, host, port), protocol))
     factory = cast(IProtocolFactory, _One(protocol))
-    connecting = loop.create_connection(lambda: LoopConnection(factory, loop), host, port)
+    connecting = loop.create_connection(lambda: LoopConnection(factory, loop), host, port, ssl=tls)
     made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
     return made.addCallbacks(lambda _: protocol, _failed)
 

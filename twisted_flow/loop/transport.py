@@ -1,4 +1,4 @@
-"""Listening through the event loop's own transports, behind Twisted's interfaces.
+"""The event loop's own transports, behind Twisted's interfaces.
 
 Twisted's asyncio reactor reads and writes sockets in Python, uvloop does it in C, at twice the rate. The protocols stay
 ordinary Twisted protocols: only the endpoint differs.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import struct
 import sys
 from collections.abc import Iterable
@@ -16,32 +15,27 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
-    IListeningPort,
     IProtocolFactory,
     IPushProducer,
-    IStreamServerEndpoint,
     ITCPTransport,
 )
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["BACKLOG", "LoopConnection", "LoopServerEndpoint"]
-
-BACKLOG = 1024
-"""Connections that the system holds until they are accepted."""
+__all__ = ["Address", "LoopConnection", "address_of"]
 
 _GATHERED = 1 << 16  # bytes that are written in one turn of the loop, at most, before the first of them leave
 
+Address = IPv4Address | IPv6Address | UNIXAddress
+"""Where one end of a connection is."""
 
-_Address = IPv4Address | IPv6Address | UNIXAddress
 
-
-def _address(family: int, name: Any) -> _Address:
+def address_of(family: int, name: Any) -> Address:
+    """The address that a socket of *family* calls *name*."""
     if family == getattr(socket, "AF_UNIX", None):
         return UNIXAddress(name or None)
     host, port = name[:2] if name else ("", 0)  # none: the peer has gone already
@@ -180,11 +174,15 @@ class LoopTransport:
 
     def getPeer(self) -> Any:  # a Unix socket's too
         """The other end's address."""
-        return _address(self._socket().family, self.inner.get_extra_info("peername"))
+        return address_of(self._socket().family, self.inner.get_extra_info("peername"))
 
     def getHost(self) -> Any:
         """This end's address."""
-        return _address(self._socket().family, self.inner.get_extra_info("sockname"))
+        return address_of(self._socket().family, self.inner.get_extra_info("sockname"))
+
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """What the other end's certificate says, as `ssl.SSLSocket.getpeercert` tells it; None: it has shown none."""
+        return self.inner.get_extra_info("peercert") or None
 
     def getTcpNoDelay(self) -> bool:
         """The loop sets it on every TCP connection."""
@@ -251,48 +249,3 @@ class LoopConnection(asyncio.Protocol):
         if transport.protocol is not None:
             why = ConnectionDone() if exc is None else ConnectionLost(str(exc))
             transport.protocol.connectionLost(Failure(why))
-
-
-@implementer(IListeningPort)
-class _LoopPort:
-    """A socket that listens."""
-
-    def __init__(self, server: asyncio.Server, factory: IProtocolFactory) -> None:
-        self.server, self.factory = server, factory
-        first = server.sockets[0]
-        self.host = _address(first.family, first.getsockname())
-
-    def startListening(self) -> None:
-        """It listens already."""
-
-    def stopListening(self) -> Deferred[None]:
-        """Accept no more connections; those that are open are their protocols' to end."""
-        self.server.close()
-        self.factory.doStop()
-        return succeed(None)
-
-    def getHost(self) -> _Address:
-        """The address that it listens on."""
-        return self.host
-
-
-@implementer(IStreamServerEndpoint)
-class LoopServerEndpoint:
-    """Listens on a bound socket, made here or handed over, through the loop's own transports.
-
-    :param tls: an `ssl.SSLContext`, for connections under TLS.
-    """
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, bound: socket.socket, tls: ssl.SSLContext | None = None
-    ) -> None:
-        self.loop, self.bound, self.tls = loop, bound, tls
-
-    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """See `IStreamServerEndpoint`."""
-        protocolFactory.doStart()
-        making = self.loop.create_server(
-            lambda: LoopConnection(protocolFactory, self.loop), sock=self.bound, backlog=BACKLOG, ssl=self.tls
-        )
-        listening: Deferred[Any] = Deferred.fromFuture(self.loop.create_task(making))
-        return listening.addCallback(_LoopPort, protocolFactory)

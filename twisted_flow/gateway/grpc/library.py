@@ -32,6 +32,7 @@ from .behind import THREADS
 from .failures import trailers_of, write_status
 from .library_services import handler, health_handler, reflection_handler
 from .library_stream import CallContext, Stream
+from .library_tls import library_credentials
 from .services import SERVICES, Health, reflections
 from .threads import yielding
 
@@ -95,7 +96,11 @@ class LibraryGateway(Service):
         )
         address = self.listen_at.address
         try:
-            server.add_insecure_port(address)
+            credentials = library_credentials(self.listen_at.tls)
+            if credentials is None:
+                server.add_insecure_port(address)
+            else:
+                server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise ConfigurationError(f"cannot listen on {address}: {error}") from None
         await server.start()
