@@ -29,6 +29,7 @@ from twisted_flow.limits import Limits
 from twisted_flow.message import Response
 from twisted_flow.policy.admission import Admission
 from twisted_flow.policy.deadline import Deadline
+from twisted_flow.readiness import Readiness
 
 BODY = b'{"data": [{"text": "hello world"}],"execEndpoint": "/index"}'
 HEAD = b"POST /post HTTP/1.1\r\nHost: flow.invalid\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -68,10 +69,10 @@ def main() -> None:
     gateway = Gateway(id="0" * 32, protocol="http", limits=Limits())
     entry = Entry(gateway=gateway, write_error=write_problem)
     response = Response(request, request.docs, request.groundtruths, [])
-    post = Action(lambda body, head: answer(body, json, dispatcher, entry))  # type: ignore[arg-type]
+    post = Action(lambda body, head, caller: answer(body, json, dispatcher, entry))  # type: ignore[arg-type]
     lane = Lane(
         PlainHeads({(b"POST", b"/post"): post}, Limits()),
-        Connections(Clock(), Buffered(2**30), Ending()),
+        Connections(Clock(), Buffered(2**30), Ending(), Readiness()),
         Refusals(Origins(False), entry),
         lambda transport, data, whole: None,
     )

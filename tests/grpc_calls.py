@@ -63,3 +63,12 @@ def grpc_served(dispatcher: Any, server: str = "lane") -> Served:
     limits = Limits()
     address = port_address("127.0.0.1", 0, listen=server == "lane")
     return Served(dispatcher=dispatcher, address=address, limits=limits, buffered=Buffered(limits.max_buffered))
+
+
+def tell(body: bytes, context: Any) -> bytes:
+    """The metadata that the method has got."""
+    return repr([tuple(pair) for pair in context.invocation_metadata()]).encode()
+
+
+def handler(name: str = "told.Told") -> Any:
+    return grpc.method_handlers_generic_handler(name, {"Tell": grpc.unary_unary_rpc_method_handler(tell)})

@@ -38,6 +38,8 @@ from twisted_flow.interfaces import IExecutor
 from twisted_flow.limits import Limits
 from twisted_flow.loop import run_in_reactor
 from twisted_flow.message import Header, Request, Response
+from twisted_flow.readiness import Readiness
+from twisted_flow.security.guard import Guard
 from twisted_flow.testing import Answering as Dispatcher
 from twisted_flow.testing import MemoryAddress
 from twisted_flow.testing import MemoryConnection as Wire
@@ -122,13 +124,15 @@ class HTTP:
 
     :param dispatcher: what answers.
     :param lane: whether there is a lane, or Klein alone.
+    :param guard: what authenticates callers.
     """
 
-    def __init__(self, dispatcher: Any = None, *, lane: bool = True, **settings: Any) -> None:
+    def __init__(self, dispatcher: Any = None, *, lane: bool = True, guard: Any = None, **settings: Any) -> None:
         self.clock = Clock()
         self.settings = HTTPSettings(**settings)
         self.dispatcher = dispatcher or Dispatcher()
         routes = flow_routes(self.settings, {})
+        self.readiness = Readiness()
         limits, self.listening = self.settings.limits, MemoryAddress(self.clock)
         served: Any = {
             "dispatcher": self.dispatcher,
@@ -136,6 +140,8 @@ class HTTP:
             "limits": limits,
             "clock": self.clock,
             "debug": self.settings.debug,
+            "readiness": self.readiness,
+            "guard": guard and Guard(guard, self.clock),
         }
         self.port = port = Port("http", Served(buffered=Buffered(limits.max_buffered), **served))
         self.connections = port.connections
@@ -146,6 +152,7 @@ class HTTP:
             lambda: b'{"jina":{},"envs":{},"used_memory":""}',
             b"{}",
             port.gateway,
+            self.readiness,
         )
         self.factory = HTTPFactory(self.app, self.settings, self.connections)
         if not lane:

@@ -21,7 +21,7 @@ ROOMS = [
     ["message"],
     ["outcome"],
     ["interfaces", "plugin"],
-    ["security"],
+    ["security", "readiness"],
     ["protocols"],
     ["codec"],
     ["config"],

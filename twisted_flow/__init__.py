@@ -15,24 +15,32 @@ if TYPE_CHECKING:
     from .document import DocumentArray as DocumentArray
     from .errors import ConfigurationError as ConfigurationError
     from .errors import FlowError as FlowError
+    from .errors import PermissionDenied as PermissionDenied
     from .errors import Reject as Reject
+    from .errors import Unauthenticated as Unauthenticated
     from .executor.batching import dynamic_batching as dynamic_batching
     from .executor.executor import Executor as Executor
     from .executor.requests import requests as requests
     from .flow import Flow as Flow
     from .limits import Limits as Limits
+    from .security.authenticator import Credentials as Credentials
+    from .security.authenticator import IAuthenticator as IAuthenticator
 
 _HOMES = {
     "AsyncFlow": "async_flow",
     "Client": "client.client",
     "ConfigurationError": "errors",
+    "Credentials": "security.authenticator",
     "Document": "document",
     "DocumentArray": "document",
     "Executor": "executor.executor",
     "Flow": "flow",
     "FlowError": "errors",
+    "IAuthenticator": "security.authenticator",
     "Limits": "limits",
+    "PermissionDenied": "errors",
     "Reject": "errors",
+    "Unauthenticated": "errors",
     "dynamic_batching": "executor.batching",
     "requests": "executor.requests",
 }

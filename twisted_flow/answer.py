@@ -77,7 +77,9 @@ def read(body: bytes, codec: ICodec, entry: Entry) -> MaybeDeferred[Request]:
     except Exception as raised:
         error = _unreadable(raised)
     else:
-        if entry.timeout is None and entry.arrays is None and entry.principal is None and not entry.stream:
+        if entry.timeout is None and entry.arrays is None and not entry.stream:
+            if entry.caller is not None:  # nobody else has it yet
+                msgspec.structs.force_setattr(request, "principal", entry.caller.principal)
             return request
         return _at(request, entry)
     raise error
@@ -88,11 +90,12 @@ def _at(request: Request, entry: Entry) -> Request:
     timeout = min((each for each in (entry.timeout, request.timeout) if each is not None), default=None)
     arrays = entry.arrays or request.arrays
     stream = entry.stream or request.stream
-    return msgspec.structs.replace(request, timeout=timeout, arrays=arrays, principal=entry.principal, stream=stream)
+    principal = None if entry.caller is None else entry.caller.principal
+    return msgspec.structs.replace(request, timeout=timeout, arrays=arrays, principal=principal, stream=stream)
 
 
 def _not_decoded(failure: Failure, entry: Entry) -> Failure:
-    raise entry.gateway.ended() if isinstance(failure.value, CancelledError) else _unreadable(failure.value)
+    raise entry.ended() if isinstance(failure.value, CancelledError) else _unreadable(failure.value)
 
 
 def _unreadable(raised: BaseException | None) -> FlowError:

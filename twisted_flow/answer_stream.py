@@ -46,6 +46,7 @@ class AnswerStream:
         self._cancelled = False
         self._apart: list[Document] = []  # what could not be written together is written one by one
         self._coming: Deferred[Answer | AnswerStream] | None = None
+        self._release = entry.hold(self.cancel)
 
     @classmethod
     def to_come(cls, coming: Deferred[Answer | AnswerStream], entry: Entry) -> AnswerStream:
@@ -87,8 +88,9 @@ class AnswerStream:
         return later.addCallbacks(self._pulled, self._failed)
 
     def cancel(self) -> None:
-        """End the work. What is pulled then, or awaited, tells why: see `Gateway.ended`."""
+        """End the work. What is pulled then, or awaited, tells why: see `Entry.ended`."""
         self._cancelled = True
+        self._release()
         coming, self._coming = self._coming, None
         if coming is not None:
             coming.cancel()
@@ -99,6 +101,7 @@ class AnswerStream:
         if isinstance(answered, Answer):
             return self._last(answered)
         self._stream, self._entry, self._started = answered._stream, answered._entry, answered._started
+        answered._release()
         if self._cancelled:
             self._stream.parts.cancel()
         return self.pull()
@@ -129,6 +132,7 @@ class AnswerStream:
 
     def _end(self) -> bytes:
         self.over = True
+        self._release()
         stream, gateway = self._stream, self._entry.gateway
         routes = [Route("gateway", gateway.id, self._started, datetime.now(UTC)), *stream.routes]
         nothing = DocumentArray()
@@ -144,6 +148,7 @@ class AnswerStream:
 
     def _last(self, told: Answer) -> Answer:
         self.over = True
+        self._release()
         if not self.begun:
             return told
         return Answer(self.form.failure(told), self.form.content_type, told.error, told.request_id)
@@ -153,7 +158,7 @@ def failed(failure: Failure, request: Request, entry: Entry) -> Answer:
     """The answer that *failure* of *request* is; a bug of ours is in the log."""
     error = failure.value
     if isinstance(error, CancelledError):
-        error = entry.gateway.ended()
+        error = entry.ended()
     elif not isinstance(error, FlowError):
         log.failure("request {id}: an unexpected exception", failure, id=printable(request.request_id))
         forget_frames(error)

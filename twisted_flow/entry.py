@@ -17,6 +17,7 @@ from .document.identity import new_id
 from .errors import GRPC_STATUSES, Cancelled, ExecutorError, FlowError
 from .limits import Limits
 from .message import Arrays, Request, Response
+from .security.guard import Caller
 from .telemetry.printable import forget_frames, one_line, printable
 from .telemetry.tracebacks import MOST_OFTEN, Repeats, stacks_of, traceback_of
 
@@ -25,6 +26,12 @@ __all__ = ["Answer", "Entry", "Gateway", "PartsForm", "refuse"]
 log = Logger()
 
 _repeats = Repeats()
+
+
+def _nothing() -> None:
+    pass
+
+
 _MOST_DETAIL = 1000  # characters of an error's detail in the log
 
 
@@ -81,12 +88,26 @@ class Entry(Struct, frozen=True, kw_only=True):
     arrays: Arrays | None = None
     request_id: str = ""
     """The request's, where the head names it and the body does not."""
-    principal: str | None = None
-    """Who asks, where that is known."""
+    caller: Caller | None = None
+    """Who asks; None where nobody wants to know."""
     parts: PartsForm | None = None
     """How parts are written; None: there are none there, whoever asks for them."""
     stream: bool = False
     """Whether the head asks for parts."""
+
+    def hold(self, end: Callable[[], object]) -> Callable[[], object]:
+        """Have *end* called when who asks may have what is open no more.
+
+        :return: to be called when it is closed.
+        """
+        return _nothing if self.caller is None else self.caller.hold(end)
+
+    def ended(self) -> FlowError:
+        """What a request that is cancelled from outside is answered."""
+        caller = self.caller
+        if caller is not None and caller.revoked is not None:
+            return type(caller.revoked)(caller.revoked.detail)
+        return self.gateway.ended()
 
 
 def refuse(error: FlowError, entry: Entry, request: Request | None = None, request_id: str = "") -> Answer:

@@ -14,7 +14,7 @@ import msgspec
 from .assembly.banner import banner, show
 from .assembly.exposing import Exposing
 from .assembly.flow_config import FlowConfig
-from .assembly.service import FlowService
+from .assembly.listening import Listening
 from .assembly.wiring import make_service
 from .client.own import OwnClient
 from .errors import ConfigurationError
@@ -23,12 +23,11 @@ from .gateway.http.routes import HTTPSettings, hosts, origins
 from .graph.graph import NodeConfig
 from .graph.topology import Topology
 from .limits import Limits, checked
-from .listen.listeners import Listener, listeners, named, served_by
+from .listen.listeners import named
 from .loop import install_reactor, run_in_reactor
 from .old_names import Ignored, ignore
 from .process.signals import wait_for_stop
-from .protocols import GRPC_SERVERS
-from .security.settings import SecuritySettings, tls_files
+from .security.settings import security_settings, tls_files
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Flow"]
 
 
-class Flow(Topology, Exposing, OwnClient):
+class Flow(Topology, OwnClient, Listening, Exposing):
     """Executors, joined, and how they are served.
 
     ``with Flow(protocol='http', port=12345).add(uses=MyExecutor) as flow: flow.block()``
@@ -58,6 +57,11 @@ class Flow(Topology, Exposing, OwnClient):
         TLS, 1.2 or newer. It, and the other two, are read again when they change.
     :param tls_key: a PEM file with the certificate's key; None: it stands in *tls_cert*.
     :param tls_client_ca: a PEM file with the authorities of which clients have to show a certificate (mutual TLS).
+    :param tokens: a file with the tokens of those who may ask, a line each: ``name:sha256-of-token``, as ``twistd flow
+        --new-token=NAME`` prints it. It is read again when it changes.
+    :param authenticator: what tells who asks, in place of that: an `IAuthenticator`, or its class; a function that
+        takes `Credentials`; or a text: 'FILE.py:Class', 'package.module:Class' or the name of an installed one.
+    :param open: what anybody may ask for all the same: 'docs'.
     :param title: of the docs pages.
     :param description: of the docs pages.
     :param no_debug_endpoints: do without ``/status`` and ``/post``.
@@ -89,6 +93,9 @@ class Flow(Topology, Exposing, OwnClient):
         tls_cert: str | None = None,
         tls_key: str | None = None,
         tls_client_ca: str | None = None,
+        tokens: str | None = None,
+        authenticator: object = None,
+        open: str | Sequence[str] = (),
         title: str | None = None,
         description: str = "",
         no_debug_endpoints: bool = False,
@@ -124,65 +131,15 @@ class Flow(Topology, Exposing, OwnClient):
             limits=self._limits,
             debug=debug,
         )
-        self._security = SecuritySettings(tls=tls_files(tls_cert, tls_key, tls_client_ca))
+        tls = tls_files(tls_cert, tls_key, tls_client_ca)
+        self._security = security_settings(tls, tokens, authenticator, open)
         self._exposed = []
-        self._service: FlowService | None = None
+        self._service = None
         self._closed = threading.Event()
 
     def _append(self, node: NodeConfig) -> None:
         self._must_not_run()
         super()._append(node)
-
-    def _must_not_run(self) -> None:
-        if self._service is not None:
-            raise RuntimeError("the flow is running and cannot be changed: close it first")
-
-    @property
-    def protocol(self) -> str | tuple[str, ...]:
-        """The protocol, or the protocols. A flow that runs serves a new one on the same port; what was accepted is
-        answered, for a moment a connect may be refused; and if it cannot listen, the old one does again.
-        """
-        return self._protocols[0] if len(self._protocols) == 1 else self._protocols
-
-    @protocol.setter
-    def protocol(self, protocol: str | Sequence[str]) -> None:
-        protocols, _ = named(protocol)
-        if self._service is None:
-            self._protocols, self._listeners = protocols, self._paired(protocols, self._ports)
-            return
-        if self._listen:
-            raise ConfigurationError("the protocols of a flow that listens at an endpoint cannot change while it runs")
-        service = self._service
-        same = self._paired(protocols, service.ports if len(service.ports) == len(protocols) else service.ports[:1])
-        self._forget_client()
-        run_in_reactor(lambda: service.switch(same))
-        self._protocols, self._listeners = protocols, same
-
-    @property
-    def ports(self) -> dict[str, int]:
-        """The port of each protocol; 0 where any will do and the flow has not started."""
-        numbers = self._service.ports if self._service is not None else [each.port for each in self._listeners]
-        return {
-            "grpc" if protocol == GRPC_SERVERS["grpcio"] else protocol: number
-            for listener, number in zip(self._listeners, numbers, strict=True)
-            for protocol in listener.protocols
-        }
-
-    def _paired(self, protocols: Sequence[str], ports: Sequence[int]) -> tuple[Listener, ...]:
-        return listeners(served_by(protocols, self._grpc), ports, self._listen)
-
-    @property
-    def port(self) -> int:
-        """The port of the first protocol. See `ports`."""
-        return self.ports[self._protocols[0]]
-
-    @port.setter
-    def port(self, port: int | str | Sequence[int]) -> None:
-        self._must_not_run()
-        self._ports = named(self._protocols, port)[1]
-        self._listeners = self._paired(self._protocols, self._ports)
-
-    port_expose = port
 
     @property
     def config(self) -> FlowConfig:
@@ -192,7 +149,12 @@ class Flow(Topology, Exposing, OwnClient):
             listeners=self._listeners,
             host=self.host,
             nodes=tuple(self._nodes),
-            http=msgspec.structs.replace(self._http, exposed=tuple(self._exposed)),
+            http=msgspec.structs.replace(
+                self._http,
+                exposed=tuple(self._exposed),
+                authenticated=self._security.asks,
+                open_docs="docs" in self._security.open,
+            ),
             limits=self._limits,
             security=self._security,
             strict=self.strict,

@@ -41,6 +41,9 @@ class Protocol(Struct, frozen=True, kw_only=True):
     """Protocols of the same word may share a port; '': it needs one of its own."""
     own_socket: bool = False
     """Whether the gateway binds its port itself, beside a socket that does not listen."""
+    authenticates: bool = False
+    """Whether the gateway asks the `Guard` of its `Served` about each caller; without that it serves no flow which has
+    one."""
 
     def make(self, served: object) -> IGateway:
         """See `IGatewayMaker`."""
@@ -62,11 +65,13 @@ PROTOCOLS: dict[str, IGatewayMaker] = {
             channel="twisted_flow.channel.grpc.GRPCChannel",
             schemes=("grpc", "grpcs"),
             shares="http",
+            authenticates=True,
         ),
         Protocol(
             name="grpcio",
             gateway="twisted_flow.gateway.grpc.library.LibraryGateway",
             own_socket=True,
+            authenticates=True,
         ),
         Protocol(
             name="http",
@@ -74,6 +79,7 @@ PROTOCOLS: dict[str, IGatewayMaker] = {
             channel="twisted_flow.channel.http.HTTPChannel",
             schemes=("http", "https"),
             shares="http",
+            authenticates=True,
         ),
         Protocol(
             name="websocket",
@@ -81,6 +87,7 @@ PROTOCOLS: dict[str, IGatewayMaker] = {
             channel="twisted_flow.channel.websocket.WebSocketChannel",
             schemes=("ws", "wss"),
             shares="http",
+            authenticates=True,
         ),
     )
 }

@@ -22,6 +22,7 @@ from .executor.load import plugins
 from .flow import Flow
 from .limits import Limits
 from .loop import install_reactor
+from .security.tokens import new_token
 from .suggestion import nearest
 from .telemetry.logs import hear_logging
 from .version import __version__
@@ -72,6 +73,8 @@ class Options(usage.Options):
         ["batch", None, None, "Documents of several requests that share a call of executors of --uses [each its own]."],
         ["batch-timeout", None, None, "Milliseconds that the first of them waits for more [10]."],
         ["retries", None, None, "Times that a failed call of their idempotent endpoints is repeated [0]."],
+        ["tokens", None, None, "A file with the tokens of those who may ask, name:sha256-of-token a line."],
+        ["authenticator", None, None, "What tells who asks: FILE.py:Class, package.module:Class, or an installed one."],
         *_limit_options(),
     ]
     optFlags = [
@@ -96,6 +99,7 @@ class Options(usage.Options):
         self["allowed-hosts"] = []
         self["expose"] = []
         self["grpc-services"] = []
+        self["open"] = []
 
     def opt_protocol(self, protocol: str) -> None:
         """grpc, http [the default], websocket or a plugin's. May be given again, to serve several."""
@@ -132,6 +136,19 @@ class Options(usage.Options):
     def opt_grpc_services(self, services: str) -> None:
         """A servicer of gRPC to serve beside the flow's own, FILE.py:Class or package.module:Class; may be repeated."""
         self["grpc-services"].append(services)
+
+    def opt_open(self, what: str) -> None:
+        """What anybody may ask for though callers have to show who they are: docs."""
+        self["open"].append(what)
+
+    def opt_new_token(self, name: str) -> None:
+        """Print a new token, and on a second line its line for the file of --tokens, and exit."""
+        try:
+            token, line = new_token(name)
+        except ConfigurationError as error:
+            _give_up(f"--new-token: {error}")
+        sys.stderr.write("The first line is the token, for its owner alone; the second is for the file of --tokens.\n")
+        _say(f"{token}\n{line}\n")
 
     def opt_cors_origin(self, origin: str) -> None:
         """Allow cross-origin requests from this origin (https://example.org). May be given again."""
@@ -221,13 +238,15 @@ class Options(usage.Options):
 
     def _settings(self) -> dict[str, object]:
         """What was said of the flow; what was not said is none, empty or 0."""
-        names = ("grpc", "host", "name", "title", "description", "workspace", "tls-cert", "tls-key", "tls-client-ca")
+        names = ("grpc", "host", "name", "title", "description", "workspace", "tls-cert", "tls-key", "tls-client-ca",
+                 "tokens", "authenticator")  # fmt: skip
         flags = ("no-debug-endpoints", "no-crud-endpoints", "strict", "exit-on-crash", "debug")
         return {
             "protocol": self["protocols"],
             "port": self["ports"],
             "listen": self["listen"],
             "grpc_services": self["grpc-services"],
+            "open": self["open"],
             "allowed_hosts": self["allowed-hosts"],
             "cors": self["cors-origins"] or bool(self["cors"]),
             **{name.replace("-", "_"): self[name] for name in names},

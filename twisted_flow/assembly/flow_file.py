@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-_FILES = ("tls_cert", "tls_key", "tls_client_ca")
+_FILES = ("tls_cert", "tls_key", "tls_client_ca", "tokens")
 """Settings that are paths, as seen from the folder of the file."""
 _LISTENING = {"port", "port_expose", "listen"}
 
@@ -50,6 +50,8 @@ def build(
             services = [services] if isinstance(services, str) else services
             given["grpc_services"] = [absolute(each, file.folder) for each in services]
         given |= {name: str(file.folder / given[name]) for name in _FILES if given.get(name)}
+        if isinstance(given.get("authenticator"), str):
+            given["authenticator"] = absolute(given["authenticator"], file.folder)
         if _LISTENING & settings.keys():  # one of them takes the place of all
             given = {name: value for name, value in given.items() if name not in _LISTENING}
         if "limits" in settings:

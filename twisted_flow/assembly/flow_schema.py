@@ -27,6 +27,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     tls_cert: str | None = None
     tls_key: str | None = None
     tls_client_ca: str | None = None
+    tokens: str | None = None
+    authenticator: str | None = None
+    open: str | list[str] = []
     title: str | None = None
     description: str = ""
     no_debug_endpoints: bool = False

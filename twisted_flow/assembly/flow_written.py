@@ -41,7 +41,7 @@ def written(config: FlowConfig, listening: dict[str, Any]) -> str:
 
 
 def _settings(config: FlowConfig) -> dict[str, object]:
-    http, tls = config.http, config.security.tls
+    http, security, tls = config.http, config.security, config.security.tls
     return {
         "host": config.host,
         "name": config.name,
@@ -50,6 +50,9 @@ def _settings(config: FlowConfig) -> dict[str, object]:
         "tls_cert": tls and tls.cert,
         "tls_key": tls and tls.key,
         "tls_client_ca": (tls and tls.client_ca) or None,
+        "tokens": security.tokens or None,
+        "authenticator": None if security.authenticator is None else _named(security.authenticator, "authenticator"),
+        "open": list(security.open),
         "title": http.title,
         "description": http.description,
         "no_debug_endpoints": not http.debug_endpoints,

@@ -25,6 +25,7 @@ from ..process.signals import exit_on_next_interrupt, exit_on_signals, on_signal
 from ..process.stacks import dump_stacks
 from ..process.systemd import notify
 from ..process.watch import LoopWatch, watch_loop
+from ..readiness import Readiness
 from ..security.watched_files import FilesWatch, WatchedFiles
 from ..telemetry.logs import hear_logging
 from ..telemetry.tracebacks import told_in_full
@@ -45,8 +46,10 @@ class FlowService(Service):
     """A flow as a service: executors start before gateways, and stop after those have drained; one at a time.
 
     :param dispatcher: what its gateways serve.
+    :param readiness: told when the flow stops.
     :param find_addresses: finds the addresses of listeners, and takes them.
     :param make_gateways: makes the gateways of a listener, when the reactor runs.
+    :param watched: files that are read again when they change, beside those of certificates.
     """
 
     owns_process = False
@@ -58,11 +61,13 @@ class FlowService(Service):
         config: FlowConfig,
         dispatcher: IDispatcher,
         engines: Sequence[IEngine],
+        readiness: Readiness,
         find_addresses: Callable[[Sequence[Listener]], list[IListenAddress]],
         make_gateways: Callable[[Listener, IListenAddress], list[IGateway]],
+        watched: Sequence[WatchedFiles[Any]] = (),
     ) -> None:
         self.setName(config.name)
-        self.config, self.dispatcher, self.engines = config, dispatcher, engines
+        self.config, self.dispatcher, self.engines, self.readiness = config, dispatcher, engines, readiness
         self.find_addresses, self.make_gateways = find_addresses, make_gateways
         self.listeners = config.listeners
         self.addresses = find_addresses(config.listeners)
@@ -73,7 +78,7 @@ class FlowService(Service):
         self._starting: Deferred[None] | None = None
         self._watch: LoopWatch | None = None
         self._checking = LoopingCall(self._check)
-        self._files = FilesWatch(self._watched)
+        self._files = FilesWatch(lambda: [*watched, *(each.tls for each in self.addresses if each.tls is not None)])
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -101,7 +106,7 @@ class FlowService(Service):
         :return: fires when every executor is made and every port listens; fails as the first part that could not
             start, after those before it were stopped again.
         """
-        self._stopping = False
+        self._stopping = self.readiness.stopping = False
         return when_running(lambda: self._one_at_a_time.run(self._begin))
 
     def _begin(self) -> Deferred[None]:
@@ -226,7 +231,7 @@ class FlowService(Service):
             delay: Deferred[object] = deferLater(reactor, self.config.limits.drain_delay)
         else:
             delay = succeed(None)
-        self._stopping = True
+        self._stopping = self.readiness.stopping = True
         if self._starting is not None:
             self._starting.cancel()  # what hangs there is not waited for
         return delay.addCallback(lambda _: self._one_at_a_time.run(lambda: ensureDeferred(self._stop())))
@@ -266,10 +271,6 @@ class FlowService(Service):
         for stopping in [maybeDeferred(gateway.stopService) for gateway in gateways]:
             with log.failuresHandled("a gateway did not stop cleanly"):
                 await stopping
-
-    def _watched(self) -> list[WatchedFiles[Any]]:
-        """The files that are read again when they change."""
-        return [each.tls for each in self.addresses if each.tls is not None]
 
     def _reload(self) -> None:
         log.info("SIGHUP: certificates and tokens are read again; executors stay as they are")

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ..errors import ConfigurationError
 from ..executor.catalogue import Catalogue
 from ..executor.requests import DEFAULT
 from ..gateway.buffered import Buffered
@@ -27,8 +28,12 @@ from ..policy.deadline import Deadline
 from ..policy.retry import Retry
 from ..policy.streams import Streams
 from ..protocols import protocol_named
+from ..readiness import Readiness
+from ..security.guard import Guard
 from ..security.tls import ServerTLS, alpn_of
+from ..security.watched_files import WatchedFiles
 from ..suggestion import nearest
+from .authentication import authenticator_of
 from .copies import engine_of
 from .flow_config import FlowConfig
 from .repeated import batched, batchings, retries
@@ -64,7 +69,10 @@ def make_service(config: FlowConfig) -> FlowService:
     flow = FlowDispatcher(nodes, graph, config.strict, catalogue)
     current = Current(Deadline(Streams(flow, config.limits, clock), config.limits.timeout, clock))
     buffered = Buffered(config.limits.max_buffered)
-    services = added(config.grpc_services)
+    services, readiness = added(config.grpc_services), Readiness(admitted.values())
+    authenticator = authenticator_of(config.security)
+    guard = None if authenticator is None else Guard(authenticator, clock)
+    _check_guarded(config, guard)
 
     def gateways(listener: Listener, address: IListenAddress) -> list[IGateway]:
         served = Served(
@@ -74,6 +82,8 @@ def make_service(config: FlowConfig) -> FlowService:
             buffered=buffered,
             engines=tuple(admitted.values()),
             added=services,
+            guard=guard,
+            readiness=readiness,
             http=config.http,
             debug=config.http.debug,
         )
@@ -85,7 +95,9 @@ def make_service(config: FlowConfig) -> FlowService:
 
     for line in _strange(config, {name for engine in engines.values() for name in engine.endpoints}):
         log.warn("{line}", line=line)
-    return FlowService(config, current, list(engines.values()), partial(_addresses, config), gateways)
+    watched = [authenticator] if isinstance(authenticator, WatchedFiles) else []
+    addresses = partial(_addresses, config)
+    return FlowService(config, current, list(engines.values()), readiness, addresses, gateways, watched)
 
 
 def checked(config: FlowConfig) -> list[str]:
@@ -108,8 +120,16 @@ def checked(config: FlowConfig) -> list[str]:
     for address in _addresses(config, config.listeners):
         address.close()
     added(config.grpc_services)
+    _check_guarded(config, authenticator_of(config.security))
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
     return [*lines, *_strange(config, endpoints), f"{config.name} can be served over {served}"]
+
+
+def _check_guarded(config: FlowConfig, guard: object) -> None:
+    """Hold the protocols against the guard: one that does not know it would let anybody in."""
+    for protocol in (name for listener in config.listeners for name in listener.protocols):
+        if guard is not None and not getattr(protocol_named(protocol), "authenticates", False):
+            raise ConfigurationError(f"protocol={protocol!r} does not ask who calls: serve it by a flow of its own")
 
 
 def _strange(config: FlowConfig, endpoints: Collection[str]) -> list[str]:

@@ -9,13 +9,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..codec import protobuf
-from ..errors import BadRequest, FlowError, PayloadTooLarge, Unavailable
+from ..errors import BadRequest, FlowError, PayloadTooLarge, PermissionDenied, Unauthenticated, Unavailable
 from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
 from ..loop.connecting import connect
 from ..message import Request, Response, ResponseStream, bare_request
 from ..security.access import PLAIN, Access
-from ..wire.grpc.statuses import RESOURCE_EXHAUSTED, CallFault
+from ..wire.grpc.statuses import CallFault, status_number
 from .grpc_call import GRPCCall, call_block
 from .grpc_connection import GRPCConnection
 from .incoming import Incoming
@@ -23,6 +23,13 @@ from .no_connection import no_connection
 from .outgoing import Outgoing
 
 __all__ = ["GRPCChannel"]
+
+
+_OF_STATUSES: dict[int, type[FlowError]] = {
+    status_number("PERMISSION_DENIED"): PermissionDenied,
+    status_number("RESOURCE_EXHAUSTED"): PayloadTooLarge,
+    status_number("UNAUTHENTICATED"): Unauthenticated,
+}
 
 
 @implementer(IExchange)
@@ -40,7 +47,8 @@ class _Exchange:
     def send(self, request: Request) -> Deferred[Response]:
         """See `IExchange`."""
         if self._why is not None:
-            return fail(Unavailable(str(self._why)))
+            kind = Unavailable if isinstance(self._why, PayloadTooLarge) else type(self._why)  # this one need not be
+            return fail(kind(self._why.detail))
         message = protobuf.encode_request(request)
         if self.max_body is not None and len(message) > self.max_body:
             return fail(PayloadTooLarge.of(len(message), self.max_body))
@@ -190,8 +198,6 @@ class GRPCChannel:
 
 def _lost(address: str, fault: CallFault | None) -> FlowError:
     """The error for what is not answered yet when a call has ended, because of *fault*; None: it just did."""
-    kind: type[FlowError] = Unavailable
-    if fault is not None and fault.code == RESOURCE_EXHAUSTED:
-        kind = PayloadTooLarge
+    kind = Unavailable if fault is None else _OF_STATUSES.get(fault.code, Unavailable)
     detail = "the stream ended" if fault is None else fault.detail
     return kind(f"{address}: {detail or 'the connection was closed'}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from ..errors import FieldError, FlowError, NotFound, Unavailable, error_named
+from ..errors import FieldError, FlowError, NotFound, PermissionDenied, Unauthenticated, Unavailable, error_named
 
-__all__ = ["Told", "refused", "told_in"]
+__all__ = ["OF_STATUSES", "Told", "refused", "told_in"]
 
+OF_STATUSES: dict[int, type[FlowError]] = {401: Unauthenticated, 403: PermissionDenied}
+"""What statuses mean that come without a problem."""
 _OF_PROXIES = (502, 503, 504)  # where there is no server behind them
 
 
@@ -36,6 +38,8 @@ def refused(status: int, body: bytes) -> FlowError:
     if told.title:
         rest = {"errors": told.errors, "stacks": told.stacks, "executor": told.executor}
         return error_named(told.title, told.detail, retryable=told.retryable, **rest)
+    if status in OF_STATUSES:
+        return OF_STATUSES[status](f"the server answered {status}")
     if status == 404:
         return NotFound(f"the server answered {status}: it may not serve HTTP")
     if status in _OF_PROXIES:

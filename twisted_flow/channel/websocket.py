@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -10,7 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from ..codec import protobuf
-from ..errors import BadRequest, PayloadTooLarge, Unavailable
+from ..errors import BadRequest, FlowError, PayloadTooLarge, Unauthenticated, Unavailable
 from ..interfaces import IExchange, IStreamingChannel
 from ..listen.hostport import joined
 from ..loop.connecting import connect, reset
@@ -20,12 +21,15 @@ from ..wire.websocket import BINARY, frame_head, masked
 from .incoming import Incoming
 from .no_connection import no_connection
 from .outgoing import Outgoing
+from .problem import OF_STATUSES
 
 __all__ = ["WebSocketChannel"]
 
 _OURS = "twisted_flow"
 _END_OF_INPUT = b"\x00"
 _TOO_LARGE = 1009
+_OF_CODES = {1008: Unauthenticated}
+_STATUS = re.compile(r"\[(\d{3})\]")
 
 
 @implementer(IExchange)
@@ -50,6 +54,7 @@ class _Connection(WebSocketClientProtocol):
         self.flow_opened: Deferred[object] = Deferred(lambda _: self.transport.abortConnection())
         self.flow_requests: dict[str, Deferred[Response]] = {}
         self.flow_ours = False
+        self.flow_refused: FlowError | None = None  # why the handshake was
         self.flow_incoming: Incoming | None = None  # where this is a stream's own connection
         self.flow_outgoing: Outgoing | None = None  # the same
         self.flow_full, self.flow_owed = False, 0  # whether the server does not read, and what was written meanwhile
@@ -57,6 +62,13 @@ class _Connection(WebSocketClientProtocol):
     def onConnect(self, response: Any) -> None:
         """Note which server it is: Jina's answers only at the end of the input, ours at once."""
         self.flow_ours = response.headers.get("server") == _OURS
+
+    def failHandshake(self, reason: str) -> None:
+        """The server refuses: Autobahn tells the status within *reason*."""
+        status = _STATUS.search(reason)
+        if status is not None and int(status[1]) in OF_STATUSES:
+            self.flow_refused = OF_STATUSES[int(status[1])](f"{self.flow_channel.address} has refused the handshake")
+        super().failHandshake(reason)
 
     def onOpen(self) -> None:
         """The handshake is done."""
@@ -162,10 +174,10 @@ class _Connection(WebSocketClientProtocol):
         channel = self.flow_channel
         if channel.connection is self:
             channel.connection = None
-        too_large = code == _TOO_LARGE and len(self.flow_requests) == 1  # else nobody knows which one is
-        why = (PayloadTooLarge if too_large else Unavailable)(
-            f"the connection to {channel.address} was lost: {code} {reason or ''}".rstrip()
-        )
+        kind: type[FlowError] = _OF_CODES.get(code, Unavailable)
+        if code == _TOO_LARGE and len(self.flow_requests) == 1:  # else nobody knows which one is
+            kind = PayloadTooLarge
+        why = self.flow_refused or kind(f"the connection to {channel.address} was lost: {code} {reason or ''}".rstrip())
         if not self.flow_opened.called:
             self.flow_opened.errback(why)
         if self.flow_incoming is not None:

@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 
+from ..readiness import Readiness
+from ..security.guard import Guard
 from .buffered import Buffered
 from .ending import LAST_WORDS, Ending
 
@@ -38,10 +40,19 @@ class Connections:
     :param clock: hands out time.
     :param buffered: counts what they keep that is not answered yet.
     :param ending: tells why a request was cancelled.
+    :param readiness: tells when the server is about to stop: then answers end their connections.
+    :param guard: finds out who asks; None: anybody may.
     """
 
-    def __init__(self, clock: IReactorTime, buffered: Buffered, ending: Ending) -> None:
-        self.clock = clock
+    def __init__(
+        self,
+        clock: IReactorTime,
+        buffered: Buffered,
+        ending: Ending,
+        readiness: Readiness,
+        guard: Guard | None = None,
+    ) -> None:
+        self.clock, self.readiness, self.guard = clock, readiness, guard
         self.buffered, self.ending = buffered, ending
         self.second = 0
         """The number of the second; counted, since a look at the clock for each request would cost more."""

@@ -41,7 +41,7 @@ class Port(Service):
         self.protocol, self.listen_at, self.limits = protocol, served.address, served.limits
         self.ending = Ending()
         clock = served.clock or cast(IReactorTime, reactor)
-        self.connections = Connections(clock, served.buffered, self.ending)
+        self.connections = Connections(clock, served.buffered, self.ending, served.readiness, served.guard)
         self.gateway = Gateway(
             id=new_id(), protocol=protocol, limits=served.limits, debug=served.debug, ended=self.ending.error
         )

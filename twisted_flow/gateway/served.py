@@ -7,6 +7,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..interfaces import IDescribed, IDispatcher, IGateway, IListenAddress
 from ..limits import Limits
+from ..readiness import Readiness
+from ..security.guard import Guard
 from .buffered import Buffered
 from .grpc.added import Added
 from .http.routes import HTTPSettings
@@ -26,6 +28,10 @@ class Served(Struct, frozen=True, kw_only=True):
     """Counts what has come in, of all gateways of the flow."""
     engines: tuple[IDescribed, ...] = ()
     """Whose health is told."""
+    readiness: Readiness = Readiness()
+    """Whether the flow can answer."""
+    guard: Guard | None = None
+    """Finds out who asks; None: anybody may."""
     added: Added = Added()
     """The services that a user has added to gRPC's."""
     http: HTTPSettings = HTTPSettings()

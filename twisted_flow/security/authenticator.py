@@ -15,7 +15,7 @@ __all__ = ["Credentials", "IAuthenticator", "IAuthenticatorPlugin"]
 
 
 @final
-class Credentials(Struct, frozen=True, kw_only=True):
+class Credentials(Struct, frozen=True):
     """What came with the head of a request, a handshake or a call. Its token is not shown where it is printed."""
 
     protocol: str

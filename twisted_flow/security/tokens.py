@@ -46,8 +46,8 @@ class TokenFile(WatchedFiles[dict[bytes, str]]):
         """See `IAuthenticator`."""
         if credentials.scheme != "bearer":
             raise Unauthenticated("a token is needed: Authorization: Bearer TOKEN")
-        shown = sha256(credentials.token.encode("utf-8", "surrogateescape")).digest()
-        name = self.said.get(shown)
+        token = credentials.token
+        name = self.said.get(sha256(token.encode()).digest()) if token.isascii() else None
         if name is None:
             raise Unauthenticated("the token is not known")
         return name

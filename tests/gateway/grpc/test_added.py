@@ -15,20 +15,12 @@ from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from tests.grpc_calls import handler
 from tests.support import ROOT, TIMEOUT
 from twisted_flow import ConfigurationError, Flow, Limits
 from twisted_flow.gateway.grpc.added import added
 
 EXAMPLE = f"{ROOT}/examples/own_service/shouting.py:Shouting"
-
-
-def tell(body: bytes, context: Any) -> bytes:
-    """The metadata that the method has got."""
-    return repr([tuple(pair) for pair in context.invocation_metadata()]).encode()
-
-
-def handler(name: str = "told.Told") -> Any:
-    return grpc.method_handlers_generic_handler(name, {"Tell": grpc.unary_unary_rpc_method_handler(tell)})
 
 
 class Registered:

@@ -50,7 +50,7 @@ class TestWhatIsHandedOn:
             known.read(raw.replace(b"secret", b"other"))
         head = known.read(raw)
         assert head is not None
-        assert (head.authorization, head.tracestate, head.request_id) == (b"Bearer secret", b"vendor=1", "r7")
+        assert (head.authorization, head.tracestate, head.request_id) == ("Bearer secret", b"vendor=1", "r7")
         assert head.traceparent == OWN["traceparent"].encode()
         assert (head.accept, head.content_type, head.length) == (b"*/*", b"application/json", 2)
 

@@ -51,6 +51,7 @@ class AnsweringCall:
         self._answered = False
         self._waits = False
         self._end_watch: Callable[[], object] = lambda: None
+        self._release = entry.hold(self.revoke)
         self._alarm: IDelayedCall | None = None
         if head.timeout is not None:
             self._alarm = lane.clock.callLater(head.timeout, self._expire)
@@ -152,7 +153,13 @@ class AnsweringCall:
             self._talk.fail(CallFault(UNAVAILABLE, "the server is stopping"))
             self._close()
 
+    def revoke(self) -> None:
+        """Who calls may do so no more."""
+        self._talk.refuse(self._talk.entry.ended())
+        self._close()
+
     def _close(self) -> None:
+        self._release()
         self._end_watch()
         self._intake.close()
         if self._alarm is not None:

@@ -180,7 +180,7 @@ class AskedCall:
         elif self._sending is not None:
             self._sending.cancel()
         elif not self._asked and not self._talk.over:
-            self._refuse(self._entry.gateway.ended())
+            self._refuse(self._entry.ended())
 
     def sweep(self) -> None:
         """See `ICall`."""

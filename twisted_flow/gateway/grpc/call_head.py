@@ -12,7 +12,7 @@ from ...wire.grpc.timeouts import read_timeout
 from ...wire.http2.fields import Fields
 from ..request_id import request_id_in
 
-__all__ = ["CallHead", "read_call_head"]
+__all__ = ["CallHead", "NotGRPC", "read_call_head"]
 
 _CONTENT_TYPE = b"application/grpc"
 
@@ -33,14 +33,21 @@ class CallHead(Struct, frozen=True, kw_only=True):
     """Why it cannot be answered."""
 
 
-def read_call_head(fields: Fields) -> CallHead | None:
-    """What *fields* say; None where it is no call of gRPC."""
+class NotGRPC(Exception):
+    """A request of HTTP/2 is no call of gRPC."""
+
+
+def read_call_head(fields: Fields) -> CallHead:
+    """What *fields* say.
+
+    :raises NotGRPC: where it is no call of gRPC.
+    """
     said: dict[bytes, bytes] = {}
     for name, value in fields.pairs:
         said.setdefault(name, value)
     content_type = said.get(b"content-type", b"")
     if fields.pseudo[b":method"] != b"POST" or content_type[:16] != _CONTENT_TYPE or content_type[16:17] not in b"+;":
-        return None
+        raise NotGRPC
     encoding, timeout = said.get(b"grpc-encoding", b"identity").decode("latin-1"), None
     fault: CallFault | None = None
     try:

@@ -16,6 +16,7 @@ from ...codec.codecs import codec_of
 from ...document.identity import new_id
 from ...interfaces import IGateway
 from ...loop import next_turn, spawn
+from ...security.guard import Caller
 from ...wire.http2.fields import Fields
 from ..http.gateway import http_beside
 from ..messages import parts_as_messages
@@ -43,9 +44,8 @@ class GRPCGateway(Service):
         port = self.http.port
         gateway = replace(port.gateway, id=new_id(), protocol="grpc")
         entry = Entry(gateway=gateway, write_error=write_status)
-        engines = served.engines
         services = (*SERVICES, *served.added.services)
-        self.health = Health(services, lambda: all(engine.health == "ready" for engine in engines))
+        self.health = Health(services, served.readiness)
         self._behind: Any = None
         if served.added.handlers:
             from .behind import Behind  # grpcio for those alone who need it
@@ -87,7 +87,7 @@ def _relaying(entry: Entry, behind: Any) -> Relay:
 
     def relaying(lane: GRPCLane, fields: Fields) -> Method:
         opening = opening_of(fields, lane.transport)
-        return lambda lane, stream, head: RelayedCall(stream, opening, entry, behind)
+        return lambda lane, stream, head, caller: RelayedCall(stream, opening, _asked_by(entry, caller), behind)
 
     return relaying
 
@@ -95,9 +95,15 @@ def _relaying(entry: Entry, behind: Any) -> Relay:
 def _methods(entry: Entry, health: Health, reflected: Iterable[Reflection]) -> dict[str, Method]:
     in_parts = replace(entry, parts=parts_as_messages(codec_of(binary=True).codec), stream=True)
     methods: dict[str, Method] = {
-        "/jina.JinaRPC/Call": lambda lane, stream, head: SessionCall(lane, stream, head, _identified(entry, head)),
-        "/twisted_flow.Flow/Post": lambda lane, stream, head: AskedCall(lane, stream, head, _timed(entry, head)),
-        "/twisted_flow.Flow/Stream": lambda lane, stream, head: AskedCall(lane, stream, head, _timed(in_parts, head)),
+        "/jina.JinaRPC/Call": lambda lane, stream, head, caller: SessionCall(
+            lane, stream, head, _identified(entry, head, caller)
+        ),
+        "/twisted_flow.Flow/Post": lambda lane, stream, head, caller: AskedCall(
+            lane, stream, head, _timed(entry, head, caller)
+        ),
+        "/twisted_flow.Flow/Stream": lambda lane, stream, head, caller: AskedCall(
+            lane, stream, head, _timed(in_parts, head, caller)
+        ),
         "/grpc.health.v1.Health/Check": _answering(entry, health.check),
         "/grpc.health.v1.Health/List": _answering(entry, health.list),
         "/grpc.health.v1.Health/Watch": _answering(entry, health.now, watch=health.watch),
@@ -108,16 +114,23 @@ def _methods(entry: Entry, health: Health, reflected: Iterable[Reflection]) -> d
 
 
 def _answering(entry: Entry, reply: Callable[[bytes], bytes], **options: Any) -> Method:
-    return lambda lane, stream, head: AnsweringCall(lane, stream, head, entry, reply, **options)
+    return lambda lane, stream, head, caller: AnsweringCall(
+        lane, stream, head, _asked_by(entry, caller), reply, **options
+    )
 
 
-def _identified(entry: Entry, head: CallHead) -> Entry:
-    """*entry* with the request's id, where *head* has one."""
-    return replace(entry, request_id=head.request_id) if head.request_id else entry
+def _asked_by(entry: Entry, caller: Caller | None) -> Entry:
+    """*entry*, asked by *caller*."""
+    return entry if caller is None else replace(entry, caller=caller)
 
 
-def _timed(entry: Entry, head: CallHead) -> Entry:
+def _identified(entry: Entry, head: CallHead, caller: Caller | None) -> Entry:
+    """The same with the request's id, where *head* has one."""
+    return replace(entry, request_id=head.request_id, caller=caller) if head.request_id else _asked_by(entry, caller)
+
+
+def _timed(entry: Entry, head: CallHead, caller: Caller | None) -> Entry:
     """The same, with the seconds that *head* names."""
-    if head.timeout is None and not head.request_id:
-        return entry
-    return replace(entry, request_id=head.request_id, timeout=None if head.timeout is None else max(head.timeout, 1e-6))
+    if head.timeout is None:
+        return _identified(entry, head, caller)
+    return replace(entry, request_id=head.request_id, timeout=max(head.timeout, 1e-6), caller=caller)

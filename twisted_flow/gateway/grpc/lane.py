@@ -11,6 +11,7 @@ from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ...security.guard import Caller
 from ...telemetry.printable import printable
 from ...wire.grpc.statuses import UNIMPLEMENTED, CallFault
 from ...wire.http2.codes import CANCEL, HTTP_1_1_REQUIRED, MOST_WINDOW, ConnectionFault, StreamFault
@@ -20,10 +21,12 @@ from ...wire.http2.interfaces import IHTTP2Owner
 from ...wire.http2.settings import OurSettings
 from ...wire.http2.stream import NOBODY, Stream
 from ..buffered import Account
+from ..callers import OtherEnd
 from ..connections import Connections, linger
 from ..stalled import StallTimer
+from .admitting import admitted
 from .call import ICall
-from .call_head import CallHead, read_call_head
+from .call_head import CallHead, NotGRPC, read_call_head
 from .intake import BEHIND
 from .methods import Method, Methods
 from .talk import Talk
@@ -46,14 +49,14 @@ class GRPCLane(TwistedProtocol):
     """
 
     transport: Any
+    other_end: OtherEnd | None = None  # where it is to be found out who that is
 
     def __init__(self, methods: Methods, connections: Connections) -> None:
         limits = methods.limits
         self.methods, self.connections = methods, connections
         self.dispatcher, self.limits, self.later = methods.dispatcher, limits, methods.later
         self.clock: IReactorTime = connections.clock
-        self.account = Account(connections.buffered)
-        """Bytes that its calls keep."""
+        self.account = Account(connections.buffered)  # bytes that its calls keep
         ours = OurSettings(
             streams=limits.max_calls,
             fields=limits.max_headers_size,
@@ -66,11 +69,12 @@ class GRPCLane(TwistedProtocol):
         self._paused = self._settling = self._ended = self._whole = False
         self._soon: list[Callable[[], object]] = []
         self._stall_timer = StallTimer()
-        self.since = datetime.now(UTC)
-        """When something came last: once for all that came at once."""
+        self.since = datetime.now(UTC)  # when something came last: once for all that came at once
         self._quiet = 0  # seconds since then
 
     def connectionMade(self) -> None:
+        if self.connections.guard is not None:
+            self.other_end = OtherEnd(self.transport, self.connections.guard)
         self.connections.add(self)
         self.transport.registerProducer(self, True)
         self.http2.start()
@@ -114,23 +118,38 @@ class GRPCLane(TwistedProtocol):
 
     def opened(self, stream: Stream, fields: Fields) -> Any:
         """See `IHTTP2Owner`."""
-        answered = cast("tuple[Method, CallHead] | None", fields.meaning)
-        if answered is None:
+        try:
+            call = self.begin(stream, fields, None) if self.other_end is None else admitted(self, stream, fields)
+        except NotGRPC:
+            raise StreamFault(stream.id, HTTP_1_1_REQUIRED, "no call of gRPC") from None
+        if (
+            self.draining and call is not NOBODY
+        ):  # who has opened it could not know: its request may be just behind its head
+            self.clock.callLater(BEHIND, call.drain)
+        return call
+
+    def described(self, fields: Fields) -> tuple[Method | None, CallHead]:
+        """What *fields* ask for; None: there is no such method.
+
+        :raises NotGRPC: if it is no call at all.
+        """
+        found = cast("tuple[Method | None, CallHead] | None", fields.meaning)
+        if found is None:
             head = read_call_head(fields)
-            if head is None:
-                raise StreamFault(stream.id, HTTP_1_1_REQUIRED, "no call of gRPC")
             method = self.methods.by_path.get(head.method)
             if method is None and self.methods.others is not None:
                 method = self.methods.others(self, fields)
-            elif method is None or head.fault is not None:
-                fault = head.fault or CallFault(UNIMPLEMENTED, "Method not found!")
-                Talk(stream, self.methods.entry).fail(fault)
-                return NOBODY
-            fields.meaning = answered = method, head
-        call = answered[0](self, stream, answered[1])
-        if self.draining:  # who has opened it could not know: its request may be just behind its head
-            self.clock.callLater(BEHIND, call.drain)
-        return call
+            fields.meaning = found = method, head
+        return found
+
+    def begin(self, stream: Stream, fields: Fields, caller: Caller | None) -> Any:
+        """What answers the call of *caller* that *fields* open: an `ICall`, or `NOBODY`."""
+        method, head = self.described(fields)
+        if method is None or head.fault is not None:
+            fault = head.fault or CallFault(UNIMPLEMENTED, "Method not found!")
+            Talk(stream, self.methods.entry).fail(fault)
+            return NOBODY
+        return method(self, stream, head, caller)
 
     def soon(self, function: Callable[[], object]) -> None:
         """Have *function* called when this turn is over."""
@@ -195,9 +214,6 @@ class GRPCLane(TwistedProtocol):
         self.full = False
         self.http2.flush()
 
-    def stopProducing(self) -> None:
-        """Part of `IPushProducer`; what there is to do is done in `connectionLost`."""
-
     def readConnectionLost(self) -> None:
         """The client sends no more. What it has asked is answered, within a grace: it may have gone for good."""
         self._whole = True
@@ -212,8 +228,10 @@ class GRPCLane(TwistedProtocol):
                     self._lose(stream)
             self.closed()
 
-    def writeConnectionLost(self) -> None:
-        """Part of `IHalfCloseableProtocol`; we close all at once."""
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`; what there is to do is done in `connectionLost`."""
+
+    writeConnectionLost = stopProducing  # part of `IHalfCloseableProtocol`; we close all at once
 
     def connectionLost(self, reason: object = None) -> None:
         self._ended = True

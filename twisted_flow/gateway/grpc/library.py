@@ -22,6 +22,7 @@ from ...errors import BadRequest, ConfigurationError, FlowError, QueueFull, Unav
 from ...interfaces import IGateway
 from ...limits import Limits
 from ...loop import Signal, asyncio_loop, spawn, to_future, wait_a_while
+from ...security.guard import Caller
 from ...wire.grpc.metadata import OURS, SERVER
 from ..buffered import Account
 from ..ending import LAST_WORDS, Ending
@@ -30,6 +31,7 @@ from ..request_id import request_id_in
 from ..served import Served
 from .behind import THREADS
 from .failures import trailers_of, write_status
+from .library_guard import LibraryGuard, caller_in
 from .library_services import handler, health_handler, reflection_handler
 from .library_stream import CallContext, Stream
 from .library_tls import library_credentials
@@ -39,6 +41,8 @@ from .threads import yielding
 __all__ = ["LibraryGateway"]
 
 log = Logger()
+
+_ASKING = frozenset(("/jina.JinaRPC/Call", "/twisted_flow.Flow/Post", "/twisted_flow.Flow/Stream"))
 
 
 @implementer(IGateway)
@@ -51,7 +55,7 @@ class LibraryGateway(Service):
     def __init__(self, served: Served) -> None:
         self.buffered, self.dispatcher, self.limits = served.buffered, served.dispatcher, served.limits
         self.listen_at, self.engines = served.address, served.engines
-        debug, limits, engines = served.debug, served.limits, served.engines
+        debug, limits = served.debug, served.limits
         self.ending = Ending()
         gateway = Gateway(id=new_id(), protocol="grpc", limits=limits, debug=debug, ended=self.ending.error)
         self.entry = Entry(gateway=gateway, write_error=write_status)
@@ -60,12 +64,13 @@ class LibraryGateway(Service):
         self._under_way: set[Deferred[Any] | AnswerStream] = set()  # of calls that are no `Stream`
         self._added = served.added
         self._services = (*SERVICES, *served.added.services)
-        self.health = Health(self._services, lambda: all(engine.health == "ready" for engine in engines))
+        self.health = Health(self._services, served.readiness)
         self.streams: set[Stream] = set()
         self._peers: dict[str, int] = {}  # connections with calls under way, and how many
         self._idle = Signal()
         self._idle.set()
         self._server: object = None
+        self._guard = served.guard
 
     def startService(self) -> Deferred[None]:
         """Listen."""
@@ -79,7 +84,9 @@ class LibraryGateway(Service):
         busy = any(endpoint.blocking for engine in self.engines for endpoint in engine.endpoints.values())
         with nullcontext() if busy else yielding():
             self._server = server = aio.server(
-                ThreadPoolExecutor(THREADS, "grpc_services"), options=_options(self.limits)
+                ThreadPoolExecutor(THREADS, "grpc_services"),
+                options=_options(self.limits),
+                interceptors=[] if self._guard is None else [LibraryGuard(self._guard, self._refuse, _ASKING)],
             )  # which starts all its threads
         server.add_generic_rpc_handlers(
             (
@@ -108,14 +115,19 @@ class LibraryGateway(Service):
 
     async def call(self, requests: object, context: CallContext) -> None:
         """``/jina.JinaRPC/Call``."""
+        caller = await caller_in(context, self._guard, self._refuse)
         peer = await self._admitted(context)
-        entry = _identified(self.entry, context)
+        entry = _identified(self.entry, context, caller)
         stream = Stream(self.dispatcher, entry, context, self.limits, self.buffered)
         self.streams.add(stream)
+        release = entry.hold(stream.end)
         try:
             await context.send_initial_metadata(((SERVER, OURS),))
             await stream.run()
+            if caller is not None and caller.revoked is not None:
+                await self._refuse(entry.ended(), context)
         finally:
+            release()
             self.streams.discard(stream)
             self._left(peer)
 
@@ -157,6 +169,7 @@ class LibraryGateway(Service):
 
         The call is one of many messages, as one of none is, too: so a call without a message gets an answer.
         """
+        caller = await caller_in(context, self._guard, self._refuse)
         body = await context.read()
         if body is aio.EOF:
             await self._refuse(BadRequest("the call has no message; one is required"), context)
@@ -168,7 +181,7 @@ class LibraryGateway(Service):
         try:
             peer = await self._admitted(context)
             try:
-                return await respond(await self._answered(body, entry, context), context)
+                return await respond(await self._answered(body, entry, context, caller), context)
             finally:
                 self._left(peer)
         finally:
@@ -184,8 +197,8 @@ class LibraryGateway(Service):
         code = grpc.StatusCode[error.grpc_status]
         await context.abort(code, error.detail, tuple(trailers_of(error, answered.request_id)))
 
-    async def _answered(self, body: bytes, entry: Entry, context: CallContext) -> Answered:
-        remaining, entry = context.time_remaining(), _identified(entry, context)
+    async def _answered(self, body: bytes, entry: Entry, context: CallContext, caller: Caller | None) -> Answered:
+        remaining, entry = context.time_remaining(), _identified(entry, context, caller)
         if remaining is not None:
             entry = replace(entry, timeout=max(remaining, 1e-6))
         done = answer(body, self._codec, self.dispatcher, entry)
@@ -275,8 +288,9 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def _identified(entry: Entry, context: CallContext) -> Entry:
-    """*entry* with the request's id, if the call's metadata have a valid one."""
+def _identified(entry: Entry, context: CallContext, caller: Caller | None = None) -> Entry:
+    """*entry* with the request's id, if the call's metadata have a valid one, and who asks."""
+    entry = entry if caller is None else replace(entry, caller=caller)
     for name, value in context.invocation_metadata() or ():
         if name == "x-request-id":
             request_id = request_id_in(value.encode())

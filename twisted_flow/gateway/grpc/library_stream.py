@@ -61,6 +61,11 @@ class Stream:
         self.session.draining = True
         self._something.set()
 
+    def end(self) -> None:
+        """End now: see `Entry.hold`."""
+        self.session.cut()
+        self.drain()
+
     async def run(self) -> None:
         """Read and write until both are done."""
         reading = spawn(self._read())

@@ -10,6 +10,7 @@ from msgspec import Struct
 from ...answer import Entry
 from ...interfaces import IDispatcher
 from ...limits import Limits
+from ...security.guard import Caller
 from ...wire.http2.fields import Fields
 from ...wire.http2.stream import Stream
 from .call_head import CallHead
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Method", "Methods", "Relay"]
 
-Method = Callable[["GRPCLane", Stream, CallHead], Any]
-"""Makes what answers a call: an `ICall`."""
+Method = Callable[["GRPCLane", Stream, CallHead, Caller | None], Any]
+"""Makes what answers a call of who asks, where that is found out: an `ICall`."""
 Relay = Callable[["GRPCLane", Fields], Method]
 """Makes what passes calls on that begin with those fields."""
 

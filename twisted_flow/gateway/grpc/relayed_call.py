@@ -7,12 +7,13 @@ from typing import Any, cast, final
 from zope.interface import implementer
 
 from ...answer import Entry
-from ...wire.grpc.metadata import PEER, RESERVED
+from ...wire.grpc.metadata import PEER, PRINCIPAL, RESERVED
 from ...wire.grpc.statuses import UNAVAILABLE, CallFault
 from ...wire.http2.codes import CANCEL
 from ...wire.http2.fields import Fields, block
 from ...wire.http2.interfaces import IStreamListener
 from ...wire.http2.stream import Stream
+from ..request_id import as_field
 from .behind import Behind
 from .call import ICall
 from .talk import Talk
@@ -34,10 +35,15 @@ class RelayedCall:
         self._answer = _Answer(self, self._talk, stream)
         self._there: Stream | None = None
         self._owed = 0
+        self._release = entry.hold(self.revoke)
         connection = behind.connection
         if connection is None or not connection.usable:
             self._talk.fail(CallFault(UNAVAILABLE, "the service is not there for a moment"))
+            self._release()
             return
+        caller = entry.caller
+        if caller is not None:
+            opening += block([(PRINCIPAL.encode(), as_field(caller.principal or "").encode())])
         self._there = connection.http2.open(opening, self._answer)
         behind.began()
 
@@ -82,9 +88,15 @@ class RelayedCall:
         """There is no more to pass on: the call has ended, or either side is gone."""
         there, self._there = self._there, None
         self._talk.over = True
+        self._release()
         if there is not None:
             there.reset(CANCEL)
             self._behind.ended()
+
+    def revoke(self) -> None:
+        """Who calls may do so no more."""
+        self._talk.refuse(self._talk.entry.ended())
+        self.over()
 
     def drain(self) -> None:
         """It is answered all the same."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from google.protobuf.message import DecodeError
 
 from ...document.protobuf.descriptor import FILES, Message, message
+from ...readiness import Readiness
 from ...wire.grpc.statuses import CallFault, status_number
 
 __all__ = ["SERVICES", "Health", "Reflection", "reflections"]
@@ -33,11 +34,11 @@ class Health:
     """Whether the server serves, as a whole and each of its services.
 
     :param services: their names.
-    :param ready: tells whether every executor is.
+    :param readiness: tells whether the flow can answer.
     """
 
-    def __init__(self, services: Iterable[str], ready: Callable[[], bool]) -> None:
-        self.services, self.ready = {"", *services}, ready
+    def __init__(self, services: Iterable[str], readiness: Readiness) -> None:
+        self.services, self._readiness = {"", *services}, readiness
         self.stopping = False
         self._second: int | None = None
         self._watchers: dict[object, tuple[Callable[[], object], Callable[[], object]]] = {}
@@ -67,7 +68,7 @@ class Health:
         """Of the service called *service*; '' is the server."""
         if service not in self.services:
             return _UNKNOWN
-        return _SERVING if self.ready() and not self.stopping else _NOT_SERVING
+        return _SERVING if self._readiness.ready and not self.stopping else _NOT_SERVING
 
     def check(self, body: bytes) -> bytes:
         """Answer ``Check``.

@@ -42,6 +42,7 @@ class SessionCall:
         )  # fmt: skip
         self._taking = self._waits = False
         self._input_over = False  # whether all that has come is taken, and no more will come
+        self._release = entry.hold(self.revoke)
         self._alarm: IDelayedCall | None = None
         if head.timeout is not None:
             self._alarm = lane.clock.callLater(head.timeout, self._expire)
@@ -158,7 +159,14 @@ class SessionCall:
         self._close()
         self.session.lost()
 
+    def revoke(self) -> None:
+        """Who calls may do so no more: what is under way is answered so, and the call ends."""
+        self.session.cut()
+        self._talk.refuse(self._talk.entry.ended())
+        self._end(None)
+
     def _close(self) -> None:
+        self._release()
         self._intake.close()
         if self._alarm is not None:
             self._alarm.cancel()

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from msgspec import Struct
 
-from ...answer import Answered
+from ...answer import Answered, Entry, refuse
+from ...errors import FlowError
 from ...maybe import MaybeDeferred
+from ...security.guard import Caller
+from ..admission import Admission
 
-__all__ = ["Action", "PlainHead"]
+__all__ = ["Action", "PlainHead", "run"]
 
 
 class Action(Struct, frozen=True):
     """What a route does with a plain request: one whose head decides nothing but its body's length."""
 
-    run: Callable[[bytes, PlainHead], MaybeDeferred[Answered]]
-    """From the body, and what the head says, to the answer; never fails."""
+    run: Callable[[bytes, PlainHead, Caller | None], MaybeDeferred[Answered]]
+    """From the body, what the head says, and who asks, where that is known, to the answer; never fails."""
     status: int = 200
     """The status of a success."""
+    open: bool = False
+    """Whether anybody may ask, without credentials."""
 
 
 class PlainHead(Struct, frozen=True):
-    """What a plain head says. Fields that it has not are b''."""
+    """What a plain head says. Fields that it has not are empty."""
 
     action: Action
     length: int
@@ -31,8 +37,21 @@ class PlainHead(Struct, frozen=True):
     content_type: bytes = b""
     request_id: str = ""
     """The request's, if the head names one that may be."""
-    authorization: bytes = b""
+    authorization: str = ""
     """Its caller's credentials: for who authenticates, and never for the log."""
     traceparent: bytes = b""
     """W3C Trace Context."""
     tracestate: bytes = b""
+    full: bool = False
+    """Whether it has as many fields as there may be."""
+
+
+def run(head: PlainHead, body: bytes, asks: Caller | Admission | None, entry: Entry) -> MaybeDeferred[Answered]:
+    """The answer to a request, which is refused where whoever asks may not.
+
+    :param asks: who that is, or what came of finding it out; None: anybody may.
+    :param entry: where it is refused.
+    """
+    if type(asks) is Admission:
+        return refuse(cast(FlowError, asks.error), entry, request_id=head.request_id)
+    return head.action.run(body, head, asks)

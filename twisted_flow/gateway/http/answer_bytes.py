@@ -40,8 +40,11 @@ _heads: dict[tuple[int, str], bytes] = {}  # all but the length, good for one se
 def fields(answer: Answer) -> list[tuple[bytes, bytes]]:
     """The header fields of *answer* beside Server, Date and Content-Length."""
     found = [(b"Content-Type", answer.content_type.encode())] if answer.content_type else []
-    if answer.error is not None and answer.error.retry_after is not None:
-        found.append((b"Retry-After", b"%d" % math.ceil(answer.error.retry_after)))
+    error = answer.error
+    if error is not None and error.retry_after is not None:
+        found.append((b"Retry-After", b"%d" % math.ceil(error.retry_after)))
+    if error is not None and error.http_status == 401:  # RFC 6750 section 3
+        found.append((b"WWW-Authenticate", b"Bearer"))
     return found
 
 

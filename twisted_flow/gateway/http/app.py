@@ -19,10 +19,13 @@ from ...document.identity import new_id
 from ...errors import BadRequest, ExecutorError, FlowError, MethodNotAllowed, NotFound, Unavailable
 from ...interfaces import IDispatcher
 from ...maybe import MaybeDeferred
+from ...readiness import Readiness
+from ...security.guard import Caller
 from ..request_id import request_id_in
 from . import pages
 from .action import Action, PlainHead
 from .event_streams import FORMS
+from .health import health_routes
 from .negotiation import arrays_of, codec_for, parts_of, timeout_of
 from .origin import Origins
 from .problem import write_problem
@@ -34,8 +37,6 @@ __all__ = ["App"]
 
 log = Logger()
 
-_JSON = "application/json"
-
 
 class App:
     """The Klein app of one flow.
@@ -45,6 +46,7 @@ class App:
     :param status: what ``/status`` tells, as JSON.
     :param openapi: the OpenAPI document, as JSON.
     :param gateway: the gateway that has it.
+    :param readiness: what the health routes tell.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class App:
         status: Callable[[], bytes],
         openapi: bytes,
         gateway: Gateway,
+        readiness: Readiness,
     ) -> None:
         self.dispatcher = dispatcher
         self.origins = Origins(settings.cors)
@@ -63,14 +66,20 @@ class App:
         self.klein.handle_errors(HTTPException)(self._refused if settings.served else self._no_http)
         self.klein.handle_errors(Exception)(self._broken)
         self._plain: dict[str, Action] = {}
+        self.open_paths: set[str] = set()
+        """What anybody may ask for, without credentials."""
         self.entry = Entry(gateway=gateway, write_error=write_problem)
         for route in routes:
             self._declare(route)
+        for path, told in health_routes(readiness).items():
+            self._declare_answer(path, told, open=True)
         if settings.debug_endpoints:
-            self._declare_status(status)
+            self._declare_answer("/status", lambda: Answer(status(), "application/json"))
         if settings.docs:
             for page in pages.pages(settings.title, openapi):
                 self._route(page.path, ("GET",), page.render)
+                if settings.open_docs:
+                    self.open_paths.add(page.path)
 
     def plain(self) -> Mapping[tuple[bytes, bytes], Action]:
         """The routes that a plain request may take, by method and path: read from Klein's own map."""
@@ -97,10 +106,10 @@ class App:
         entry = replace(self.entry, endpoint=route.endpoint)
         streams = {name.encode(): replace(entry, parts=form, stream=True) for name, form in FORMS.items()}
 
-        def run(body: bytes, head: PlainHead) -> MaybeDeferred[Answered]:
+        def run(body: bytes, head: PlainHead, caller: Caller | None) -> MaybeDeferred[Answered]:
             here = streams.get(head.accept, entry)
-            if head.request_id:
-                here = replace(here, request_id=head.request_id)
+            if head.request_id or caller is not None:
+                here = replace(here, request_id=head.request_id, caller=caller)
             return _begun(answer(body, codec, dispatcher, here), here)
 
         def handler(request: FlowRequest) -> MaybeDeferred[bytes]:
@@ -108,7 +117,13 @@ class App:
             try:
                 self.origins.check(request)
                 read_by = codec_for(request)
-                here = replace(entry, timeout=timeout_of(request), arrays=arrays_of(request), request_id=request_id)
+                here = replace(
+                    entry,
+                    timeout=timeout_of(request),
+                    arrays=arrays_of(request),
+                    request_id=request_id,
+                    caller=request.caller,
+                )
                 if (form := parts_of(request)) is not None:
                     here = replace(here, parts=form, stream=True)
             except FlowError as error:
@@ -122,14 +137,15 @@ class App:
 
         self._route(route.path, route.methods, handler, Action(run, route.status_code))
 
-    def _declare_status(self, status: Callable[[], bytes]) -> None:
-        def run(body: bytes, head: PlainHead) -> Answer:
-            return Answer(status(), _JSON)
+    def _declare_answer(self, path: str, told: Callable[[], Answer], open: bool = False) -> None:
+        """Have a GET of *path* answered by what is *told*; *open*: to anybody."""
 
-        def handler(request: FlowRequest) -> bytes:
-            return write(request, Answer(status(), _JSON))
+        def run(body: bytes, head: PlainHead, caller: Caller | None) -> Answer:
+            return told()
 
-        self._route("/status", ("GET",), handler, Action(run))
+        self._route(path, ("GET",), lambda request: write(request, told()), Action(run, open=open))
+        if open:
+            self.open_paths.add(path)
 
     def _no_http(self, request: Any, failure: Failure) -> bytes:
         """Answer on a port without HTTP, such as that of a flow that has just changed its protocol."""

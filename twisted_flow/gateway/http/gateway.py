@@ -16,12 +16,14 @@ from zope.interface import implementer
 
 from ...executor.table import Endpoint
 from ...interfaces import IChanging, IDescribed, IGateway
+from ...readiness import Readiness
 from ...wire.http2.codes import PRIOR_KNOWLEDGE
 from ..connections import Connections, hand_over
 from ..port import Port
 from ..served import Served
 from .app import App
 from .lane import Lane
+from .open_paths import OpenPaths
 from .openapi import openapi
 from .plain_heads import PlainHeads
 from .refusal import Refusals
@@ -55,7 +57,8 @@ class HTTPFactory(Factory):
         self.connections, self.prior_knowledge = connections, prior_knowledge
         self.refusals = Refusals(app.origins, app.entry)
         resource = RootResource(app, upgrade)
-        self.site = FlowSite(resource, settings.limits, self.refusals, connections, settings.allowed_hosts)
+        opened = OpenPaths(app.open_paths, app.origins)
+        self.site = FlowSite(resource, settings.limits, self.refusals, connections, opened, settings.allowed_hosts)
         self.heads = PlainHeads(app.plain(), settings.limits, settings.allowed_hosts, prior_knowledge is not None)
 
     def buildProtocol(self, addr: IAddress | None) -> Lane:
@@ -89,7 +92,13 @@ class HTTPGateway(Service):
         routes = flow_routes(served.http, endpoints)
         document = msgspec.json.encode(openapi(served.http, routes))
         self.app = App(
-            served.dispatcher, served.http, routes, partial(self._status, served.engines), document, self.port.gateway
+            served.dispatcher,
+            served.http,
+            routes,
+            partial(self._status, served.engines, served.readiness),
+            document,
+            self.port.gateway,
+            served.readiness,
         )
         self._forget: Callable[[], object] = lambda: None
 
@@ -98,9 +107,10 @@ class HTTPGateway(Service):
         """See `IGateway`."""
         return self.port.address
 
-    def _status(self, engines: Iterable[IDescribed]) -> bytes:
+    def _status(self, engines: Iterable[IDescribed], readiness: Readiness) -> bytes:
         beside = {"websocket": self.upgrade, "grpc": self.prior_knowledge}
-        return status(engines, [self.protocol, *(name for name, taken in beside.items() if taken is not None)])
+        served = [self.protocol, *(name for name, taken in beside.items() if taken is not None)]
+        return status(engines, readiness, served)
 
     def startService(self) -> Deferred[None]:
         """Listen."""

@@ -14,11 +14,13 @@ from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
 from ...answer import Answer
-from ...errors import RequestTimeout
+from ..admission import Admission, Admissions
 from ..buffered import Account
 from ..connections import Connections, linger
 from ..stalled import StallTimer
+from .action import run
 from .head import Refused, unfinished
+from .overdue import sweep
 from .pipeline import Pipeline, written
 from .plain_heads import PlainHeads
 from .refusal import Refusals
@@ -44,7 +46,7 @@ class Lane(Protocol):
         to_library: Callable[[object, bytes, bool], None],
     ) -> None:
         self.heads, self.connections, self.refusals = heads, connections, refusals
-        self.limits, self.to_library = heads.limits, to_library
+        self.limits, self.to_library, self.guarded = heads.limits, to_library, connections.guard is not None
         self.buffer = bytearray()
         self.account = Account(connections.buffered)
         """Bytes that have come in, or are announced, and are not answered yet; and answers that wait for earlier ones.
@@ -63,6 +65,7 @@ class Lane(Protocol):
         self._quiet_since = 0  # the same as `since`, from before the last head seemed to begin
         self._advancing = False
         self._next_turn: IDelayedCall | None = None
+        self.admissions = Admissions(connections.guard, self, self.go_on)
 
     def connectionMade(self) -> None:
         self.since = self.connections.second
@@ -78,7 +81,7 @@ class Lane(Protocol):
             self.since = self.connections.second  # a head begins, or a body comes on
         self.buffer += data
         self.advance()
-        if self.due or self.paused or self._next_turn is not None:
+        if self.due or self.paused or self._next_turn is not None or self.admissions.current is not None:
             self.pause_or_resume()
 
     def go_on(self) -> None:
@@ -107,7 +110,8 @@ class Lane(Protocol):
 
     def to_come(self) -> bool:
         """Whether another request may still come in."""
-        return bool(self.buffer) and (not self.whole or self.full or self._next_turn is not None)
+        waits = self.full or self._next_turn is not None or self.admissions.asking
+        return bool(self.buffer) and (not self.whole or waits)
 
     def crowded(self) -> bool:
         """Whether the bounds of what is in flight are reached."""
@@ -119,7 +123,7 @@ class Lane(Protocol):
     def pause_or_resume(self) -> None:
         """Read on only while there is room: the client writes, we answer, and it reads."""
         crowded = self.crowded() or (bool(self.due) and len(self.buffer) > self.wanted)
-        busy = not self.ended and (self.full or crowded or self._next_turn is not None)
+        busy = not self.ended and (self.full or crowded or self._next_turn is not None or self.admissions.asking)
         if busy != self.paused and not self.ended:
             self.paused = busy
             if busy:
@@ -147,8 +151,13 @@ class Lane(Protocol):
             if not self.due:  # else: looked at again when the last answer is out
                 self.hand_over()
             return False
+        asks = self.admissions.of("http", plain.authorization) if self.guarded and not plain.action.open else None
+        if type(asks) is Admission and asks.asking:
+            return False
         size = end + plain.length
         if len(buffer) < size:
+            if type(asks) is Admission and asks.error is not None:
+                return self.refuse(Refused(asks.error))
             if not self.announced:
                 if not self.account.total.has_room(plain.length):
                     return self.refuse(Refused(self.account.total.refusal()))
@@ -164,7 +173,10 @@ class Lane(Protocol):
         if self.announced:
             self.account.add(-self.announced)
             self.announced = 0
-        answering = plain.action.run(body, plain)
+        if asks is not None:
+            self.admissions.taken()
+        self.draining = self.draining or self.connections.readiness.stopping
+        answering = run(plain, body, asks, self.refusals.entry)
         if type(answering) is Answer and not self.due:  # as most: there is no order to keep
             self.transport.write(written(answering, plain, self.draining and not buffer))  # type: ignore[union-attr]
         else:
@@ -230,6 +242,7 @@ class Lane(Protocol):
         self.due.close()
         self.buffer.clear()
         self.account.keep(0)
+        self.admissions.cancel()
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
@@ -251,8 +264,10 @@ class Lane(Protocol):
         self.connections.half_closed(self, self.limits.half_close_grace)
         self.drain()
 
-    def writeConnectionLost(self) -> None:
-        """Part of `IHalfCloseableProtocol`; we close all at once."""
+    def stopProducing(self) -> None:
+        """Part of `IPushProducer`; what there is to do is done in `connectionLost`."""
+
+    writeConnectionLost = stopProducing  # part of `IHalfCloseableProtocol`; we close all at once
 
     def cut(self) -> None:
         """See `Connection`."""
@@ -263,18 +278,7 @@ class Lane(Protocol):
 
     def sweep(self, second: int) -> None:
         """Once a second: end what has waited too long for its client."""
-        waited = second - self.since
-        if self.stall_timer.seconds(self.transport, second, self.full or self.ended) > self.limits.write_timeout:
-            self.transport.abortConnection()  # type: ignore[union-attr]
-        elif self.full or self.due or self.ended:
-            return
-        elif not self.buffer:
-            if waited > self.limits.idle_timeout:
-                self.end()
-        elif self.scanned and waited > self.limits.header_timeout:
-            self.refuse(Refused(RequestTimeout(f"no complete head within {self.limits.header_timeout:g} s")))
-        elif waited > self.limits.body_timeout:
-            self.refuse(Refused(RequestTimeout(f"no byte of the body for {self.limits.body_timeout:g} s")))
+        sweep(self, second)
 
     def pauseProducing(self) -> None:
         """The client does not read: take no more requests, and read no more."""
@@ -288,9 +292,6 @@ class Lane(Protocol):
         self.since = self.connections.second
         self.advance()
         self.pause_or_resume()
-
-    def stopProducing(self) -> None:
-        """Part of `IPushProducer`; what there is to do is done in `connectionLost`."""
 
     def connectionLost(self, reason: object = None) -> None:
         """Whatever the client asked for and did not wait for is dropped."""

@@ -43,13 +43,17 @@ def openapi(settings: HTTPSettings, routes: tuple[Route, ...]) -> dict[str, obje
             }
     if settings.debug_endpoints:
         paths["/status"] = {"get": _STATUS}
+    secured: dict[str, object] = {"security": [{"bearer": []}]} if settings.authenticated else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": settings.title, "description": settings.description, "version": __version__},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, **({"securitySchemes": _SCHEMES} if secured else {})},
+        **secured,
     }
 
+
+_SCHEMES = {"bearer": {"type": "http", "scheme": "bearer", "description": "A token of the server's file of tokens"}}
 
 _STATUS = {
     "summary": "How the server does",

@@ -50,6 +50,9 @@ _OF_ONE_REQUEST = re.compile(
 )
 """The fields that belong to one request, where they are well formed."""
 
+_AUTHORIZATION = b"\r\nAuthorization: ", b"\r\nauthorization: "
+_BEFORE = len(_AUTHORIZATION[0])
+
 _REMEMBERED, _REMEMBERED_SIZE = 1000, 2048  # heads, and bytes of each
 
 
@@ -90,6 +93,9 @@ class PlainHeads:
             return None
         if len(raw) > self._most:
             return self._judged(read_head(raw, self.limits, self.hosts))
+        known = self._known_but_for_credentials(raw)
+        if known is not None:
+            return known
         own = {name.lower(): value for name, value in _OF_ONE_REQUEST.findall(raw)}
         shared = _OF_ONE_REQUEST.sub(b"", raw) if own else raw
         known = self._known.get(shared)
@@ -99,8 +105,28 @@ class PlainHeads:
         if head is not None and _with_own(head, own) == head:  # else something of its own is oddly written
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            self._known[shared] = _with_own(head, {})
+            self._known[shared] = replace(
+                _with_own(head, {}), full=shared.count(b"\r\n") - 2 >= self.limits.max_headers
+            )
         return head
+
+    def _known_but_for_credentials(self, raw: bytes) -> PlainHead | None:
+        """What *raw* says, where all but its Authorization is remembered, and that is plainly written; so are most that
+        have one.
+        """
+        at = raw.find(_AUTHORIZATION[0])
+        if at < 0:
+            at = raw.find(_AUTHORIZATION[1])
+            if at < 0:
+                return None
+        end = raw.find(b"\r", at + 2)
+        known = self._known.get(raw[:at] + raw[end:])
+        if known is None or known.full:
+            return None
+        said = raw[at + _BEFORE : end].decode("latin-1")
+        if not said.isascii() or not said.isprintable():
+            return None
+        return PlainHead(known.action, known.length, known.accept, known.content_type, "", said)
 
     def _judged(self, head: Head) -> PlainHead | None:
         action = self.actions.get((head.method, head.target))
@@ -128,7 +154,7 @@ def _with_own(head: PlainHead, fields: Mapping[bytes, bytes]) -> PlainHead:
     return replace(
         head,
         request_id=request_id_in(fields.get(b"x-request-id")),
-        authorization=fields.get(b"authorization", b""),
+        authorization=fields.get(b"authorization", b"").decode("latin-1"),
         traceparent=fields.get(b"traceparent", b""),
         tracestate=fields.get(b"tracestate", b""),
     )

@@ -8,7 +8,9 @@ from typing import Any
 from twisted.web.server import Request
 
 from ...errors import PayloadTooLarge
+from ...security.guard import Caller
 from .head import Refused
+from .open_paths import path_of
 
 __all__ = ["FlowRequest"]
 
@@ -21,10 +23,15 @@ class FlowRequest(Request):
     announced = 0
     answering: object = None
     """The Deferred that the answer waits for."""
+    caller: Caller | None = None
+    """Who asks, where that is found out."""
+    whole = False
+    """Whether its body has come, while that is not known yet."""
 
     def gotLength(self, length: int | None) -> None:
         """Called with the head; None where the body comes in chunks."""
         self.content = BytesIO()
+        self.caller = self.channel.admit(self)
         self.announced = length or 0
         self.check_size(self.announced)
 
@@ -47,10 +54,14 @@ class FlowRequest(Request):
 
     def process(self) -> None:
         """Called with the whole request."""
-        if self.uri[:1] not in (b"/", b"*"):  # RFC 9112 section 3.2.2: a target in absolute form is as good
-            self.uri = b"/" + self.uri.partition(b"://")[2].partition(b"/")[2]
+        if self.channel.admissions.asking:
+            self.whole = True
+            return
+        if self.uri[:1] not in (b"/", b"*"):
+            self.uri = path_of(self.uri)
             self.path = self.uri.partition(b"?")[0]
-        if self.channel.site.connections.draining:
+        connections = self.channel.site.connections
+        if connections.draining or connections.readiness.stopping:
             self.channel.persistent = False
             self.setHeader(b"connection", b"close")
         super().process()

@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from ...answer import refuse
 from ...errors import BadRequest, NotFound, PermissionDenied
+from ...security.guard import Caller
 from .answer_bytes import SERVER
 from .app import App
 from .request import FlowRequest
@@ -19,8 +20,8 @@ from .writing import write
 
 __all__ = ["RootResource", "Upgrade"]
 
-Upgrade = Callable[[object, bytes], object]
-"""Makes the protocol that takes over a connection, from its transport and the bytes of the request."""
+Upgrade = Callable[[object, bytes, Caller | None], object]
+"""Makes the protocol that takes over a connection, from its transport, the bytes of the request, and who asks."""
 
 _MAX_AGE = b"600"  # seconds for which a browser may remember a preflight's answer
 

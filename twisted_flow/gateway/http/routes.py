@@ -78,7 +78,8 @@ def check_route(route: Route, settings: HTTPSettings) -> None:
     if type(route.status_code) is not int or route.status_code not in _SUCCESSES:
         known = ", ".join(map(str, _SUCCESSES))
         raise ConfigurationError(f"status_code={route.status_code!r}: that of a success is one of {known}")
-    taken = {"/post", "/status"} if settings.debug_endpoints else set()
+    taken = {"/livez", "/readyz", "/startupz"}
+    taken |= {"/post", "/status"} if settings.debug_endpoints else set()
     taken |= {"/docs", "/redoc", "/openapi.json"} if settings.docs else set()
     if route.path in taken:
         raise ConfigurationError(f"path={route.path!r}: the server's own; give the endpoint another")
@@ -103,6 +104,10 @@ class HTTPSettings(Struct, frozen=True, kw_only=True):
     """Whether there are ``/index``, ``/search``, ``/update`` and ``/delete``."""
     docs: bool = True
     """Whether there are ``/docs``, ``/redoc`` and ``/openapi.json``."""
+    authenticated: bool = False
+    """Whether callers have to show who they are."""
+    open_docs: bool = False
+    """Whether anybody may see those, where others have to show who they are."""
     exposed: tuple[Route, ...] = ()
     """Endpoints of executors under paths of their own."""
     limits: Limits = Limits()

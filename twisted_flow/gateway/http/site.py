@@ -1,255 +1,20 @@
-"""twisted.web, made safe: limits that hold while reading, one judge of heads, problem details, draining."""
+"""twisted.web behind the lane: what it takes over, it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
-from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Site
-from zope.interface import implementer
 
-from ...errors import BadRequest, RequestTimeout
 from ...limits import Limits
-from ..buffered import Account
-from ..connections import Connections, hand_over, linger
-from ..stalled import StallTimer
-from .head import Refused, read_head, unfinished
+from ..connections import Connections, hand_over
+from .channel import FlowChannel
+from .open_paths import OpenPaths
 from .refusal import Refusals
 from .request import FlowRequest
 
 __all__ = ["FlowSite"]
-
-_PIECE, _WHOLE = 1 << 11, 1 << 16
-"""Bytes that the library is given at once: of heads and chunks, which take it long, and of a body of known length."""
-_PER_PIECE = 16  # steps that are reckoned for one of them
-
-
-@implementer(IHalfCloseableProtocol)
-class FlowChannel(HTTPChannel):
-    """A connection of twisted.web's, whose every head is judged as the lane judges it."""
-
-    requestFactory = FlowRequest
-    site: FlowSite
-
-    # The judge of heads holds these bounds, and says which was passed; the library would say 400.
-    MAX_LENGTH = totalHeadersSize = maxHeaders = 2**31
-    transport: Any
-    _networkProducer: Any
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lines: list[bytes] = []
-        self._since = 0
-        self._stall_timer = StallTimer()
-        self._receiving = self._gone = self._paused = self._whole = False
-        self._successor: Any = None
-        self._inbox = bytearray()  # what came and is not taken yet
-        self._done = 0
-        self._next_turn: IDelayedCall | None = None
-        self._done_later: IDelayedCall | None = None
-
-    def connectionMade(self) -> None:
-        self.progressed()
-        super().connectionMade()
-        self._account = Account(self.site.connections.buffered)
-        self.site.connections.add(self)
-
-    def progressed(self) -> None:
-        """Restart the timer: something has come in."""
-        self._since = self.site.connections.second
-
-    def keep(self, size: int) -> None:
-        """Change the number of bytes that are counted as not answered yet.
-
-        :raises Refused: if all connections together may keep no more.
-        """
-        if not self._account.keep(size):
-            raise Refused(self._account.total.refusal())
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._receiving:  # the end of a request gives back what had come in behind it
-            super().dataReceived(data)
-            return
-        self._inbox += data
-        if self._next_turn is None:
-            self._take()
-
-    def _take(self) -> None:
-        """Take a piece of what came in, small enough that other connections get their turn soon."""
-        self._next_turn = None
-        steps = self.site.limits.max_steps // _PER_PIECE + 1
-        while self._inbox and self._successor is None and not self._gone:
-            if not steps:
-                self._next_turn = self.site.connections.clock.callLater(0, self._take)
-                self._paused = True
-                self.transport.pauseProducing()
-                return
-            steps -= 1
-            most = _WHOLE if self.length else _PIECE
-            piece = bytes(self._inbox[:most])
-            del self._inbox[:most]
-            self._receive(piece)
-        if self._successor is not None and self._inbox:
-            rest, self._inbox = bytes(self._inbox), bytearray()
-            self._successor.dataReceived(rest)
-        elif self._paused and not self._waitingForTransport and not self._gone:
-            self.transport.resumeProducing()
-        self._paused = False
-        self._end_if_whole()
-
-    def _receive(self, data: bytes) -> None:
-        if self._handlingRequest or (self.line_mode and not self._lines and not self._buffer):
-            self.progressed()  # a head begins
-        self._receiving = True
-        try:
-            super().dataReceived(data)
-            if self._successor is not None:
-                return
-            if self.line_mode:
-                unfinished(b"\r\n".join([*self._lines, self._buffer]), self.site.limits)
-            decoder: Any = self._transferDecoder
-            if decoder is not None and getattr(decoder, "state", "") == "BODY":  # of chunks: as much is announced
-                self.requests[-1].check_size(self.requests[-1].content.tell() + decoder.length)
-        except Refused as refused:
-            self._refuse(refused)
-        finally:
-            self._receiving = False
-
-    def requestDone(self, request: object) -> None:
-        """The next request may be there already: after some others have their turn first."""
-        self.keep(0)
-        self._done += 1
-        if self._done < self.site.limits.max_steps // 2:  # the library takes several times as long as the lane
-            super().requestDone(request)
-            self._end_if_whole()
-            return
-        self._done = 0
-        self._done_later = self.site.connections.clock.callLater(0, self._really_done, request)
-
-    def _really_done(self, request: object) -> None:
-        self._done_later = None
-        receiving, self._receiving = self._receiving, True
-        try:
-            super().requestDone(request)
-        except Refused as refused:
-            self._refuse(refused)
-        finally:
-            self._receiving = receiving
-        self._end_if_whole()
-
-    def checkPersistence(self, request: Any, version: bytes) -> bool:
-        """Whether the connection stays open: RFC 9110 section 7.6.1 has lists there, in one field or in several."""
-        fields = request.requestHeaders.getRawHeaders(b"connection", [])
-        options = {option.strip().lower() for field in fields for option in field.split(b",")}
-        if b"close" in options:
-            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        return version == b"HTTP/1.1" and b"close" not in options
-
-    def lineReceived(self, line: bytes) -> None:
-        if line or self._lines:
-            self._lines.append(line)
-        if not line and self._lines:
-            read_head(b"\r\n".join(self._lines) + b"\r\n", self.site.limits, self.site.hosts)
-            self._lines = []
-        super().lineReceived(line)
-
-    def upgrade(self, upgrade: Callable[[object, bytes], object], request: FlowRequest) -> None:
-        """Give the connection to another protocol: *upgrade* makes it, from the transport and the request's bytes."""
-        transport = self.transport
-        self.setTimeout(None)
-        self._networkProducer.unregisterProducer()
-        rest, self._inbox = self._inbox, bytearray()
-        self._forget()
-        self._inbox, self._gone = rest, False
-        fields = [b"%b: %b" % (name, b", ".join(values)) for name, values in request.requestHeaders.getAllRawHeaders()]
-        raw = b"\r\n".join([request.method + b" " + request.uri + b" HTTP/1.1", *fields, b"", b""])
-        self._successor = upgrade(transport, raw)
-
-    def rawDataReceived(self, data: bytes) -> None:
-        if self._successor is not None:
-            self._successor.dataReceived(data)
-        else:
-            super().rawDataReceived(data)
-
-    def _respondToBadRequestAndDisconnect(self) -> None:
-        raise Refused(BadRequest("not an HTTP request"))
-
-    def _refuse(self, refused: Refused) -> None:
-        transport = self.transport
-        head = b"\r\n".join(self._lines)
-        if not head and self.requests:  # of which the body is refused
-            origin = self.requests[-1].requestHeaders.getRawHeaders(b"origin", [b""])[0]
-            head = b"%b \r\nOrigin: %b\r\n" % (getattr(self, "_command", b""), origin)
-        transport.write(self.site.refusals.answer(refused, head + b"\r\n"))
-        self.connectionLost(Failure(ConnectionDone()))
-        self.clearLineBuffer()
-        self._networkProducer.unregisterProducer()
-        transport.resumeProducing()
-        linger(transport, self.site.connections, self._whole)
-
-    def readConnectionLost(self) -> None:
-        """The client sends no more. See `Lane.readConnectionLost`."""
-        if self._successor is not None:
-            self._successor.readConnectionLost()
-            return
-        self._whole = True
-        self.site.connections.half_closed(self, self.site.limits.half_close_grace)
-        self._end_if_whole()
-
-    def writeConnectionLost(self) -> None:
-        """Part of `IHalfCloseableProtocol`; we close all at once."""
-
-    def _end_if_whole(self) -> None:
-        """End, where no more can come in, and what has come is answered."""
-        waiting = self._handlingRequest or self._inbox or self._next_turn is not None or self._done_later is not None
-        if self._whole and not waiting and not self._receiving and self._successor is None:
-            self._end()
-
-    def _end(self) -> None:
-        if not self._gone and not self.transport.disconnecting:
-            self.loseConnection()
-
-    def cut(self) -> None:
-        """See `Connection`."""
-        for request in list(self.requests):
-            if request.answering is not None:
-                request.answering.cancel()  # which answers it
-        self._end()
-
-    def drain(self) -> None:
-        """See `Connections`: what has begun to come in is answered, then the connection ends."""
-        if not self.requests:
-            self.loseConnection()
-        elif self._handlingRequest:
-            self.persistent = False
-
-    def sweep(self, second: int) -> None:
-        """See `Connections`: the library times idle connections; the rest is here."""
-        limits, waited = self.site.limits, second - self._since
-        if self._stall_timer.seconds(self.transport, second, self._waitingForTransport) > limits.write_timeout:
-            self.transport.abortConnection()
-        elif self.line_mode and (self._lines or self._buffer) and waited > limits.header_timeout:
-            self._refuse(Refused(RequestTimeout(f"no complete head within {limits.header_timeout:g} s")))
-        elif self.requests and not self._handlingRequest and not self._lines and waited > limits.body_timeout:
-            self._refuse(Refused(RequestTimeout(f"no byte of the body for {limits.body_timeout:g} s")))
-
-    def connectionLost(self, reason: object = None) -> None:
-        self._forget()
-        super().connectionLost(reason)
-
-    def _forget(self) -> None:
-        self._gone = True
-        self._inbox.clear()
-        self.keep(0)
-        self.site.connections.remove(self)
-        for call in (self._next_turn, self._done_later):
-            if call is not None and call.active():
-                call.cancel()
 
 
 class FlowSite(Site):
@@ -259,6 +24,7 @@ class FlowSite(Site):
     :param limits: what is bounded.
     :param refusals: writes what ends a connection.
     :param connections: where they are counted.
+    :param open_paths: what anybody may ask for.
     :param hosts: the names that it may be asked by; none: any.
     """
 
@@ -271,12 +37,13 @@ class FlowSite(Site):
         limits: Limits,
         refusals: Refusals,
         connections: Connections,
+        open_paths: OpenPaths,
         hosts: tuple[str, ...] = (),
     ) -> None:
         super().__init__(
             resource, requestFactory=FlowRequest, timeout=limits.idle_timeout, parsePOSTFormSubmission=False
         )
-        self.limits, self.refusals, self.hosts = limits, refusals, hosts
+        self.limits, self.refusals, self.hosts, self.open = limits, refusals, hosts, open_paths
         self.connections = connections
         self.reactor: Any = connections.clock
 

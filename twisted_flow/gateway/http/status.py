@@ -12,6 +12,7 @@ from importlib.metadata import version
 import msgspec
 
 from ...interfaces import IDescribed
+from ...readiness import Readiness
 from ...version import __version__
 
 __all__ = ["status"]
@@ -43,7 +44,7 @@ def _used_memory() -> str:
     return f"{resident / 2**20:.1f} MiB"
 
 
-def status(engines: Iterable[IDescribed], protocols: Iterable[str]) -> bytes:
+def status(engines: Iterable[IDescribed], readiness: Readiness, protocols: Iterable[str]) -> bytes:
     """The facts, as JSON; the first three keys are those that existing clients know.
 
     :param protocols: served at the same port.
@@ -56,7 +57,7 @@ def status(engines: Iterable[IDescribed], protocols: Iterable[str]) -> bytes:
         "used_memory": _used_memory(),
         "pid": os.getpid(),
         "python": sys.version.split()[0],
-        "ready": all(state == "ready" for state in health.values()),
+        "ready": readiness.ready,
         "protocols": list(protocols),
         "executors": health,
         "engines": described,

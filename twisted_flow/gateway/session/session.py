@@ -288,7 +288,7 @@ class Session:
     def _cancel(self, which: Callable[[str], bool]) -> None:
         for come in self._held.take(lambda come: which(come.request.request_id)):
             come.done()
-            self.answered(refuse(come.entry.gateway.ended(), come.entry, come.request), come.binary)
+            self.answered(refuse(come.entry.ended(), come.entry, come.request), come.binary)
         self.under_way.cancel(which)
 
     def lost(self) -> None:

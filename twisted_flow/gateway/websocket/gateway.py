@@ -13,11 +13,13 @@ from zope.interface import implementer
 from ...answer import Entry, Gateway
 from ...document.identity import new_id
 from ...interfaces import IDispatcher, IGateway
+from ...security.guard import Caller
 from ..connections import Connections
 from ..http.gateway import http_beside
 from ..http.problem import write_problem
 from ..served import Served
-from .protocol import SUBPROTOCOLS, FlowProtocol
+from .library import SUBPROTOCOLS
+from .protocol import FlowProtocol
 
 __all__ = ["Handshake", "WebSocketGateway"]
 
@@ -75,13 +77,13 @@ class Handshake:
         gateway = replace(http, id=new_id(), protocol="websocket")
         self.entry = Entry(gateway=gateway, write_error=write_problem)
 
-    def __call__(self, transport: Any, request: bytes) -> object:
-        """Have *transport*, over which the handshake *request* came.
+    def __call__(self, transport: Any, request: bytes, caller: Caller | None) -> object:
+        """Have *transport*, over which the handshake *request* came from *caller*.
 
         :return: the protocol, for whatever came behind it.
         """
         protocol: Any = self.factory.buildProtocol(transport.getPeer())
-        protocol.flow_begin(self)
+        protocol.flow_begin(self, caller)
         transport.protocol = protocol
         self.connections.add(protocol)
         protocol.makeConnection(transport)

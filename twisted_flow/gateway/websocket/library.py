@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 
-__all__ = ["LibraryProtocol"]
+from ...codec.codecs import CODECS
+from ..session.session import Session
+
+__all__ = ["SUBPROTOCOLS", "LibraryProtocol"]
+
+SUBPROTOCOLS = tuple(row.name for row in CODECS if row.messages)
+_POLICY_VIOLATION = 1008
 
 
 class LibraryProtocol(WebSocketServerProtocol):
@@ -20,6 +27,23 @@ class LibraryProtocol(WebSocketServerProtocol):
     """Whether nothing is read, not even pongs."""
     flow_dead = False
     """Whether the client has gone without a word."""
+    flow_cut = False
+    """Whether what still comes is not looked at."""
+    flow_session: Session | None = None
+    """Of the messages, once the handshake is done."""
+    flow_release: Callable[[], object] = staticmethod(int)
+    """To be called when the connection is gone: see `Entry.hold`."""
+
+    def onConnect(self, request: Any) -> str | None:
+        """Choose the subprotocol: the client's first that is known here."""
+        return next((each for each in request.protocols if each in SUBPROTOCOLS), None)
+
+    def flow_revoke(self) -> None:
+        """Who has connected may ask no more: what is under way is answered so, and the connection ends."""
+        if self.flow_session is not None:
+            self.flow_session.cut()
+        self.flow_cut = True
+        self._fail_connection(_POLICY_VIOLATION, "the credentials hold no more")
 
     def flow_quiet(self) -> bool:
         """Whether Autobahn is between two messages, with nothing of its own to go on with."""

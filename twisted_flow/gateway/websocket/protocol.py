@@ -6,22 +6,22 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from zope.interface import implementer
 
-from ...codec.codecs import CODECS
+from ...security.guard import Caller
 from ...wire.websocket import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_frame
 from ..session.session import Session
 from ..stalled import StallTimer
 from .fragments import Fragments
 from .library import LibraryProtocol
 
-__all__ = ["SUBPROTOCOLS", "FlowProtocol"]
+__all__ = ["FlowProtocol"]
 
 END_OF_INPUT = b"\x00"
 """The binary frame with which a client says that it sends no more."""
 
-SUBPROTOCOLS = tuple(row.name for row in CODECS if row.messages)
 _GOING_AWAY, _NORMAL = 1001, 1000
 _AHEAD = 1 << 16  # bytes
 
@@ -30,8 +30,9 @@ _AHEAD = 1 << 16  # bytes
 class FlowProtocol(LibraryProtocol):
     """One connection. What is its own is named apart from Autobahn's many names."""
 
-    def flow_begin(self, upgrade: Any) -> None:
-        """Called before the connection is made."""
+    def flow_begin(self, upgrade: Any, caller: Caller | None) -> None:
+        """Called before the connection is made, by *caller*."""
+        self.flow_entry = replace(upgrade.entry, caller=caller)
         self.flow_upgrade, self.flow_connections = upgrade, upgrade.connections
         self.flow_rest: bytes | bytearray = b""  # what came; what of it is not taken yet begins here:
         self.flow_at = 0
@@ -43,18 +44,13 @@ class FlowProtocol(LibraryProtocol):
         self.flow_last = False  # whether the client has said that it sends no more
         self.flow_whole = False  # whether no more can come in
         self.flow_fragments = Fragments(upgrade.limits.max_body, upgrade.connections.buffered)
-        self.flow_session: Session | None = None
-
-    def onConnect(self, request: Any) -> str | None:
-        """Choose the subprotocol: the client's first that is known here."""
-        return next((each for each in request.protocols if each in SUBPROTOCOLS), None)
 
     def onOpen(self) -> None:
         """The handshake is done."""
         up = self.flow_upgrade
         self.flow_session = Session(
             up.dispatcher,
-            up.entry,
+            self.flow_entry,
             self.websocket_protocol_in_use,
             self.flow_send,
             self.flow_changed,
@@ -63,6 +59,7 @@ class FlowProtocol(LibraryProtocol):
             partial(up.clock.callLater, 0),
             getattr(self.transport, "flush", None),
         )
+        self.flow_release = self.flow_entry.hold(self.flow_revoke)
         self.flow_note_full(self.flow_full)
         self.transport.registerProducer(self, True)
         if self.flow_connections.draining:
@@ -294,5 +291,6 @@ class FlowProtocol(LibraryProtocol):
             self.flow_due.cancel()
             self.flow_due = None
         self.flow_connections.remove(self)
+        self.flow_release()
         if self.flow_session is not None:
             self.flow_session.lost()

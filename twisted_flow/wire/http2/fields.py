@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import cast, final
 
 from hpack import Decoder
@@ -20,6 +20,7 @@ _REMEMBERED, _REMEMBERED_SIZE = 64, 2048  # blocks of a connection, and bytes of
 _REQUEST = frozenset((b":method", b":scheme", b":path", b":authority"))
 _NEEDED = (b":method", b":scheme", b":path")
 _OF_CONNECTIONS = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+_SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 _NAME = re.compile(rb":?[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9110's token, in lower case
 _VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 _DIGITS = re.compile(rb"[0-9]{1,19}")
@@ -113,7 +114,7 @@ class HeaderReader:
         after = self._table()
         if after[:2] != before[:2] or after[2] is not before[2] or len(self._known) >= _REMEMBERED:
             self._known.clear()
-        elif len(block) <= _REMEMBERED_SIZE:
+        elif len(block) <= _REMEMBERED_SIZE and not _has_secret(block, pairs):
             self._known[block] = fields
         return fields
 
@@ -122,6 +123,25 @@ class HeaderReader:
         table = self._decoder.header_table
         entries = table.dynamic_entries
         return table.maxsize, len(entries), entries[0] if entries else None
+
+
+def _has_secret(block: bytes, pairs: list[tuple[bytes, bytes]]) -> bool:
+    """Whether *block*, which says *pairs*, says credentials letter by letter: they belong to one message, and are not
+    remembered. (Those in the table are there as long as the client has them there.)
+    """
+    return any(name in _SECRET for name, _ in pairs) and any(_literals(block))
+
+
+def _literals(block: bytes) -> Iterator[bool]:
+    """Whether each field of *block* is a literal, up to the first that is (RFC 7541 section 6)."""
+    at = 0
+    while at < len(block):
+        yield not block[at] & 128
+        more = block[at] & 127 == 127
+        at += 1
+        while more and at < len(block):
+            more = bool(block[at] & 128)
+            at += 1
 
 
 def status(code: int) -> bytes:

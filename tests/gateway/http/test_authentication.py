@@ -1,0 +1,212 @@
+"""Who asks over HTTP: on the lane and by Klein alike, before a body is read, and in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.authenticators import Knows
+from tests.support import HELLO, HTTP, Dispatcher, Log, post, replies
+
+SECRET = "Authorization: Bearer hunter2"
+WAYS = pytest.mark.parametrize("lane", [True, False])
+
+
+@WAYS
+def test_known_and_unknown(lane: bool) -> None:
+    """401 with the way to do better; nothing was asked; and the principal of who is known."""
+    http = HTTP(lane=lane, guard=Knows())
+    for wrong in ((), ("Authorization: Bearer wrong",), ("Authorization: hunter2",)):
+        (reply,) = http.send(post("/post", HELLO, *wrong))
+        assert reply.status == 401
+        assert reply.headers["www-authenticate"] == "Bearer"
+        assert reply.json["title"] == "Unauthenticated"
+    assert not http.dispatcher.requests
+    for scheme in ("Bearer", "bearer", "BEARER"):
+        (reply,) = http.send(post("/post", HELLO, f"Authorization: {scheme} hunter2"))
+        assert reply.status == 200
+    assert [each.principal for each in http.dispatcher.requests] == ["ann"] * 3
+
+
+def test_a_connection_lives_on() -> None:
+    """On the lane a refused request ends nothing where its body has come."""
+    wire = HTTP(guard=Knows()).connect()
+    wire.receive(post("/post", HELLO) + post("/post", HELLO, SECRET) + post("/post", HELLO, "Authorization: x"))
+    assert [each.status for each in replies(wire.value())] == [401, 200, 401]
+    wire.receive(post("/post", HELLO, SECRET))
+    assert [each.status for each in replies(wire.value())][3:] == [200]
+
+
+@WAYS
+def test_a_body_is_not_waited_for(lane: bool) -> None:
+    """It is refused when its head has ended, and nobody is told to go on and send it."""
+    for extra in ((), ("Expect: 100-continue",)):
+        wire = HTTP(lane=lane, guard=Knows()).connect()
+        whole = post("/post", HELLO, *extra)
+        head, _, _ = whole.partition(b"\r\n\r\n")
+        wire.receive(head + b"\r\n\r\n")
+        assert [each.status for each in replies(wire.value())] == [401]
+
+
+@WAYS
+def test_one_that_answers_later(lane: bool) -> None:
+    """What is behind waits; the answers keep their order, though a later one would be known first."""
+    knows = Knows(later=True)
+    http = HTTP(lane=lane, guard=knows)
+    wire = http.connect()
+    wire.receive(post("/post", HELLO, SECRET) + post("/post", HELLO) + post("/post", HELLO, SECRET))
+    assert wire.value() == b""
+    assert len(knows.asked) == 1
+    assert not http.dispatcher.requests
+    statuses = []
+    for position in range(3):
+        if position < len(knows.asked):
+            knows.settle(position)
+            http.pass_seconds(1)
+            statuses = [each.status for each in replies(wire.value())]
+    assert statuses == ([200, 401, 200] if lane else [200, 401])  # Klein's way ends the connection with a refusal
+
+
+@WAYS
+def test_while_it_is_asked_nothing_is_read(lane: bool) -> None:
+    knows = Knows(later=True)
+    http = HTTP(lane=lane, guard=knows)
+    wire = http.connect()
+    whole = post("/post", HELLO | {"parameters": {"x": "y" * 100_000}}, SECRET)
+    head, _, body = whole.partition(b"\r\n\r\n")
+    wire.receive(head + b"\r\n\r\n")
+    assert wire.producerState == "paused"
+    wire.receive(body)
+    assert len(knows.asked) == 1
+    assert not http.dispatcher.requests
+    knows.settle(0)
+    http.pass_seconds(1)
+    assert wire.producerState == "producing"
+    assert [each.status for each in replies(wire.value())] == [200]
+    assert http.dispatcher.requests[0].principal == "ann"
+
+
+@WAYS
+@pytest.mark.parametrize("body", [True, False])
+def test_denied_later(lane: bool, body: bool) -> None:
+    knows = Knows(later=True)
+    http = HTTP(lane=lane, guard=knows)
+    wire = http.connect()
+    whole = post("/post", HELLO)
+    wire.receive(whole if body else whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+    knows.settle(0)
+    http.pass_seconds(1)
+    assert [each.status for each in replies(wire.value())] == [401]
+    assert not http.dispatcher.requests
+
+
+@WAYS
+def test_a_client_that_goes_away_meanwhile(lane: bool) -> None:
+    """Nobody has to be told any more who it was."""
+    knows, cancelled = Knows(later=True), []
+    http = HTTP(lane=lane, guard=knows)
+    wire = http.connect()
+    wire.receive(post("/post", HELLO, SECRET))
+    knows.asked[0].addErrback(lambda failure: cancelled.append(failure.type.__name__))
+    wire.lose()
+    assert cancelled == ["CancelledError"] or knows.asked[0].called
+    assert not http.dispatcher.requests
+
+
+@WAYS
+def test_a_stop_meanwhile(lane: bool) -> None:
+    """What has come is answered, and the connection ends."""
+    knows = Knows(later=True)
+    http = HTTP(lane=lane, guard=knows)
+    wire = http.connect()
+    wire.receive(post("/post", HELLO, SECRET))
+    stopped = http.port.stopService()
+    knows.settle(0)
+    http.pass_seconds(1)
+    assert [each.status for each in replies(wire.value())] == [200]
+    assert wire.disconnecting
+    assert stopped is not None
+
+
+class TestOpen:
+    @WAYS
+    @pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz", "http://flow.invalid/livez"])
+    def test_health(self, lane: bool, path: str) -> None:
+        (reply,) = HTTP(lane=lane, guard=Knows()).send(f"GET {path} HTTP/1.1\r\nHost: flow.invalid\r\n\r\n".encode())
+        assert reply.status == 200
+
+    @pytest.mark.parametrize("cors", [True, ("https://a.example",)])
+    def test_preflights(self, cors: Any) -> None:
+        """Of pages that may ask; what is no preflight is not open, nor any where there is no CORS."""
+        preflight = ("Origin: https://a.example", "Access-Control-Request-Method: POST")
+        for method, fields, settings, status in (
+            ("OPTIONS", preflight, {"cors": cors}, 204),
+            ("OPTIONS", preflight[:1], {"cors": cors}, 401),
+            ("OPTIONS", (), {"cors": cors}, 401),
+            ("OPTIONS", preflight, {}, 401),
+            ("POST", preflight, {"cors": cors}, 401),
+        ):
+            lines = [f"{method} /post HTTP/1.1", "Host: flow.invalid", *fields, "", ""]
+            (reply,) = HTTP(guard=Knows(), **settings).send("\r\n".join(lines).encode())
+            assert reply.status == status
+
+    def test_a_page_may_read_why(self) -> None:
+        """The refusal is told to pages of allowed origins."""
+        (reply,) = HTTP(guard=Knows(), cors=True).send(post("/post", HELLO, "Origin: https://a.example"))
+        assert reply.status == 401
+        assert reply.headers["access-control-allow-origin"] == "*"
+
+    @pytest.mark.parametrize("docs", [True, False])
+    def test_docs(self, docs: bool) -> None:
+        http = HTTP(guard=Knows(), open_docs=docs)
+        for path in ("/docs", "/redoc", "/openapi.json", "/docs/swagger.js"):
+            (reply,) = http.send(f"GET {path} HTTP/1.1\r\nHost: flow.invalid\r\n\r\n".encode())
+            assert reply.status == (200 if docs else 401)
+        (reply,) = http.send(b"GET /status HTTP/1.1\r\nHost: flow.invalid\r\n\r\n")
+        assert reply.status == 401
+
+
+class TestSecrets:
+    def test_no_memo_holds_them(self) -> None:
+        """What is remembered of a head is the head without them; and wrong ones push nothing out."""
+        http = HTTP(guard=Knows())
+        http.send(post("/post", HELLO, SECRET))
+        heads = http.factory.heads
+        known = dict(heads._known)
+        assert len(known) == 1
+        assert b"hunter2" not in repr(known).encode()
+        for number in range(2000):
+            http.send(post("/post", HELLO, f"Authorization: Bearer wrong{number}"))
+        assert heads._known == known
+        with_secret = post("/post", HELLO, SECRET).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        assert heads.read(with_secret).authorization == "Bearer hunter2"  # type: ignore[union-attr]
+
+    @WAYS
+    def test_the_log_is_not_told(self, lane: bool) -> None:
+        with Log() as lines:
+            HTTP(lane=lane, guard=Knows()).send(post("/post", HELLO, "Authorization: Bearer wrong-secret"))
+        assert lines
+        assert "wrong-secret" not in "".join(lines)
+
+    @WAYS
+    def test_it_is_asked_for_each_request(self, lane: bool) -> None:
+        """What held a moment ago need not hold any more."""
+        knows = Knows()
+        http = HTTP(lane=lane, guard=knows)
+        wire = http.connect()
+        wire.receive(post("/post", HELLO, SECRET) * 3)
+        http.pass_seconds(1)
+        assert len(knows.seen) == 3
+
+
+def test_several_authorizations_are_none() -> None:
+    (reply,) = HTTP(guard=Knows()).send(post("/post", HELLO, SECRET, SECRET))
+    assert reply.status == 400
+
+
+def test_a_dispatcher_sees_no_credentials() -> None:
+    """A method is told who asks, and nothing more."""
+    dispatcher = Dispatcher()
+    HTTP(dispatcher, guard=Knows()).send(post("/post", HELLO, SECRET))
+    assert "hunter2" not in repr(dispatcher.requests[0])

@@ -1,0 +1,144 @@
+"""The one place where an authenticator is asked, whichever way a caller has come; and where callers are revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast, final
+
+from msgspec import Struct
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..errors import FlowError, PermissionDenied, Unauthenticated, Unavailable
+from ..interfaces import IChanging
+from ..maybe import MaybeDeferred
+from ..telemetry.printable import forget_frames
+from ..telemetry.tracebacks import told_in_full
+from .authenticator import Credentials, IAuthenticator
+
+__all__ = ["Caller", "Guard"]
+
+log = Logger()
+
+_PATIENCE = 10.0  # seconds that an authenticator has
+
+
+@final
+class Caller(Struct, eq=False):
+    """Who asks."""
+
+    peer: str
+    """Where from: 'host:port', or '' where that says nothing."""
+    credentials: Credentials | None = None
+    """What was shown with the head; None: nobody is asked who that is."""
+    principal: str | None = None
+    """Its name, once that is known."""
+    revoked: FlowError | None = None
+    """Why it may ask no more."""
+    guard: Guard | None = None
+    """Who finds it out."""
+
+    def hold(self, end: Callable[[], object]) -> Callable[[], object]:
+        """Have *end* called when it may have what is open no more; `revoked` says why then.
+
+        :return: to be called when it is closed.
+        """
+        return _nothing if self.guard is None else self.guard.hold(self, end)
+
+
+class Guard:
+    """See the module.
+
+    :param authenticator: tells who a caller is.
+    :param clock: hands out time.
+    """
+
+    def __init__(self, authenticator: IAuthenticator, clock: IReactorTime) -> None:
+        self._authenticate, self._clock = authenticator.authenticate, clock
+        self._held: dict[object, tuple[Caller, Callable[[], object]]] = {}
+        changing = IChanging(authenticator, None)
+        if changing is not None:
+            changing.watch(self.ask_again)
+
+    def admit(self, caller: Caller) -> MaybeDeferred[Caller]:
+        """Find out who *caller* is, by its credentials.
+
+        :return: *caller*, whose principal is known; or a Deferred of it, which fails with a `FlowError`.
+        :raises Unauthenticated: if nobody knows.
+        :raises PermissionDenied: if it may not ask; and whatever else goes wrong here.
+        """
+        try:
+            who: MaybeDeferred[str] = self._authenticate(cast(Credentials, caller.credentials))
+        except BaseException:
+            raise _denial(Failure()) from None
+        if type(who) is str and who:
+            caller.principal = who
+            return caller
+        if not isinstance(who, Deferred):
+            return _named(who, caller)
+        who.addTimeout(_PATIENCE, self._clock)
+        asked: Deferred[Any] = who.addCallbacks(_named, _failed, (caller,))
+        return asked
+
+    def hold(self, caller: Caller, end: Callable[[], object]) -> Callable[[], object]:
+        """Have *end* called when *caller*, who has something open, may have it no more; its ``revoked`` says why.
+
+        :return: to be called when it is closed.
+        """
+        key = object()
+        self._held[key] = caller, end
+        return lambda: self._held.pop(key, None)
+
+    def ask_again(self) -> None:
+        """What the authenticator knows has changed: ask about all callers who have something open."""
+        for caller, end in list(self._held.values()):
+            try:
+                asked = self.admit(caller)
+            except FlowError as error:
+                _revoke(error, caller, end)
+                continue
+            if isinstance(asked, Deferred):
+                asked.addErrback(_denied_later, caller, end)
+
+
+def _revoke(error: FlowError, caller: Caller, end: Callable[[], object]) -> None:
+    if isinstance(error, Unavailable):  # that nobody could tell is no reason
+        return
+    caller.revoked = error
+    end()
+
+
+def _denied_later(failure: Failure, caller: Caller, end: Callable[[], object]) -> Caller:
+    _revoke(cast(FlowError, failure.value), caller, end)
+    return caller
+
+
+def _nothing() -> None:
+    pass
+
+
+def _named(who: object, caller: Caller) -> Caller:
+    if not isinstance(who, str) or not who:
+        log.error("the authenticator has returned {who!r}, which is no name: the caller is refused", who=type(who))
+        raise PermissionDenied("who calls could not be found out")
+    caller.principal = who
+    return caller
+
+
+def _failed(failure: Failure) -> Failure:
+    return failure if failure.check(CancelledError) else Failure(_denial(failure))
+
+
+def _denial(failure: Failure) -> FlowError:
+    """The error that a caller gets for what an authenticator has raised."""
+    error = cast(BaseException, failure.value)
+    if isinstance(error, Unauthenticated | PermissionDenied):
+        return error
+    if isinstance(error, TimedOut):
+        return Unavailable(f"who calls could not be found out within {_PATIENCE:g} s", retry_after=1)
+    log.error("the authenticator has failed, the caller is refused: {error}", error=told_in_full(error))
+    forget_frames(error)
+    return PermissionDenied("who calls could not be found out")
