@@ -33,6 +33,7 @@ setup(
         "msgspec>=0.22",
         "numpy>=2.4",
         "offapi>=0.1.4",
+        "prometheus_client>=0.26",
         "protobuf>=7.36",
         "PyYAML>=6.0.3",
         "twisted>=26.10",
@@ -40,6 +41,7 @@ setup(
         "zope.interface>=8.7",
     ],
     extras_require={
+        "tracing": ["opentelemetry-sdk>=1.45"],  # spans
         "sparse": ["scipy>=1.17"],  # sparse arrays read as scipy's
         "test": [
             "grpcio-health-checking>=1.85",
@@ -50,6 +52,7 @@ setup(
             "mypy>=2.4",
             "mypy-zope>=1.0.17",
             "openapi-spec-validator>=0.9",
+            "opentelemetry-sdk>=1.45",
             "pillow>=13",
             "scikit-learn>=1.9",
             "attrs>=26.1",

@@ -22,6 +22,7 @@ ROOMS = [
     ["outcome"],
     ["interfaces", "plugin"],
     ["security", "readiness"],
+    ["record"],
     ["protocols"],
     ["codec"],
     ["config"],

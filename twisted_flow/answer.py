@@ -23,6 +23,7 @@ from .loop.turns import in_turns
 from .maybe import MaybeDeferred
 from .message import Request, Response, ResponseStream, Route, collecting
 from .outcome import Outcome, collected
+from .telemetry.numbers import RequestNumbers
 from .telemetry.printable import forget_frames
 
 __all__ = ["Answer", "AnswerStream", "Answered", "Entry", "Gateway", "PartsForm", "answer", "read", "refuse", "respond"]
@@ -49,16 +50,16 @@ def answer(
     try:
         request = read(body, codec, entry)
     except FlowError as error:
-        return refuse(error, entry)
+        return refuse(error, entry, started=started)
     if type(request) is Request:
         return respond(request, codec, dispatcher, entry, started)
     return cast("Deferred[Any]", request).addCallbacks(
-        respond, _not_read, callbackArgs=(codec, dispatcher, entry, started), errbackArgs=(entry,)
+        respond, _not_read, callbackArgs=(codec, dispatcher, entry, started), errbackArgs=(entry, started)
     )
 
 
-def _not_read(failure: Failure, entry: Entry) -> Answer:
-    return refuse(cast(FlowError, failure.value), entry)
+def _not_read(failure: Failure, entry: Entry, started: datetime) -> Answer:
+    return refuse(cast(FlowError, failure.value), entry, started=started)
 
 
 def read(body: bytes, codec: ICodec, entry: Entry) -> MaybeDeferred[Request]:
@@ -80,7 +81,7 @@ def read(body: bytes, codec: ICodec, entry: Entry) -> MaybeDeferred[Request]:
         if entry.timeout is None and entry.arrays is None and not entry.stream:
             if entry.caller is not None:  # nobody else has it yet
                 msgspec.structs.force_setattr(request, "principal", entry.caller.principal)
-            return request
+            return _traced(request, entry) if entry.traceparent else request
         return _at(request, entry)
     raise error
 
@@ -91,7 +92,15 @@ def _at(request: Request, entry: Entry) -> Request:
     arrays = entry.arrays or request.arrays
     stream = entry.stream or request.stream
     principal = None if entry.caller is None else entry.caller.principal
-    return msgspec.structs.replace(request, timeout=timeout, arrays=arrays, principal=principal, stream=stream)
+    request = msgspec.structs.replace(request, timeout=timeout, arrays=arrays, principal=principal, stream=stream)
+    return _traced(request, entry)
+
+
+def _traced(request: Request, entry: Entry) -> Request:
+    """*request* with the trace that *entry* names, unless it names one itself."""
+    if request.traceparent or not entry.traceparent:
+        return request
+    return msgspec.structs.replace(request, traceparent=entry.traceparent, tracestate=entry.tracestate)
 
 
 def _not_decoded(failure: Failure, entry: Entry) -> Failure:
@@ -119,7 +128,7 @@ def respond(
     :return: see `answer`.
     """
     if request.pending or not request.header.exec_endpoint:
-        return refuse(_not_whole(request, codec), entry, request)
+        return refuse(_not_whole(request, codec), entry, request, started=started)
     if request.stream:
         if entry.parts is not None:
             return _respond_in_parts(request, dispatcher, entry, started)
@@ -129,14 +138,21 @@ def respond(
         if type(outcome) is ResponseStream:
             outcome = cast("MaybeDeferred[Outcome]", collected(outcome))
     except BaseException:  # SystemExit and GeneratorExit of a user's code end nothing here
-        return failed(Failure(), request, entry)
+        return failed(Failure(), request, entry, started)
     if type(outcome) is Response:  # since its last route ended there was a join at most; the clock takes long to read
         routes = outcome.routes
         return _write(outcome, codec, entry, started, routes[-1].end_time if routes else None)
+    numbers = entry.gateway.record.numbers
+    numbers.in_flight += 1
     written: Deferred[Answered] = cast("Deferred[Outcome]", outcome).addCallbacks(
-        _write_whole, failed, callbackArgs=(request, codec, entry, started), errbackArgs=(request, entry)
+        _write_whole, failed, callbackArgs=(request, codec, entry, started), errbackArgs=(request, entry, started)
     )
-    return written
+    return written.addBoth(_landed, numbers)
+
+
+def _landed(answered: Answered, numbers: RequestNumbers) -> Answered:
+    numbers.in_flight -= 1
+    return answered
 
 
 def _not_whole(request: Request, codec: ICodec) -> ValidationError:
@@ -156,9 +172,9 @@ def _respond_in_parts(
     try:
         outcome: MaybeDeferred[Outcome] = dispatcher.dispatch(request)
     except BaseException:
-        return failed(Failure(), request, entry)
+        return failed(Failure(), request, entry, started)
     if isinstance(outcome, Deferred):
-        return outcome.addCallbacks(AnswerStream.of, failed, (entry, started), errbackArgs=(request, entry))
+        return outcome.addCallbacks(AnswerStream.of, failed, (entry, started), errbackArgs=(request, entry, started))
     return AnswerStream.of(outcome, entry, started)
 
 
@@ -171,24 +187,25 @@ def _write_whole(
     try:
         whole = collected(outcome)
     except BaseException:
-        return failed(Failure(), request, entry)
+        return failed(Failure(), request, entry, started)
     if type(whole) is Response:
         return _write(whole, codec, entry, started)
     written: Deferred[Answered] = whole.addCallbacks(
-        _write, failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry)
+        _write, failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry, started)
     )
     return written
 
 
 def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, ended: datetime | None = None) -> Answer:
     """*response* as bytes, with the gateway's own route; it took from *started* to *ended* (now)."""
-    gateway = entry.gateway
-    response.routes.insert(0, Route("gateway", gateway.id, started, ended or _now(_UTC)))
+    gateway, routes = entry.gateway, response.routes
+    routes.insert(0, Route("gateway", gateway.id, started, ended or _now(_UTC)))
     try:
         body = codec.encode_response(response, gateway.limits)
-        return Answer(body, codec.content_type, None, response.request.request_id)
     except FlowError as refused:
-        return refuse(refused, entry, response.request)
+        return refuse(refused, entry, response.request, started=started)
     except Exception as raised:  # whatever an executor put into its documents
         parts = response.docs, response.groundtruths, response.request.parameters
-        return refuse(not_encoded("the answer", raised, *parts), entry, response.request)
+        return refuse(not_encoded("the answer", raised, *parts), entry, response.request, started=started)
+    gateway.record.answered(response.request, routes, len(response.docs), len(body), entry.caller)
+    return Answer(body, codec.content_type, None, response.request.request_id)

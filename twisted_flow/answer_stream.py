@@ -47,6 +47,9 @@ class AnswerStream:
         self._apart: list[Document] = []  # what could not be written together is written one by one
         self._coming: Deferred[Answer | AnswerStream] | None = None
         self._release = entry.hold(self.cancel)
+        self._numbers = entry.gateway.record.numbers
+        self._counted = False
+        self._documents = self._size = 0  # that have been written
 
     @classmethod
     def to_come(cls, coming: Deferred[Answer | AnswerStream], entry: Entry) -> AnswerStream:
@@ -59,7 +62,21 @@ class AnswerStream:
     @classmethod
     def of(cls, outcome: Outcome, entry: Entry, started: datetime) -> AnswerStream:
         """*outcome*, which may be whole, in parts."""
-        return cls(as_stream(outcome), entry, started)
+        made = cls(as_stream(outcome), entry, started)
+        made._count()
+        return made
+
+    def _count(self) -> None:
+        """It is in flight, until it is over."""
+        self._counted = True
+        self._numbers.in_flight += 1
+
+    def _close(self) -> None:
+        """It is over, or cancelled."""
+        self._release()
+        if self._counted:
+            self._counted = False
+            self._numbers.in_flight -= 1
 
     @property
     def request_id(self) -> str:
@@ -90,7 +107,7 @@ class AnswerStream:
     def cancel(self) -> None:
         """End the work. What is pulled then, or awaited, tells why: see `Entry.ended`."""
         self._cancelled = True
-        self._release()
+        self._close()
         coming, self._coming = self._coming, None
         if coming is not None:
             coming.cancel()
@@ -101,7 +118,8 @@ class AnswerStream:
         if isinstance(answered, Answer):
             return self._last(answered)
         self._stream, self._entry, self._started = answered._stream, answered._entry, answered._started
-        answered._release()
+        answered._close()
+        self._count()
         if self._cancelled:
             self._stream.parts.cancel()
         return self.pull()
@@ -127,34 +145,42 @@ class AnswerStream:
                 return self._refused(raised)
             nothing = DocumentArray()
             return self._refused(not_encoded("the answer", raised, docs or nothing, nothing, request.parameters))
+        if docs is not None:
+            if not self._documents:
+                self._numbers.first_part((datetime.now(UTC) - self._started).total_seconds())
+            self._documents += len(docs)
+            self._size += len(body)
         self.begun = True
         return Answer(body, form.content_type, None, request.request_id)
 
     def _end(self) -> bytes:
         self.over = True
-        self._release()
+        self._close()
         stream, gateway = self._stream, self._entry.gateway
         routes = [Route("gateway", gateway.id, self._started, datetime.now(UTC)), *stream.routes]
         nothing = DocumentArray()
-        return self.form.end(Response(stream.request, nothing, nothing, routes, stream.status), gateway.limits)
+        body = self.form.end(Response(stream.request, nothing, nothing, routes, stream.status), gateway.limits)
+        size = self._size + len(body)
+        gateway.record.answered(stream.request, routes, self._documents, size, self._entry.caller)
+        return body
 
     def _refused(self, error: FlowError) -> Answer:
         self._apart = []
         self._stream.parts.cancel()
-        return self._last(refuse(error, self._entry, self._stream.request))
+        return self._last(refuse(error, self._entry, self._stream.request, started=self._started))
 
     def _failed(self, failure: Failure) -> Answer:
-        return self._last(failed(failure, self._stream.request, self._entry))
+        return self._last(failed(failure, self._stream.request, self._entry, self._started))
 
     def _last(self, told: Answer) -> Answer:
         self.over = True
-        self._release()
+        self._close()
         if not self.begun:
             return told
         return Answer(self.form.failure(told), self.form.content_type, told.error, told.request_id)
 
 
-def failed(failure: Failure, request: Request, entry: Entry) -> Answer:
+def failed(failure: Failure, request: Request, entry: Entry, started: datetime | None = None) -> Answer:
     """The answer that *failure* of *request* is; a bug of ours is in the log."""
     error = failure.value
     if isinstance(error, CancelledError):
@@ -163,4 +189,4 @@ def failed(failure: Failure, request: Request, entry: Entry) -> Answer:
         log.failure("request {id}: an unexpected exception", failure, id=printable(request.request_id))
         forget_frames(error)
         error = ExecutorError("internal error")
-    return refuse(error, entry, request)
+    return refuse(error, entry, request, started=started)

@@ -6,10 +6,12 @@ Here alone a failure becomes an answer (`refuse`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.logger import Logger
 
 from .document import DocumentArray
@@ -17,7 +19,9 @@ from .document.identity import new_id
 from .errors import GRPC_STATUSES, Cancelled, ExecutorError, FlowError
 from .limits import Limits
 from .message import Arrays, Request, Response
+from .record import Record
 from .security.guard import Caller
+from .telemetry.numbers import Numbers, RequestNumbers
 from .telemetry.printable import forget_frames, one_line, printable
 from .telemetry.tracebacks import MOST_OFTEN, Repeats, stacks_of, traceback_of
 
@@ -60,6 +64,12 @@ class Gateway(Struct, frozen=True, kw_only=True):
     """Whether callers are told all that is known of a failure."""
     ended: Callable[[], FlowError] = partial(Cancelled, "the caller closed the connection, or cancelled the request")
     """What a request that is cancelled from outside is answered."""
+    record: Record = Record(RequestNumbers(Numbers()))
+    """Is told of each request that is answered or refused."""
+
+    def beside(self, protocol: str) -> Gateway:
+        """One for *protocol* that shares its connections with this one."""
+        return replace(self, id=new_id(), protocol=protocol, record=self.record.over(protocol))
 
 
 @final
@@ -88,6 +98,10 @@ class Entry(Struct, frozen=True, kw_only=True):
     arrays: Arrays | None = None
     request_id: str = ""
     """The request's, where the head names it and the body does not."""
+    traceparent: str = ""
+    """W3C Trace Context, where the head has one."""
+    tracestate: str = ""
+    """The same."""
     caller: Caller | None = None
     """Who asks; None where nobody wants to know."""
     parts: PartsForm | None = None
@@ -110,13 +124,20 @@ class Entry(Struct, frozen=True, kw_only=True):
         return self.gateway.ended()
 
 
-def refuse(error: FlowError, entry: Entry, request: Request | None = None, request_id: str = "") -> Answer:
+def refuse(
+    error: FlowError,
+    entry: Entry,
+    request: Request | None = None,
+    request_id: str = "",
+    started: datetime | None = None,
+) -> Answer:
     """The answer that *error* is, with one line in the log; all that is behind it, where the gateway says debug.
 
     Afterwards *error* keeps no reference to the frames that it was raised through.
 
     :param request: if it could be read.
     :param request_id: where there is none, and neither *error* nor *entry* knows its id.
+    :param started: when it came in, where that is known.
     """
     if request is not None:
         request_id = request.request_id
@@ -124,6 +145,7 @@ def refuse(error: FlowError, entry: Entry, request: Request | None = None, reque
     try:
         if not 400 <= error.http_status <= 599 or error.grpc_status not in GRPC_STATUSES:  # of a user's own class
             error = ExecutorError(error.detail, executor=error.executor)
+        entry.gateway.record.failed(error, request, request_id, entry.caller, started)
         return _refused(error, request_id, entry, request)
     except Exception:  # something in it, or of the request, cannot be written
         log.failure("request {id}: the error cannot be encoded", id=printable(request_id))

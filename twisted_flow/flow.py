@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pathlib
 import threading
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from .loop import install_reactor, run_in_reactor
 from .old_names import Ignored, ignore
 from .process.signals import wait_for_stop
 from .security.settings import security_settings, tls_files
+from .telemetry.settings import TelemetrySettings
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -62,6 +64,11 @@ class Flow(Topology, OwnClient, Listening, Exposing):
     :param authenticator: what tells who asks, in place of that: an `IAuthenticator`, or its class; a function that
         takes `Credentials`; or a text: 'FILE.py:Class', 'package.module:Class' or the name of an installed one.
     :param open: what anybody may ask for all the same: 'docs'.
+    :param metrics: whether there is ``/metrics``, as Prometheus asks for it.
+    :param metrics_port: a port for that alone; None: it is on the port of HTTP.
+    :param metrics_host: the address of that port; at one of this machine's own nobody is asked for credentials.
+    :param access_log: a file for a line of each request, or '-', which is standard output.
+    :param access_log_format: of those lines: 'text' or 'json'.
     :param title: of the docs pages.
     :param description: of the docs pages.
     :param no_debug_endpoints: do without ``/status`` and ``/post``.
@@ -96,6 +103,11 @@ class Flow(Topology, OwnClient, Listening, Exposing):
         tokens: str | None = None,
         authenticator: object = None,
         open: str | Sequence[str] = (),
+        metrics: bool = True,
+        metrics_port: int | None = None,
+        metrics_host: str = "127.0.0.1",
+        access_log: str | None = None,
+        access_log_format: str = "text",
         title: str | None = None,
         description: str = "",
         no_debug_endpoints: bool = False,
@@ -133,6 +145,13 @@ class Flow(Topology, OwnClient, Listening, Exposing):
         )
         tls = tls_files(tls_cert, tls_key, tls_client_ca)
         self._security = security_settings(tls, tokens, authenticator, open)
+        self._telemetry = TelemetrySettings(
+            metrics=metrics,
+            metrics_port=metrics_port,
+            metrics_host=metrics_host,
+            access_log=os.path.abspath(access_log) if access_log and access_log != "-" else access_log or "",
+            access_log_format=access_log_format,
+        )
         self._exposed = []
         self._service = None
         self._closed = threading.Event()
@@ -157,6 +176,7 @@ class Flow(Topology, OwnClient, Listening, Exposing):
             ),
             limits=self._limits,
             security=self._security,
+            telemetry=self._telemetry,
             strict=self.strict,
             grpc_services=self._grpc_services,
             exit_on_crash=self._exit_on_crash,

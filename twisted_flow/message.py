@@ -136,6 +136,10 @@ class Request(Struct, frozen=True, kw_only=True):
     """Of a message: whether others with its id follow, with more documents of the same request."""
     principal: str | None = None
     """Who asks, where that is known."""
+    traceparent: str = ""
+    """W3C Trace Context, where the caller has one."""
+    tracestate: str = ""
+    """The same."""
     stream: bool = False
     """Whether the answer may be a `ResponseStream`: who has not asked for parts gets them collected, where they are
     made."""

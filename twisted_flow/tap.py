@@ -75,12 +75,17 @@ class Options(usage.Options):
         ["retries", None, None, "Times that a failed call of their idempotent endpoints is repeated [0]."],
         ["tokens", None, None, "A file with the tokens of those who may ask, name:sha256-of-token a line."],
         ["authenticator", None, None, "What tells who asks: FILE.py:Class, package.module:Class, or an installed one."],
+        ["metrics-port", None, None, "A port for /metrics alone, at this machine's own address [that of HTTP]."],
+        ["metrics-host", None, None, "Another address for that port; there callers show who they are [127.0.0.1]."],
+        ["access-log", None, None, "A file for a line of each request; - is standard output."],
+        ["access-log-format", None, None, "Of those lines: text or json [text]."],
         *_limit_options(),
     ]
     optFlags = [
         ["cors", None, "Allow cross-origin requests from every origin. See --cors-origin."],
         ["no-debug-endpoints", None, "Leave out /status and /post."],
         ["no-crud-endpoints", None, "Leave out /index, /search, /update and /delete."],
+        ["no-metrics", None, "Leave out /metrics."],
         ["no-docs", None, "Leave out /docs, /redoc and /openapi.json."],
         ["exit-on-crash", None, "Exit with status 1 once an executor's process has crashed five times in a minute."],
         ["strict", None, "Answer NotFound for an endpoint that no executor has (by default, documents pass through)."],
@@ -200,8 +205,9 @@ class Options(usage.Options):
 
     def _flow(self) -> Flow:
         settings = {name: value for name, value in self._settings().items() if value not in (None, [], 0)}
-        if self["no-docs"]:
-            settings["docs"] = False
+        for flag in ("docs", "metrics"):
+            if self[f"no-{flag}"]:
+                settings[flag] = False
         if limits := self._limits():
             settings["limits"] = limits
         flow = self._configured(settings)
@@ -218,10 +224,7 @@ class Options(usage.Options):
         given = {name: self[name] for name in ("engine", "devices", *numbers) if self[name] is not None}
         if given and not self["uses"]:
             raise ConfigurationError(f"--{next(iter(given))} is for executors of --uses; in a file each says its own")
-        for name in given.keys() & set(numbers):
-            if not given[name].isdecimal():
-                raise ConfigurationError(f"--{name}={given[name]}: it is a number")
-            given[name] = int(given[name])
+        given |= {name: self._number(name) for name in given.keys() & set(numbers)}
         timeout = given.pop("batch-timeout", None)
         if timeout is not None:
             if "batch" not in given:
@@ -239,7 +242,7 @@ class Options(usage.Options):
     def _settings(self) -> dict[str, object]:
         """What was said of the flow; what was not said is none, empty or 0."""
         names = ("grpc", "host", "name", "title", "description", "workspace", "tls-cert", "tls-key", "tls-client-ca",
-                 "tokens", "authenticator")  # fmt: skip
+                 "tokens", "authenticator", "metrics-host", "access-log", "access-log-format")  # fmt: skip
         flags = ("no-debug-endpoints", "no-crud-endpoints", "strict", "exit-on-crash", "debug")
         return {
             "protocol": self["protocols"],
@@ -247,11 +250,17 @@ class Options(usage.Options):
             "listen": self["listen"],
             "grpc_services": self["grpc-services"],
             "open": self["open"],
+            "metrics_port": self["metrics-port"] and self._number("metrics-port"),
             "allowed_hosts": self["allowed-hosts"],
             "cors": self["cors-origins"] or bool(self["cors"]),
             **{name.replace("-", "_"): self[name] for name in names},
             **{flag.replace("-", "_"): bool(self[flag]) for flag in flags},
         }
+
+    def _number(self, name: str) -> int:
+        if not self[name].isdecimal():
+            raise ConfigurationError(f"--{name}={self[name]}: it is a number")
+        return int(self[name])
 
     def _limits(self) -> dict[str, object]:
         given = {name: self[name.replace("_", "-")] for name in Limits.__struct_fields__}

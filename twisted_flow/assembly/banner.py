@@ -53,5 +53,8 @@ def banner(config: FlowConfig, addresses: Sequence[IListenAddress], engines: Seq
         if "http" in listener.protocols and config.http.docs:
             lines.append(f"\t💬 Swagger UI:\t\t{scheme}://{joined(here, port)}/docs")
             lines.append(f"\t📚 Redoc:\t\t{scheme}://{joined(here, port)}/redoc")
+    told = config.telemetry
+    if told.metrics_port is not None:
+        lines.append(f"\t📈 Metrics:\t\thttp://{joined(told.metrics_host, told.metrics_port)}/metrics")
     lines += [f"\t🧩 Executor {engine.name}:\t{where(engine)}" for engine in engines]
     return lines

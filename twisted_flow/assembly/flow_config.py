@@ -9,6 +9,7 @@ from ..graph.graph import NodeConfig
 from ..limits import Limits
 from ..listen.listeners import Listener
 from ..security.settings import SecuritySettings
+from ..telemetry.settings import TelemetrySettings
 
 __all__ = ["FlowConfig"]
 
@@ -23,6 +24,7 @@ class FlowConfig(Struct, frozen=True, kw_only=True):
     http: HTTPSettings = HTTPSettings()
     limits: Limits = Limits()
     security: SecuritySettings = SecuritySettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     grpc_services: tuple[object, ...] = ()
     """Services that gRPC serves beside the flow's own: see `added`."""
     exit_on_crash: bool = False

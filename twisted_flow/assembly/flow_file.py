@@ -50,6 +50,8 @@ def build(
             services = [services] if isinstance(services, str) else services
             given["grpc_services"] = [absolute(each, file.folder) for each in services]
         given |= {name: str(file.folder / given[name]) for name in _FILES if given.get(name)}
+        if given.get("access_log") not in (None, "-"):
+            given["access_log"] = str(file.folder / given["access_log"])
         if isinstance(given.get("authenticator"), str):
             given["authenticator"] = absolute(given["authenticator"], file.folder)
         if _LISTENING & settings.keys():  # one of them takes the place of all

@@ -30,6 +30,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     tokens: str | None = None
     authenticator: str | None = None
     open: str | list[str] = []
+    metrics: bool = True
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
+    access_log: str | None = None
+    access_log_format: str = "text"
     title: str | None = None
     description: str = ""
     no_debug_endpoints: bool = False

@@ -53,6 +53,10 @@ def _settings(config: FlowConfig) -> dict[str, object]:
         "tokens": security.tokens or None,
         "authenticator": None if security.authenticator is None else _named(security.authenticator, "authenticator"),
         "open": list(security.open),
+        **{
+            name: value or None for name, value in msgspec.structs.asdict(config.telemetry).items() if name != "metrics"
+        },
+        "metrics": config.telemetry.metrics,
         "title": http.title,
         "description": http.description,
         "no_debug_endpoints": not http.debug_endpoints,

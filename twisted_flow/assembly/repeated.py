@@ -12,18 +12,24 @@ from ..executor.table import check_batched
 from ..interfaces import IEngine
 from ..policy.batch import Batch
 from ..suggestion import nearest
+from ..telemetry.numbers import ExecutorNumbers
 
 __all__ = ["batched", "batchings", "retries"]
 
 
-def batched(engine: IEngine, spec: ExecutorSpec, clock: IReactorTime) -> IEngine:
-    """*engine*, or one that has requests share its calls, where that is asked for. See `batchings`."""
+def batched(
+    engine: IEngine, spec: ExecutorSpec, clock: IReactorTime, numbers: ExecutorNumbers | None = None
+) -> IEngine:
+    """*engine*, or one that has requests share its calls, where that is asked for. See `batchings`.
+
+    :param numbers: counts what they share.
+    """
     found = batchings(engine, spec)
     if not found:
         return engine
     blocking = any(endpoint.blocking for name, endpoint in engine.endpoints.items() if name in found)
     shards = 1 if "all" in spec.polled.values() else spec.shards
-    return Batch(engine, found, clock, copies=spec.replicas * shards if blocking else None)
+    return Batch(engine, found, clock, spec.replicas * shards if blocking else None, numbers)
 
 
 def batchings(engine: IEngine, spec: ExecutorSpec) -> dict[str, Batching]:

@@ -31,6 +31,7 @@ from ..telemetry.logs import hear_logging
 from ..telemetry.tracebacks import told_in_full
 from .banner import banner, where
 from .flow_config import FlowConfig
+from .telling import Telling
 
 __all__ = ["FlowService"]
 
@@ -48,7 +49,8 @@ class FlowService(Service):
     :param dispatcher: what its gateways serve.
     :param readiness: told when the flow stops.
     :param find_addresses: finds the addresses of listeners, and takes them.
-    :param make_gateways: makes the gateways of a listener, when the reactor runs.
+    :param make_gateways: makes the gateways of a listener, and whether that is the first, when the reactor runs.
+    :param telling: what it tells of itself.
     :param watched: files that are read again when they change, beside those of certificates.
     """
 
@@ -63,15 +65,15 @@ class FlowService(Service):
         engines: Sequence[IEngine],
         readiness: Readiness,
         find_addresses: Callable[[Sequence[Listener]], list[IListenAddress]],
-        make_gateways: Callable[[Listener, IListenAddress], list[IGateway]],
-        watched: Sequence[WatchedFiles[Any]] = (),
+        make_gateways: Callable[[Listener, IListenAddress, bool], list[IGateway]],
+        watched: Sequence[WatchedFiles[Any]],
+        telling: Telling,
     ) -> None:
         self.setName(config.name)
         self.config, self.dispatcher, self.engines, self.readiness = config, dispatcher, engines, readiness
         self.find_addresses, self.make_gateways = find_addresses, make_gateways
-        self.listeners = config.listeners
-        self.addresses = find_addresses(config.listeners)
-        self.gateways: list[IGateway] = []
+        self.listeners, self.telling = config.listeners, telling
+        self.addresses, self.gateways = find_addresses(config.listeners), list[IGateway]()
         self._running: list[IEngine] = []
         self._one_at_a_time = DeferredLock()
         self._stopping = self._left = False
@@ -89,7 +91,7 @@ class FlowService(Service):
         """Called by the service's parent, before the reactor runs."""
         super().startService()
         if self.owns_process:
-            on_signals(self._reload, dump_stacks)
+            on_signals(self._reload, self._dump)
         self.start().addErrback(self._cannot_start)
 
     def stopService(self) -> Deferred[None]:
@@ -138,10 +140,12 @@ class FlowService(Service):
             await self._listen(self.listeners, self.addresses)
             self._checking.start(self.config.limits.health_interval, now=False)
             self._files.start()
+            self.telling.beat.start()
         except BaseException:
             await self._stop()
             raise
         if self.owns_process:
+            self.telling.beat.feed_watchdog()
             prepare_to_serve()
             notify(f"READY=1\n{self._status()}")
             for engine in self.engines:
@@ -152,9 +156,8 @@ class FlowService(Service):
             log.info("{line}", line=line)
 
     def _check(self) -> None:
-        limits = self.config.limits
         for engine in self._running:
-            engine.check(limits.health_timeout, limits.stuck_after)
+            engine.check(self.config.limits.health_timeout, self.config.limits.stuck_after)
 
     def _status(self) -> str:
         """The line that systemd shows of the service: each executor's state, and where it runs."""
@@ -165,7 +168,7 @@ class FlowService(Service):
         notify(self._status())
         if engine.health == "failed" and self.config.exit_on_crash and not self._stopping:
             log.error("executor {name} has failed: the server ends (exit_on_crash)", name=engine.name)
-            self._end_with_failure()
+            self._fail()
 
     def _go_on(self) -> None:
         if self._stopping:
@@ -180,7 +183,7 @@ class FlowService(Service):
 
     async def _listen(self, listeners: Sequence[Listener], addresses: Sequence[IListenAddress]) -> None:
         for listener, each in zip(listeners, addresses, strict=True):
-            for gateway in self.make_gateways(listener, each):
+            for gateway in self.make_gateways(listener, each, each is addresses[0]):
                 self.gateways.append(gateway)
                 await maybeDeferred(gateway.startService)
 
@@ -250,6 +253,7 @@ class FlowService(Service):
         for each in self.addresses:
             each.close()
         self._left = True
+        self.telling.stop()
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
@@ -276,7 +280,12 @@ class FlowService(Service):
         log.info("SIGHUP: certificates and tokens are read again; executors stay as they are")
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         self._files.look(again=True)
+        self.telling.reopen()
         notify("READY=1")
+
+    def _dump(self) -> None:
+        self.telling.reopen()  # as twistd begins a new log file at SIGUSR1
+        dump_stacks()
 
     def _cannot_start(self, failure: Failure) -> None:
         if self._stopping:
@@ -284,8 +293,8 @@ class FlowService(Service):
         error: Any = failure.value
         log.error("the flow cannot start: {error}", error=told_in_full(error))
         if self.owns_process:
-            self._end_with_failure()
+            self._fail()
 
-    def _end_with_failure(self) -> None:
+    def _fail(self) -> None:
         self._stopping = True
         end_with_failure()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -15,29 +15,33 @@ from ..executor.catalogue import Catalogue
 from ..executor.requests import DEFAULT
 from ..gateway.buffered import Buffered
 from ..gateway.grpc.added import added
+from ..gateway.http.routes import flow_routes
 from ..gateway.served import Served
 from ..graph.current import Current
 from ..graph.dispatch import FlowDispatcher
 from ..graph.graph import ordered
 from ..graph.node import Node
-from ..interfaces import IDispatcher, IGateway, IListenAddress
+from ..interfaces import IDispatcher, IEngine, IGateway, IListenAddress
 from ..listen.addresses import described_address, port_address
 from ..listen.listeners import Listener
 from ..policy.admission import Admission
 from ..policy.deadline import Deadline
 from ..policy.retry import Retry
 from ..policy.streams import Streams
+from ..policy.tracing import Tracing, tracer
 from ..protocols import protocol_named
 from ..readiness import Readiness
 from ..security.guard import Guard
 from ..security.tls import ServerTLS, alpn_of
 from ..security.watched_files import WatchedFiles
 from ..suggestion import nearest
+from ..telemetry.numbers import ExecutorNumbers, Numbers
 from .authentication import authenticator_of
 from .copies import engine_of
 from .flow_config import FlowConfig
 from .repeated import batched, batchings, retries
 from .service import FlowService
+from .telling import telemetry
 
 __all__ = ["checked", "make_service"]
 
@@ -56,10 +60,15 @@ def make_service(config: FlowConfig) -> FlowService:
     specs = {node.name: (node.spec, node.engine) for node in graph if node.spec is not None}
     engines = {name: engine_of(spec, word, config.limits) for name, (spec, word) in specs.items()}
     admitted, nodes = {}, []
+    numbers, spans = Numbers(partial(_endpoints, config, engines)), tracer()
     for name, engine in engines.items():
         spec = specs[name][0]
-        admitted[name] = admission = Admission(batched(engine, spec, clock), config.limits.max_queue)
+        counted = numbers.executors[name] = ExecutorNumbers()
+        shared = batched(engine, spec, clock, counted)
+        admitted[name] = admission = Admission(shared, config.limits.max_queue, numbers=counted)
         node: IDispatcher = admission
+        if spans is not None:
+            node = Tracing(node, spans, name, "CLIENT" if spec.host else "INTERNAL")
         if retries(engine, spec):
             node = Retry(node, engine.endpoints, spec.retries, clock)
         if spec.timeout is not None:
@@ -67,14 +76,16 @@ def make_service(config: FlowConfig) -> FlowService:
         nodes.append(Node(name, engine.endpoints, node))
     catalogue = partial(Catalogue.of, admitted.values(), config.limits)
     flow = FlowDispatcher(nodes, graph, config.strict, catalogue)
-    current = Current(Deadline(Streams(flow, config.limits, clock), config.limits.timeout, clock))
+    front: IDispatcher = Deadline(Streams(flow, config.limits, clock), config.limits.timeout, clock)
+    current = Current(front if spans is None else Tracing(front, spans, "flow", "SERVER"))
     buffered = Buffered(config.limits.max_buffered)
     services, readiness = added(config.grpc_services), Readiness(admitted.values())
     authenticator = authenticator_of(config.security)
     guard = None if authenticator is None else Guard(authenticator, clock)
     _check_guarded(config, guard)
+    told = telemetry(config.telemetry, numbers, admitted.values(), clock)
 
-    def gateways(listener: Listener, address: IListenAddress) -> list[IGateway]:
+    def gateways(listener: Listener, address: IListenAddress, first: bool) -> list[IGateway]:
         served = Served(
             dispatcher=current,
             address=address,
@@ -84,6 +95,8 @@ def make_service(config: FlowConfig) -> FlowService:
             added=services,
             guard=guard,
             readiness=readiness,
+            record=told.record,
+            metrics=told.metrics if config.telemetry.metrics_port is None else None,
             http=config.http,
             debug=config.http.debug,
         )
@@ -91,13 +104,15 @@ def make_service(config: FlowConfig) -> FlowService:
         for protocol in sorted(listener.protocols, key=lambda name: name != "http"):  # which the others stand beside
             beside = made[0] if made else None
             made.append(protocol_named(protocol).make(replace(served, beside=beside)))
+        if first:
+            made += told.gateways(served)
         return made[::-1]  # the one that listens is the last to start: then all are ready
 
     for line in _strange(config, {name for engine in engines.values() for name in engine.endpoints}):
         log.warn("{line}", line=line)
     watched = [authenticator] if isinstance(authenticator, WatchedFiles) else []
     addresses = partial(_addresses, config)
-    return FlowService(config, current, list(engines.values()), readiness, addresses, gateways, watched)
+    return FlowService(config, current, list(engines.values()), readiness, addresses, gateways, watched, told)
 
 
 def checked(config: FlowConfig) -> list[str]:
@@ -123,6 +138,13 @@ def checked(config: FlowConfig) -> list[str]:
     _check_guarded(config, authenticator_of(config.security))
     served = ", ".join(protocol for listener in config.listeners for protocol in listener.protocols)
     return [*lines, *_strange(config, endpoints), f"{config.name} can be served over {served}"]
+
+
+def _endpoints(config: FlowConfig, engines: Mapping[str, IEngine]) -> set[str]:
+    """The endpoints that are counted each by itself."""
+    routes = flow_routes(config.http, {})
+    own = {name for engine in engines.values() for name in engine.endpoints}
+    return {*own, *(route.endpoint for route in routes if route.endpoint)}
 
 
 def _check_guarded(config: FlowConfig, guard: object) -> None:

@@ -144,7 +144,7 @@ class HTTPChannel:
         """See `IExchange`."""
         body = json.encode_request(request)
         return (
-            self._ask(_raw(self._head, body))
+            self._ask(_raw(_traced(self._head, request), body))
             .addCallback(self._elsewhere, body, request)
             .addCallback(_response, request)
         )
@@ -154,7 +154,7 @@ class HTTPChannel:
         endpoint = request.header.exec_endpoint
         if not _unrouted(answered) or not _PATH.fullmatch(endpoint):
             return answered
-        head = self._head.replace(b"POST /post ", b"POST %b " % endpoint.encode(), 1)
+        head = _traced(self._head, request).replace(b"POST /post ", b"POST %b " % endpoint.encode(), 1)
         return self._ask(_raw(head, body)).addCallback(_routed, endpoint)
 
     def _ask(self, raw: bytes) -> Deferred[tuple[int, bytes]]:
@@ -189,7 +189,8 @@ class HTTPChannel:
         if request.parts is not None:
             whole: Any = maybeDeferred(cast(Any, dispatch_whole), request, self.stream)
             return succeed(promised(whole, request))
-        head = self._head.replace(b"Accept: application/json", b"Accept: application/jsonl", 1)
+        head = _traced(self._head, request)
+        head = head.replace(b"Accept: application/json", b"Accept: application/jsonl", 1)
         raw = _raw(head, json.encode_request(request))
         connection = StreamConnection(self.address, request)
 
@@ -212,6 +213,14 @@ class HTTPChannel:
             else:
                 connection.fail("the client was closed")
         return succeed(None)
+
+
+def _traced(head: bytes, request: Request) -> bytes:
+    """*head*, with the trace of *request*."""
+    if not request.traceparent:
+        return head
+    more = as_lines([("traceparent", request.traceparent), ("tracestate", request.tracestate)])
+    return head.replace(b"Accept: ", more.encode("latin-1") + b"Accept: ", 1)
 
 
 def _raw(head: bytes, body: bytes) -> bytes:

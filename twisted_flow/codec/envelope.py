@@ -28,6 +28,7 @@ _REQUEST_ID, _DATA, _HEADER, _ROUTES = (_KEYS[name] for name in ("request_id", "
 _PARAMETERS, _CONTROL = _KEYS["parameters"], _KEYS["control"]
 _TIMEOUT, _STREAM = _KEYS["timeout"], _KEYS["stream"]
 _BYTES = {_KEYS[name]: name for name in ("header", "control", "status")}
+_TEXTS = {_KEYS[name]: name for name in ("traceparent", "tracestate")}
 _MOST_FIELDS = 10_000  # of a message; its documents are one of them
 _SLICE = 1 << 15  # bytes of documents that are read in one step, unless one document has more
 _double = Layout("<d").unpack_from
@@ -45,6 +46,8 @@ class Envelope(Struct):
     parameters: Parameters = {}
     timeout: float = 0.0
     stream: bool = False
+    traceparent: str = ""
+    tracestate: str = ""
     control: bytes | None = None
     routes: list[bytes] = []
     status: bytes | None = None
@@ -140,6 +143,8 @@ def _read(body: bytes, envelope: Envelope, limits: Limits) -> list[tuple[int, in
             data.append((at, stop))
         elif key == _ROUTES:
             envelope.routes.append(body[at:stop])
+        elif key in _TEXTS:
+            setattr(envelope, _TEXTS[key], body[at:stop].decode())
         elif key in _BYTES and getattr(envelope, _BYTES[key]) is None and not (data and key == _CONTROL):
             setattr(envelope, _BYTES[key], body[at:stop])
         elif key == _PARAMETERS and not envelope.parameters:

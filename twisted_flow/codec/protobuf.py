@@ -132,6 +132,8 @@ def _read_request(
         parameters=parameters,
         timeout=timeout,
         stream=envelope.stream,
+        traceparent=envelope.traceparent,
+        tracestate=envelope.tracestate,
         pending=envelope.status is not None and _StatusProto.FromString(envelope.status).code == StatusCode.PENDING,
     )
 
@@ -204,6 +206,9 @@ def encode_request(request: Request) -> bytes:
         out.append(_STREAM)
     if request.pending:
         out.append(_PENDING)
+    if request.traceparent:
+        out.append(text_field(_REQUEST["traceparent"], request.traceparent))
+        out.append(text_field(_REQUEST["tracestate"], request.tracestate))
     return b"".join(out)
 
 

@@ -119,7 +119,8 @@ class ProcessEngine:
         """See `IDescribed`."""
         child = self._calls.child
         pid = None if child is None or child.is_over else child.pid
-        return {"engine": "process", "health": self.health, "window": self.window, "pid": pid}
+        told = {"engine": "process", "health": self.health, "window": self.window, "pid": pid}
+        return {**told, "restarts": self._restarts.number}
 
     def dispatch(self, request: Request) -> MaybeDeferred[Outcome]:
         """See `IDispatcher`."""

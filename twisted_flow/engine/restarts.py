@@ -23,6 +23,8 @@ class Restarts:
         self._crashes: deque[float] = deque(maxlen=_TOO_OFTEN)
         self._in_a_row = 0
         self.failed = False
+        self.number = 0
+        """Of all crashes."""
 
     def crashed(self, now: float) -> float:
         """Note a crash, or a start that did not succeed; return the seconds until the next start.
@@ -32,6 +34,7 @@ class Restarts:
         if self._crashes and now - self._crashes[-1] > _WHILE + _MOST:
             self._in_a_row = 0
         self._crashes.append(now)
+        self.number += 1
         self._in_a_row += 1
         if len(self._crashes) == _TOO_OFTEN and now - self._crashes[0] <= _WHILE:
             self.failed = True

@@ -29,13 +29,23 @@ class Context(Struct, eq=False):
     """Who calls, where that is known."""
     cancelled: bool = False
     """Whether the caller has gone, so that nobody waits for the result."""
+    traceparent: str = ""
+    """W3C Trace Context of the request, where it has one, for what the method asks elsewhere."""
+    tracestate: str = ""
+    """The same."""
     arrivals: Arrivals | None = None
     """What a method gets as its ``docs`` that takes them as they come."""
 
     @classmethod
     def of(cls, request: Request) -> Context:
         """The context of the methods that answer *request*."""
-        return cls(request.request_id, request.deadline, request.principal)
+        return cls(
+            request.request_id,
+            request.deadline,
+            request.principal,
+            traceparent=request.traceparent,
+            tracestate=request.tracestate,
+        )
 
 
 _GETTERS: dict[str, Callable[[Request, Any], object]] = {

@@ -14,6 +14,7 @@ from ..suggestion import nearest
 from .call import Call, caller
 from .collecting import bounded
 from .executor import METAS, Executor
+from .in_trace import in_trace
 from .requests import endpoints_marked
 from .spec import ExecutorSpec
 from .table import Endpoint, endpoints_of, function_endpoints
@@ -74,7 +75,7 @@ def _bound(executor: object, owner: type, endpoints: dict[str, Endpoint], name: 
 
 
 def _call(method: Callable[..., object], endpoint: Endpoint, names: Collection[str], most: int) -> Call:
-    call = caller(method, endpoint, names)
+    call = in_trace(caller(method, endpoint, names))
     return bounded(call, most) if endpoint.streams else call
 
 

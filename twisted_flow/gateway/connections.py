@@ -10,8 +10,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 
 from ..readiness import Readiness
-from ..security.guard import Guard
+from ..security.guard import Caller, Guard
 from .buffered import Buffered
+from .callers import peer_of
 from .ending import LAST_WORDS, Ending
 
 __all__ = ["Connections", "hand_over", "linger"]
@@ -57,6 +58,8 @@ class Connections:
         self.second = 0
         """The number of the second; counted, since a look at the clock for each request would cost more."""
         self.draining = False
+        self.logged = False
+        """Whether each request is logged, with where it comes from."""
         self._open: set[Connection] = set()
         self._half_closed: dict[Connection, IDelayedCall] = {}
         self._drained: Deferred[None] | None = None
@@ -65,6 +68,14 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def anybody(self, transport: Any) -> Caller | None:
+        """Who asks over *transport*, where nobody asks who that is; None: nor does the log want to know where from."""
+        return Caller(peer_of(transport)) if self.logged else None
+
+    def protocols(self) -> list[str]:
+        """The protocol of each that is open."""
+        return [getattr(each, "speaks", "") for each in self._open]
 
     def start(self) -> None:
         """Begin to count the seconds."""

@@ -15,6 +15,7 @@ from ..answer import Gateway
 from ..document.identity import new_id
 from ..interfaces import IGateway
 from ..limits import Limits
+from ..telemetry.numbers import Traffic
 from .connections import Connections
 from .ending import Ending
 from .served import Served
@@ -43,8 +44,15 @@ class Port(Service):
         clock = served.clock or cast(IReactorTime, reactor)
         self.connections = Connections(clock, served.buffered, self.ending, served.readiness, served.guard)
         self.gateway = Gateway(
-            id=new_id(), protocol=protocol, limits=served.limits, debug=served.debug, ended=self.ending.error
+            id=new_id(),
+            protocol=protocol,
+            limits=served.limits,
+            debug=served.debug,
+            ended=self.ending.error,
+            record=served.record.over(protocol),
         )
+        self._numbers = served.record.numbers.all
+        self.connections.logged = served.record.logged
         self.address = ""
         """'host:port' as it listens, once it does."""
         self._port: IListeningPort | None = None
@@ -57,13 +65,17 @@ class Port(Service):
             self._port = port
             self.address = self.listen_at.address
             self.connections.start()
+            self._numbers.connections.append(self.connections.protocols)
 
-        opening: Deferred[IListeningPort] = self.listen_at.listen(_Bounded(self.factory, self.connections, self.limits))
+        factory = _Bounded(self.factory, self.connections, self.limits, self._numbers.traffic)
+        opening: Deferred[IListeningPort] = self.listen_at.listen(factory)
         return opening.addCallback(listening)
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, have what was asked answered, and end the connections."""
         super().stopService()
+        if self.connections.protocols in self._numbers.connections:
+            self._numbers.connections.remove(self.connections.protocols)
         port, self._port = self._port, None
         if port is None:
             self.listen_at.close()
@@ -91,8 +103,10 @@ class _Bounded(Factory):
 
     noisy = False
 
-    def __init__(self, inner: IProtocolFactory, connections: Connections, limits: Limits) -> None:
+    def __init__(self, inner: IProtocolFactory, connections: Connections, limits: Limits, traffic: Traffic) -> None:
         self.inner, self.connections, self.limits = inner, connections, limits
+        self.traffic = traffic
+        """Where the loop's transports count what comes and goes."""
 
     def doStart(self) -> None:
         super().doStart()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 
+from ..answer import Answer
 from ..interfaces import IDescribed, IDispatcher, IGateway, IListenAddress
 from ..limits import Limits
 from ..readiness import Readiness
+from ..record import Record
 from ..security.guard import Guard
+from ..telemetry.numbers import Numbers, RequestNumbers
 from .buffered import Buffered
 from .grpc.added import Added
 from .http.routes import HTTPSettings
@@ -28,6 +33,10 @@ class Served(Struct, frozen=True, kw_only=True):
     """Counts what has come in, of all gateways of the flow."""
     engines: tuple[IDescribed, ...] = ()
     """Whose health is told."""
+    record: Record = Record(RequestNumbers(Numbers()))
+    """Is told of each request; a gateway has it `over` its protocol."""
+    metrics: Callable[[str], Answer] | None = None
+    """What answers ``/metrics``, from the Accept field; None: there is no such route."""
     readiness: Readiness = Readiness()
     """Whether the flow can answer."""
     guard: Guard | None = None

@@ -26,6 +26,8 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..telemetry.numbers import Traffic
+
 __all__ = ["Address", "LoopConnection", "address_of"]
 
 _GATHERED = 1 << 16  # bytes that are written in one turn of the loop, at most, before the first of them leave
@@ -57,6 +59,8 @@ class LoopTransport:
     """Whether the peer has closed its half."""
     paused = False
     """Whether nothing is read."""
+    traffic = Traffic()
+    """Where what comes and goes is counted."""
 
     def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.inner, self.loop = inner, loop
@@ -81,7 +85,8 @@ class LoopTransport:
 
     def flush(self) -> None:
         """Send what is pending now."""
-        pending, self._pending, self._size = self._pending, [], 0
+        pending, size, self._pending, self._size = self._pending, self._size, [], 0
+        self.traffic.sent += size
         if pending and not self.inner.is_closing():
             self.inner.write(pending[0] if len(pending) == 1 else b"".join(pending))
 
@@ -205,9 +210,11 @@ class LoopConnection(asyncio.Protocol):
 
     def __init__(self, factory: IProtocolFactory, loop: asyncio.AbstractEventLoop) -> None:
         self.factory, self.loop = factory, loop
+        self._traffic: Traffic = getattr(factory, "traffic", LoopTransport.traffic)  # not every factory's is counted
 
     def connection_made(self, transport: Any) -> None:
         self.transport = LoopTransport(transport, self.loop)
+        self.transport.traffic = self._traffic
         self.transport.protocol = protocol = self.factory.buildProtocol(self.transport.getPeer())
         if protocol is None:
             transport.abort()
@@ -215,6 +222,7 @@ class LoopConnection(asyncio.Protocol):
             protocol.makeConnection(self.transport)
 
     def data_received(self, data: bytes) -> None:
+        self._traffic.received += len(data)
         # Looked up each time: a protocol may hand its connection to another.
         self.transport.protocol.dataReceived(data)
 

@@ -17,6 +17,7 @@ from ..interfaces import IDescribed, IDirect, IDispatcher, IEngine
 from ..maybe import MaybeDeferred
 from ..message import Request
 from ..outcome import Outcome
+from ..telemetry.numbers import ExecutorNumbers
 from .rate import Rate
 from .replicas import described
 from .watching import watch_of
@@ -32,6 +33,7 @@ class _Waiter:
 
     def __init__(self, admission: Admission, request: Request) -> None:
         self.admission, self.request = admission, request
+        self.since = admission.now()
         self.answer: Deferred[Outcome] = Deferred(self.cancel)
         self.response: Deferred[Outcome] | None = None
 
@@ -64,10 +66,19 @@ class Admission:
     :param engine: what answers.
     :param most: how many requests may wait.
     :param now: tells the time that deadlines are in.
+    :param numbers: counts those that wait.
     """
 
-    def __init__(self, engine: IEngine, most: int, now: Callable[[], float] = time.monotonic) -> None:
-        self.engine, self.most, self._now = engine, most, now
+    def __init__(
+        self,
+        engine: IEngine,
+        most: int,
+        now: Callable[[], float] = time.monotonic,
+        numbers: ExecutorNumbers | None = None,
+    ) -> None:
+        self.engine, self.most, self.now = engine, most, now
+        self._numbers = numbers or ExecutorNumbers()
+        self._numbers.queued = lambda: len(self.waiting)
         self._rate = Rate(now)
         self.name: str = engine.name
         self._dispatch: Callable[[Request], Any] = engine.dispatch
@@ -122,7 +133,7 @@ class Admission:
             self._rate.begin()
         elif request.deadline is not None and self.engine.window:
             seconds = self._rate.seconds_for(self._under_way + waiting + 1)
-            if seconds is not None and self._rate.sure and seconds > _SURE * (request.deadline - self._now()):
+            if seconds is not None and self._rate.sure and seconds > _SURE * (request.deadline - self.now()):
                 raise self._full(
                     f"{waiting} requests wait for executor {self.name!r}, longer than this one has time: "
                     f"about {seconds:.2g} s"
@@ -157,6 +168,7 @@ class Admission:
         while self.waiting and self._under_way < self.engine.window:
             waiter = next(iter(self.waiting))
             del self.waiting[waiter]
+            self._numbers.queue_seconds.observe(self.now() - waiter.since)
             try:
                 outcome: MaybeDeferred[Outcome] = self._dispatch(waiter.request)
             except BaseException:

@@ -20,6 +20,7 @@ from ..interfaces import IChanging, IDescribed, IEngine
 from ..maybe import MaybeDeferred
 from ..message import Request, Response, collecting
 from ..outcome import Outcome, collected, dispatch_whole
+from ..telemetry.numbers import ExecutorNumbers
 from .admission import Admission
 from .replicas import described
 from .shared_call import Key, Member, Piece, SharedCall, key_of
@@ -39,12 +40,19 @@ class Batch:
     :param clock: hands out time.
     :param copies: how many calls run at once, where that are fewer than the engine takes; each may have another one
         behind it. None: all that the engine takes.
+    :param numbers: counts the documents of each call.
     """
 
     def __init__(
-        self, engine: IEngine, batchings: Mapping[str, Batching], clock: IReactorTime, copies: int | None = None
+        self,
+        engine: IEngine,
+        batchings: Mapping[str, Batching],
+        clock: IReactorTime,
+        copies: int | None = None,
+        numbers: ExecutorNumbers | None = None,
     ) -> None:
         self.engine, self.batchings, self.clock, self.copies = engine, batchings, clock, copies
+        self._numbers = numbers or ExecutorNumbers()
         self.name: str = engine.name
         self.endpoints: Mapping[str, Endpoint] = engine.endpoints
         self.start: Callable[[], Deferred[None]] = engine.start
@@ -166,6 +174,7 @@ class Batch:
             endpoint: Endpoint | None = find(self.endpoints, call.endpoint)
             request = call.request(endpoint is not None and endpoint.idempotent)
             self._documents += len(request.docs)
+            self._numbers.batch_documents.observe(len(request.docs))
             outcome = collected(self._admission.dispatch(request))
         except BaseException:
             self._failed(Failure(), call)

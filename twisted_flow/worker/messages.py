@@ -50,6 +50,8 @@ class _Call(Struct, array_like=True):
     stream: bool
     parts: bool
     """Whether more of its documents follow."""
+    trace: tuple[str, str]
+    """``traceparent`` and ``tracestate``."""
     order: list[int]
     """Which array each document without its own has, by number; empty: in their order."""
 
@@ -107,7 +109,7 @@ def write_call(number: int, request: Request) -> list[Piece]:
     message = _Call(
         request.request_id, header.exec_endpoint, request.docs, request.groundtruths, request.parameters,
         request.deadline, request.principal, request.docs_matrix, request.groundtruths_matrix, request.stream,
-        request.parts is not None, [],
+        request.parts is not None, (request.traceparent, request.tracestate), [],
     )  # fmt: skip
     lists = [request.docs]
     if request.groundtruths:
@@ -135,6 +137,8 @@ def read_call(body: memoryview, arrays: list[memoryview]) -> tuple[Request, bool
         docs_matrix=None if matrix is None else [DocumentArray(docs) for docs in matrix],
         groundtruths_matrix=None if truths is None else [DocumentArray(docs) for docs in truths],
         stream=message.stream,
+        traceparent=message.trace[0],
+        tracestate=message.trace[1],
     )
     return request, message.parts
 

@@ -28,7 +28,7 @@ OPEN = frozenset(b"/grpc.health.v1.Health/" + name for name in (b"Check", b"List
 def admitted(lane: GRPCLane, stream: Stream, fields: Fields) -> Any:
     """What answers the call that *fields* open, whoever makes it: an `ICall`, or `NOBODY`."""
     if fields.pseudo[b":path"] in OPEN:
-        return lane.begin(stream, fields, None)
+        return lane.begin(stream, fields, lane.anybody)
     lane.described(fields)  # what is no call at all is refused as such
     authorization = next((value for name, value in fields.pairs if name == b"authorization"), b"")
     try:

@@ -11,6 +11,7 @@ from ...wire.grpc.statuses import DEADLINE_EXCEEDED, INTERNAL, CallFault
 from ...wire.grpc.timeouts import read_timeout
 from ...wire.http2.fields import Fields
 from ..request_id import request_id_in
+from ..trace_context import trace_in
 
 __all__ = ["CallHead", "NotGRPC", "read_call_head"]
 
@@ -29,6 +30,9 @@ class CallHead(Struct, frozen=True, kw_only=True):
     """How messages are compressed that say that they are."""
     request_id: str = ""
     """``x-request-id``, if it is a valid one."""
+    traceparent: str = ""
+    """W3C Trace Context."""
+    tracestate: str = ""
     fault: CallFault | None = None
     """Why it cannot be answered."""
 
@@ -65,5 +69,7 @@ def read_call_head(fields: Fields) -> CallHead:
         timeout=timeout,
         encoding=encoding,
         request_id=request_id_in(said.get(b"x-request-id")),
+        traceparent=trace_in(said.get(b"traceparent")),
+        tracestate=said.get(b"tracestate", b"").decode("latin-1"),
         fault=fault,
     )

@@ -13,7 +13,6 @@ from zope.interface import implementer
 
 from ...answer import Entry
 from ...codec.codecs import codec_of
-from ...document.identity import new_id
 from ...interfaces import IGateway
 from ...loop import next_turn, spawn
 from ...security.guard import Caller
@@ -42,7 +41,7 @@ class GRPCGateway(Service):
     def __init__(self, served: Served) -> None:
         self.http, self._own = http_beside(served)
         port = self.http.port
-        gateway = replace(port.gateway, id=new_id(), protocol="grpc")
+        gateway = port.gateway.beside("grpc")
         entry = Entry(gateway=gateway, write_error=write_status)
         services = (*SERVICES, *served.added.services)
         self.health = Health(services, served.readiness)
@@ -125,12 +124,19 @@ def _asked_by(entry: Entry, caller: Caller | None) -> Entry:
 
 
 def _identified(entry: Entry, head: CallHead, caller: Caller | None) -> Entry:
-    """The same with the request's id, where *head* has one."""
-    return replace(entry, request_id=head.request_id, caller=caller) if head.request_id else _asked_by(entry, caller)
+    """The same with the request's id and its trace, where *head* has them."""
+    if not head.request_id and not head.traceparent:
+        return _asked_by(entry, caller)
+    return replace(
+        entry,
+        request_id=head.request_id,
+        traceparent=head.traceparent,
+        tracestate=head.tracestate,
+        caller=caller,
+    )
 
 
 def _timed(entry: Entry, head: CallHead, caller: Caller | None) -> Entry:
     """The same, with the seconds that *head* names."""
-    if head.timeout is None:
-        return _identified(entry, head, caller)
-    return replace(entry, request_id=head.request_id, timeout=max(head.timeout, 1e-6), caller=caller)
+    entry = _identified(entry, head, caller)
+    return entry if head.timeout is None else replace(entry, timeout=max(head.timeout, 1e-6))

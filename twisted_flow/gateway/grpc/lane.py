@@ -48,7 +48,7 @@ class GRPCLane(TwistedProtocol):
     :param connections: of the gateway, which times and drains them.
     """
 
-    transport: Any
+    transport, speaks = cast(Any, None), "grpc"
     other_end: OtherEnd | None = None  # where it is to be found out who that is
 
     def __init__(self, methods: Methods, connections: Connections) -> None:
@@ -65,14 +65,14 @@ class GRPCLane(TwistedProtocol):
         )
         self._partial = 0  # bytes of a frame that is not all there, where those count
         self.http2 = Connection(self, True, ours)
-        self.full = self.draining = False
-        self._paused = self._settling = self._ended = self._whole = False
+        self.full = self.draining = self._paused = self._settling = self._ended = self._whole = False
         self._soon: list[Callable[[], object]] = []
         self._stall_timer = StallTimer()
         self.since = datetime.now(UTC)  # when something came last: once for all that came at once
         self._quiet = 0  # seconds since then
 
     def connectionMade(self) -> None:
+        self.anybody = self.connections.anybody(self.transport)
         if self.connections.guard is not None:
             self.other_end = OtherEnd(self.transport, self.connections.guard)
         self.connections.add(self)
@@ -119,7 +119,7 @@ class GRPCLane(TwistedProtocol):
     def opened(self, stream: Stream, fields: Fields) -> Any:
         """See `IHTTP2Owner`."""
         try:
-            call = self.begin(stream, fields, None) if self.other_end is None else admitted(self, stream, fields)
+            call = admitted(self, stream, fields) if self.other_end else self.begin(stream, fields, self.anybody)
         except NotGRPC:
             raise StreamFault(stream.id, HTTP_1_1_REQUIRED, "no call of gRPC") from None
         if (

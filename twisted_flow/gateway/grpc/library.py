@@ -29,6 +29,7 @@ from ..ending import LAST_WORDS, Ending
 from ..messages import parts_as_messages
 from ..request_id import request_id_in
 from ..served import Served
+from ..trace_context import trace_in
 from .behind import THREADS
 from .failures import trailers_of, write_status
 from .library_guard import LibraryGuard, caller_in
@@ -57,7 +58,8 @@ class LibraryGateway(Service):
         self.listen_at, self.engines = served.address, served.engines
         debug, limits = served.debug, served.limits
         self.ending = Ending()
-        gateway = Gateway(id=new_id(), protocol="grpc", limits=limits, debug=debug, ended=self.ending.error)
+        named: dict[str, Any] = {"id": new_id(), "protocol": "grpc", "record": served.record.over("grpc")}
+        gateway = Gateway(limits=limits, debug=debug, ended=self.ending.error, **named)
         self.entry = Entry(gateway=gateway, write_error=write_status)
         self._codec = codec_of(binary=True).codec
         self._entry_of_streams = replace(self.entry, parts=parts_as_messages(self._codec), stream=True)
@@ -289,10 +291,12 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
 
 
 def _identified(entry: Entry, context: CallContext, caller: Caller | None = None) -> Entry:
-    """*entry* with the request's id, if the call's metadata have a valid one, and who asks."""
-    entry = entry if caller is None else replace(entry, caller=caller)
-    for name, value in context.invocation_metadata() or ():
-        if name == "x-request-id":
-            request_id = request_id_in(value.encode())
-            return replace(entry, request_id=request_id) if request_id else entry
-    return entry
+    """*entry* with what the call's metadata say of its request, and who asks."""
+    said = {name: value for name, value in context.invocation_metadata() or () if type(value) is str}
+    return replace(
+        entry,
+        caller=caller,
+        request_id=request_id_in(said.get("x-request-id", "").encode()),
+        traceparent=trace_in(said.get("traceparent", "").encode()),
+        tracestate=said.get("tracestate", ""),
+    )

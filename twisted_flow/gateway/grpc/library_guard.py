@@ -22,11 +22,11 @@ Refuse = Callable[[FlowError, Any], Awaitable[None]]
 """Ends a call, whose context it is given, by an error; it never returns."""
 
 
-async def caller_in(context: Any, guard: Guard | None, refuse: Refuse) -> Caller | None:
-    """Who makes the call of *context*; one that may not is refused. None: anybody may."""
-    if guard is None:
-        return None
+async def caller_in(context: Any, guard: Guard | None, refuse: Refuse) -> Caller:
+    """Who makes the call of *context*; one that may not is refused."""
     peer = _peer(context.peer())
+    if guard is None:
+        return Caller(peer)
     caller = Caller(
         peer, _shown(context.invocation_metadata(), peer, _certificate(context.auth_context())), guard=guard
     )

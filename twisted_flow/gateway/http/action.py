@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 from msgspec import Struct
 
-from ...answer import Answered, Entry, refuse
-from ...errors import FlowError
+from ...answer import Answered
 from ...maybe import MaybeDeferred
 from ...security.guard import Caller
-from ..admission import Admission
 
-__all__ = ["Action", "PlainHead", "run"]
+__all__ = ["Action", "PlainHead"]
 
 
 class Action(Struct, frozen=True):
@@ -44,14 +41,3 @@ class PlainHead(Struct, frozen=True):
     tracestate: bytes = b""
     full: bool = False
     """Whether it has as many fields as there may be."""
-
-
-def run(head: PlainHead, body: bytes, asks: Caller | Admission | None, entry: Entry) -> MaybeDeferred[Answered]:
-    """The answer to a request, which is refused where whoever asks may not.
-
-    :param asks: who that is, or what came of finding it out; None: anybody may.
-    :param entry: where it is refused.
-    """
-    if type(asks) is Admission:
-        return refuse(cast(FlowError, asks.error), entry, request_id=head.request_id)
-    return head.action.run(body, head, asks)

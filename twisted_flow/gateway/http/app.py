@@ -22,6 +22,7 @@ from ...maybe import MaybeDeferred
 from ...readiness import Readiness
 from ...security.guard import Caller
 from ..request_id import request_id_in
+from ..trace_context import trace_in
 from . import pages
 from .action import Action, PlainHead
 from .event_streams import FORMS
@@ -47,6 +48,7 @@ class App:
     :param openapi: the OpenAPI document, as JSON.
     :param gateway: the gateway that has it.
     :param readiness: what the health routes tell.
+    :param metrics: what ``/metrics`` tells, from the Accept field; None: there is no such route.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class App:
         openapi: bytes,
         gateway: Gateway,
         readiness: Readiness,
+        metrics: Callable[[str], Answer] | None = None,
     ) -> None:
         self.dispatcher = dispatcher
         self.origins = Origins(settings.cors)
@@ -73,6 +76,8 @@ class App:
             self._declare(route)
         for path, told in health_routes(readiness).items():
             self._declare_answer(path, told, open=True)
+        if metrics is not None:
+            self._declare_metrics(metrics)
         if settings.debug_endpoints:
             self._declare_answer("/status", lambda: Answer(status(), "application/json"))
         if settings.docs:
@@ -108,8 +113,14 @@ class App:
 
         def run(body: bytes, head: PlainHead, caller: Caller | None) -> MaybeDeferred[Answered]:
             here = streams.get(head.accept, entry)
-            if head.request_id or caller is not None:
-                here = replace(here, request_id=head.request_id, caller=caller)
+            if head.request_id or caller is not None or head.traceparent:
+                here = replace(
+                    here,
+                    request_id=head.request_id,
+                    caller=caller,
+                    traceparent=trace_in(head.traceparent),
+                    tracestate=head.tracestate.decode("latin-1"),
+                )
             return _begun(answer(body, codec, dispatcher, here), here)
 
         def handler(request: FlowRequest) -> MaybeDeferred[bytes]:
@@ -123,6 +134,8 @@ class App:
                     arrays=arrays_of(request),
                     request_id=request_id,
                     caller=request.caller,
+                    traceparent=trace_in(request.getHeader(b"traceparent")),
+                    tracestate=(request.getHeader(b"tracestate") or b"").decode("latin-1"),
                 )
                 if (form := parts_of(request)) is not None:
                     here = replace(here, parts=form, stream=True)
@@ -146,6 +159,15 @@ class App:
         self._route(path, ("GET",), lambda request: write(request, told()), Action(run, open=open))
         if open:
             self.open_paths.add(path)
+
+    def _declare_metrics(self, told: Callable[[str], Answer]) -> None:
+        def run(body: bytes, head: PlainHead, caller: Caller | None) -> Answer:
+            return told(head.accept.decode("latin-1"))
+
+        def handler(request: FlowRequest) -> bytes:
+            return write(request, told((request.getHeader(b"accept") or b"").decode("latin-1")))
+
+        self._route("/metrics", ("GET",), handler, Action(run))
 
     def _no_http(self, request: Any, failure: Failure) -> bytes:
         """Answer on a port without HTTP, such as that of a flow that has just changed its protocol."""

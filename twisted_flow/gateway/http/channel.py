@@ -35,7 +35,7 @@ _PER_PIECE = 16  # steps that are reckoned for one of them
 class FlowChannel(HTTPChannel):
     """A connection of twisted.web's, whose every head is judged as the lane judges it."""
 
-    requestFactory = FlowRequest
+    requestFactory, speaks = FlowRequest, "http"
     site: FlowSite
 
     # The judge of heads holds these bounds, and says which was passed; the library would say 400.
@@ -74,7 +74,7 @@ class FlowChannel(HTTPChannel):
         """
         site, fields = self.site, request.requestHeaders
         if site.connections.guard is None or site.open.is_open(self._command, self._path, fields):
-            return None
+            return site.connections.anybody(self.transport)
         self.admissions.taken()
         asks = self.admissions.of(*shown_in(self._path, fields))
         if isinstance(asks, Caller):

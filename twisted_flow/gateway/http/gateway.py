@@ -99,6 +99,7 @@ class HTTPGateway(Service):
             document,
             self.port.gateway,
             served.readiness,
+            served.metrics,
         )
         self._forget: Callable[[], object] = lambda: None
 

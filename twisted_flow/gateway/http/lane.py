@@ -8,17 +8,19 @@ twisted.web for good, once the earlier answers are out. So one module decides, a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
-from ...answer import Answer
+from ...answer import Answer, refuse
+from ...errors import FlowError
 from ..admission import Admission, Admissions
 from ..buffered import Account
 from ..connections import Connections, linger
 from ..stalled import StallTimer
-from .action import run
+from .action import PlainHead
 from .head import Refused, unfinished
 from .overdue import sweep
 from .pipeline import Pipeline, written
@@ -38,6 +40,8 @@ class Lane(Protocol):
     :param to_library: gives a transport, the bytes that came over it, and whether no more will, to twisted.web.
     """
 
+    speaks = "http"
+
     def __init__(
         self,
         heads: PlainHeads,
@@ -48,27 +52,22 @@ class Lane(Protocol):
         self.heads, self.connections, self.refusals = heads, connections, refusals
         self.limits, self.to_library, self.guarded = heads.limits, to_library, connections.guard is not None
         self.buffer = bytearray()
+        # Bytes that have come in, or are announced, and are not answered yet; and answers that wait for earlier ones.
         self.account = Account(connections.buffered)
-        """Bytes that have come in, or are announced, and are not answered yet; and answers that wait for earlier ones.
-        What is answered when it comes does not count."""
         self.due = Pipeline(self, self.account, connections.clock)
-        self.wanted = 0
-        """How many bytes have to be there before another look at them is worth while."""
-        self.scanned = 0  # bytes of an unfinished head that are known to be well formed
-        self.since = 0  # the second in which what the connection now waits for began
+        self.wanted = 0  # how many bytes have to be there before another look at them is worth while
+        self.scanned = self.since = 0  # bytes of an unfinished head that are fine; the second in which waiting began
         self.blank = False  # whether an empty line stood before the head that is to come; only one may
         self.stall_timer = StallTimer()
         self.full = self.paused = self.draining = self.ended = False
-        self.whole = False
-        """Whether no more can come in: the client has closed its half."""
+        self.whole = False  # whether no more can come in: the client has closed its half
         self.announced = 0  # of these, the bytes of the body that is coming in
-        self._quiet_since = 0  # the same as `since`, from before the last head seemed to begin
-        self._advancing = False
+        self._quiet_since, self._advancing = 0, False  # `since`, from before the last head seemed to begin
         self._next_turn: IDelayedCall | None = None
         self.admissions = Admissions(connections.guard, self, self.go_on)
 
     def connectionMade(self) -> None:
-        self.since = self.connections.second
+        self.since, self.anybody = self.connections.second, self.connections.anybody(self.transport)
         self.connections.add(self)
         self.transport.registerProducer(self, True)  # type: ignore[union-attr]
         if self.connections.draining:
@@ -151,7 +150,8 @@ class Lane(Protocol):
             if not self.due:  # else: looked at again when the last answer is out
                 self.hand_over()
             return False
-        asks = self.admissions.of("http", plain.authorization) if self.guarded and not plain.action.open else None
+        guarded = self.guarded and not plain.action.open
+        asks = self.admissions.of("http", plain.authorization) if guarded else self.anybody
         if type(asks) is Admission and asks.asking:
             return False
         size = end + plain.length
@@ -173,15 +173,20 @@ class Lane(Protocol):
         if self.announced:
             self.account.add(-self.announced)
             self.announced = 0
-        if asks is not None:
-            self.admissions.taken()
-        self.draining = self.draining or self.connections.readiness.stopping
-        answering = run(plain, body, asks, self.refusals.entry)
+        if self.connections.readiness.stopping:
+            self.draining = True
+        if guarded:
+            self.admissions.current = None
+        answering = plain.action.run(body, plain, asks) if type(asks) is not Admission else self.denied(asks, plain)
         if type(answering) is Answer and not self.due:  # as most: there is no order to keep
             self.transport.write(written(answering, plain, self.draining and not buffer))  # type: ignore[union-attr]
         else:
             self.due.add(plain, answering, len(body))
         return True
+
+    def denied(self, admission: Admission, plain: PlainHead) -> Answer:
+        """The answer to who may not ask."""
+        return refuse(cast(FlowError, admission.error), self.refusals.entry, request_id=plain.request_id)
 
     def skip_blank(self) -> bool:
         """Skip one empty line before a head (RFC 9112 section 2.2); return whether there is more."""
@@ -194,12 +199,10 @@ class Lane(Protocol):
         return bool(self.buffer)
 
     def write(self, data: bytes) -> None:
-        """See `Outlet`."""
         if not self.ended:
             self.transport.write(data)  # type: ignore[union-attr]
 
     def ends(self) -> bool:
-        """See `Outlet`."""
         return self.draining and not self.to_come()
 
     def moved(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -11,17 +12,20 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from ...answer import Entry, Gateway
-from ...document.identity import new_id
 from ...interfaces import IDispatcher, IGateway
 from ...security.guard import Caller
 from ..connections import Connections
 from ..http.gateway import http_beside
 from ..http.problem import write_problem
 from ..served import Served
+from ..trace_context import trace_in
 from .library import SUBPROTOCOLS
 from .protocol import FlowProtocol
 
 __all__ = ["Handshake", "WebSocketGateway"]
+
+
+_TRACE = re.compile(rb"\r\n(traceparent|tracestate): ([ -~]*)(?=\r\n)", re.IGNORECASE)
 
 
 @implementer(IGateway)
@@ -74,7 +78,7 @@ class Handshake:
             webStatus=False,
             allowNullOrigin=True,  # whether it may was decided before: see `Origins`
         )
-        gateway = replace(http, id=new_id(), protocol="websocket")
+        gateway = http.beside("websocket")
         self.entry = Entry(gateway=gateway, write_error=write_problem)
 
     def __call__(self, transport: Any, request: bytes, caller: Caller | None) -> object:
@@ -83,9 +87,18 @@ class Handshake:
         :return: the protocol, for whatever came behind it.
         """
         protocol: Any = self.factory.buildProtocol(transport.getPeer())
-        protocol.flow_begin(self, caller)
+        protocol.flow_begin(self, replace(self.entry, caller=caller, **_trace(request)))
         transport.protocol = protocol
         self.connections.add(protocol)
         protocol.makeConnection(transport)
         protocol.dataReceived(request)
         return protocol
+
+
+def _trace(head: bytes) -> dict[str, str]:
+    """The trace that the *head* of a handshake names, for all that is asked on its WebSocket."""
+    said = {name.lower(): value for name, value in _TRACE.findall(head)}
+    return {
+        "traceparent": trace_in(said.get(b"traceparent")),
+        "tracestate": said.get(b"tracestate", b"").decode("latin-1"),
+    }

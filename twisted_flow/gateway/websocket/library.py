@@ -21,6 +21,7 @@ class LibraryProtocol(WebSocketServerProtocol):
 
     factory: Any
     transport: Any
+    speaks = "websocket"
     autoPingInterval: float
 
     flow_paused = False

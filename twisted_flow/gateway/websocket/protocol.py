@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from msgspec.structs import replace
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from zope.interface import implementer
 
-from ...security.guard import Caller
+from ...answer import Entry
 from ...wire.websocket import BINARY, CLOSE, TEXT, frame_end, frame_head, plain_frame
 from ..session.session import Session
 from ..stalled import StallTimer
@@ -30,9 +29,9 @@ _AHEAD = 1 << 16  # bytes
 class FlowProtocol(LibraryProtocol):
     """One connection. What is its own is named apart from Autobahn's many names."""
 
-    def flow_begin(self, upgrade: Any, caller: Caller | None) -> None:
-        """Called before the connection is made, by *caller*."""
-        self.flow_entry = replace(upgrade.entry, caller=caller)
+    def flow_begin(self, upgrade: Any, entry: Entry) -> None:
+        """Called before the connection is made; *entry* has what its head says."""
+        self.flow_entry = entry
         self.flow_upgrade, self.flow_connections = upgrade, upgrade.connections
         self.flow_rest: bytes | bytearray = b""  # what came; what of it is not taken yet begins here:
         self.flow_at = 0

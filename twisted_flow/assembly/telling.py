@@ -1,0 +1,104 @@
+"""What a flow tells of itself: its numbers, its access log, and the port for metrics alone."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+from twisted.internet.interfaces import IReactorTime
+
+from ..answer import Answer
+from ..errors import ConfigurationError
+from ..gateway.http.routes import without_routes
+from ..gateway.served import Served
+from ..interfaces import IDescribed, IGateway, IListenAddress
+from ..listen.addresses import port_address
+from ..process.beat import Beat
+from ..protocols import protocol_named
+from ..record import Record
+from ..telemetry.access_log import AccessLog
+from ..telemetry.numbers import Numbers
+from ..telemetry.settings import TelemetrySettings
+
+__all__ = ["Telling", "telemetry"]
+
+
+class Telling:
+    """See the module.
+
+    :param record: what gateways tell of each request.
+    :param metrics: what answers ``/metrics``; None: nothing.
+    :param access: the access log; None: there is none.
+    """
+
+    def __init__(
+        self,
+        settings: TelemetrySettings,
+        record: Record,
+        metrics: Callable[[str], Answer] | None,
+        access: AccessLog | None,
+        beat: Beat,
+    ) -> None:
+        self._settings, self.record, self.metrics, self.access, self.beat = settings, record, metrics, access, beat
+        self.address = self._address()
+        """Of the port for metrics alone; None: there is none."""
+
+    def _address(self) -> IListenAddress | None:
+        port = self._settings.metrics_port
+        return None if port is None else port_address(self._settings.metrics_host, port)
+
+    def reopen(self) -> None:
+        """Write the access log to the file that has its name now."""
+        if self.access is not None:
+            self.access.reopen()
+
+    def stop(self) -> None:
+        """Write what was told, and count no more."""
+        self.beat.stop()
+        if self.access is not None:
+            self.access.flush()
+
+    def gateways(self, served: Served) -> list[IGateway]:
+        """The gateway of the port for metrics alone, if there is one, for who serves *served* elsewhere. Whoever is on
+        this machine may ask there; at other addresses callers are asked who they are, as everywhere.
+        """
+        if self._settings.metrics_port is None:
+            return []
+        address, self.address = self.address or self._address(), None
+        guard = None if _is_loopback(self._settings.metrics_host) else served.guard
+        http = without_routes(served.http)
+        return [
+            protocol_named("http").make(
+                replace(served, address=address, guard=guard, http=http, beside=None, metrics=self.metrics)
+            )
+        ]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def telemetry(
+    settings: TelemetrySettings, numbers: Numbers, executors: Iterable[IDescribed], clock: IReactorTime
+) -> Telling:
+    """What *settings* ask for.
+
+    :raises ConfigurationError: one line, where that cannot be.
+    """
+    if settings.metrics_port is not None and not settings.metrics:
+        raise ConfigurationError("metrics_port= is for metrics, which are switched off")
+    metrics, access = None, None
+    if settings.metrics:
+        from .metrics import exposition  # prometheus_client for those alone who want it
+
+        metrics = exposition(numbers, executors)
+    if settings.access_log:
+        later: Any = clock.callLater
+        access = AccessLog(settings.access_log, settings.access_log_format, later)
+    record = Record(numbers.over("http"), "http", access)
+    return Telling(settings, record, metrics, access, Beat(clock, numbers.lag.observe))

@@ -1,0 +1,157 @@
+"""The access log: a line for each request, as text or as JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import BinaryIO, Protocol
+
+import msgspec
+from msgspec import Struct
+from twisted.logger import Logger
+
+from ..errors import ConfigurationError
+from .printable import printable
+
+__all__ = ["FORMATS", "AccessLog"]
+
+log = Logger()
+
+FORMATS = ("text", "json")
+_SOON = 0.1  # seconds until what was told is written, at most
+_SPACES = 10  # of a line
+_MANY = 1000  # lines that are written at once, at most
+_encode = msgspec.json.Encoder().encode
+
+
+class _Caller(Protocol):
+    peer: str
+    principal: str | None
+
+
+class _Line(Struct, frozen=True, gc=False):
+    time: datetime
+    protocol: str
+    peer: str
+    principal: str | None
+    endpoint: str
+    request_id: str
+    trace_id: str
+    documents: int
+    status: str
+    """'ok', or the name of the error."""
+    milliseconds: float | None
+    bytes: int
+
+
+class AccessLog:
+    """See the module. Lines are written together, within a tenth of a second.
+
+    :param path: of the file, which is appended to; '-' is standard output.
+    :param form: of `FORMATS`.
+    :param later: has a function called so many seconds later.
+    :raises ConfigurationError: one line, where there is no such file, or form.
+    """
+
+    def __init__(self, path: str, form: str, later: Callable[[float, Callable[[], object]], object]) -> None:
+        if form not in FORMATS:
+            raise ConfigurationError(f"access_log_format={form!r}: it is {' or '.join(FORMATS)}")
+        self.path, self._later = path, later
+        self._written = _encode if form == "json" else _text
+        self._lines: list[bytes] = []
+        self._file = self._opened()
+
+    def _opened(self) -> BinaryIO:
+        try:
+            if self.path == "-":  # not what `print` writes to: twistd has that in its log
+                return os.fdopen(os.dup(1), "ab", buffering=0)
+            return open(self.path, "ab", buffering=0)
+        except OSError as error:
+            raise ConfigurationError(f"access_log={self.path!r}: {error.strerror or error}") from None
+
+    def write(
+        self,
+        protocol: str,
+        caller: _Caller | None,
+        endpoint: str,
+        request_id: str,
+        traceparent: str,
+        documents: int,
+        status: str,
+        seconds: float | None,
+        size: int,
+    ) -> None:
+        """A request has been answered, or refused.
+
+        :param status: 'ok', or the name of the error.
+        """
+        line = _Line(
+            datetime.now(UTC), protocol, "" if caller is None else caller.peer,
+            None if caller is None else caller.principal, endpoint, request_id, traceparent[3:35], documents, status,
+            None if seconds is None else round(seconds * 1000, 3), size,
+        )  # fmt: skip
+        try:
+            self._lines.append(self._written(line))
+        except ValueError:  # a lone surrogate
+            return
+        if len(self._lines) == 1:
+            self._later(_SOON, self.flush)
+        elif len(self._lines) >= _MANY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was told."""
+        lines, self._lines = self._lines, []
+        if not lines:
+            return
+        lines.append(b"")
+        data = memoryview(b"\n".join(lines))
+        try:
+            while data:
+                data = data[self._file.write(data) or 0 :]
+        except OSError as error:
+            log.error("access log: {lines} lines are lost: {error}", lines=len(lines) - 1, error=error)
+
+    def reopen(self) -> None:
+        """Write to the file that has its name now: another program may have given the old one another."""
+        self.flush()
+        try:
+            file = self._opened()
+        except ConfigurationError as error:
+            log.error("{error}: the access log stays in the old file", error=error)
+            return
+        self._file.close()
+        self._file = file
+
+
+def _text(line: _Line) -> bytes:
+    """Eleven words; what stands for itself in most is escaped in the others."""
+    took = "-" if line.milliseconds is None else line.milliseconds
+    peer, who, endpoint, trace = line.peer or "-", line.principal or "-", line.endpoint or "-", line.trace_id or "-"
+    text = (
+        f"{_Clock.at(line.time)} {line.protocol} {peer} {who} {endpoint} {line.request_id or '-'} {trace} "
+        f"{line.documents} {line.status} {took} {line.bytes}"
+    )
+    if not text.isprintable() or text.count(" ") != _SPACES:
+        words = [peer, who, endpoint, line.request_id or "-", trace]
+        peer, who, endpoint, request_id, trace = [printable(each).replace(" ", "\\x20") for each in words]
+        text = (
+            f"{_Clock.at(line.time)} {line.protocol} {peer} {who} {endpoint} {request_id} {trace} "
+            f"{line.documents} {line.status} {took} {line.bytes}"
+        )
+    return text.encode("utf-8", "backslashreplace")
+
+
+class _Clock:
+    """Times as text, of which the seconds are written once for each."""
+
+    second, text = datetime.min.replace(tzinfo=UTC), ""
+
+    @classmethod
+    def at(cls, time: datetime) -> str:
+        """*time*, in UTC, by RFC 3339."""
+        second = time.replace(microsecond=0)
+        if second != cls.second:
+            cls.second, cls.text = second, second.strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{cls.text}.{time.microsecond // 1000:03d}Z"

@@ -1,0 +1,165 @@
+"""What a flow counts, as plain numbers: turned into metrics when somebody asks for those."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Protocol, final
+
+from .histogram import DOCUMENTS, LAG, Histogram
+
+__all__ = ["OTHER", "ExecutorNumbers", "Numbers", "RequestNumbers", "Series", "Traffic"]
+
+OTHER = "other"
+"""The endpoint of all requests to endpoints that nobody has: callers choose their names, but not how many there are."""
+
+
+class _Route(Protocol):
+    """What is counted of `Route`."""
+
+    @property
+    def pod(self) -> str:
+        """The executor's name, or 'gateway'."""
+
+    @property
+    def start_time(self) -> datetime:
+        """When it began."""
+
+    @property
+    def end_time(self) -> datetime:
+        """When it was over."""
+
+
+@final
+class Series:
+    """The requests to one endpoint over one protocol."""
+
+    __slots__ = ("errors", "executors", "ok", "seconds")
+
+    def __init__(self) -> None:
+        self.ok = 0
+        """Answered well."""
+        self.errors: Counter[str] = Counter()
+        """Answered by an error, by its name."""
+        self.seconds = Histogram()
+        """That they took, from when they came in."""
+        self.executors: dict[str, Histogram] = {}
+        """Seconds that each executor took for one."""
+
+
+class RequestNumbers:
+    """The requests over one protocol.
+
+    :param numbers: the flow's.
+    """
+
+    def __init__(self, numbers: Numbers) -> None:
+        self.all = numbers
+        """The flow's."""
+        self.series: dict[str, Series] = {}
+        """By endpoint."""
+        self.in_flight = 0
+        """Those that are begun and not answered, but for what is answered at once."""
+
+    def of(self, endpoint: str) -> Series:
+        """Those to *endpoint*."""
+        found = self.series.get(endpoint)
+        if found is None:
+            if endpoint not in self.all.endpoints():
+                endpoint = OTHER
+            found = self.series.setdefault(endpoint, Series())
+        return found
+
+    def answered(self, endpoint: str, routes: Sequence[_Route]) -> float:
+        """Count a request that was answered well.
+
+        :param routes: of the gateway, which says how long it took, and of the executors that it came by.
+        :return: the seconds that it took.
+        """
+        series = self.series.get(endpoint) or self.of(endpoint)
+        series.ok += 1
+        seconds = (routes[0].end_time - routes[0].start_time).total_seconds()
+        series.seconds.observe(seconds)
+        for route in routes[1:]:
+            took = series.executors.get(route.pod)
+            if took is None:
+                took = series.executors[route.pod] = Histogram()
+            took.observe((route.end_time - route.start_time).total_seconds())
+        return seconds
+
+    def failed(self, endpoint: str, error: str, seconds: float | None, routes: Iterable[_Route]) -> None:
+        """Count one that was answered by *error*; after *seconds*, where that is known."""
+        series = self.of(endpoint)
+        series.errors[error] += 1
+        if error == "Cancelled":
+            self.all.cancelled += 1
+        if seconds is not None:
+            series.seconds.observe(seconds)
+        for route in routes:
+            series.executors.setdefault(route.pod, Histogram()).observe(
+                (route.end_time - route.start_time).total_seconds()
+            )
+
+    def first_part(self, seconds: float) -> None:
+        """Count the first part of an answer, which was there after *seconds*."""
+        self.all.first_part.observe(seconds)
+
+    def refused(self, error: str) -> None:
+        """Count what never became a request, because of *error*."""
+        self.all.refused[error] += 1
+
+
+@final
+class ExecutorNumbers:
+    """Those of one executor, which its policies keep."""
+
+    def __init__(self) -> None:
+        self.queue_seconds = Histogram()
+        """That requests have waited for it, of those that had to."""
+        self.batch_documents = Histogram(DOCUMENTS)
+        """Documents of calls that requests share."""
+        self.queued: Callable[[], int] = int
+        """How many requests wait for it."""
+
+
+@final
+class Traffic:
+    """Bytes that came and went, within TLS where there is some."""
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.received = self.sent = 0
+
+
+class Numbers:
+    """See the module.
+
+    :param endpoints: tells the endpoints that there are.
+    """
+
+    def __init__(self, endpoints: Callable[[], Collection[str]] = tuple) -> None:
+        self.endpoints = endpoints
+        self.requests: dict[str, RequestNumbers] = {}
+        """By protocol."""
+        self.executors: dict[str, ExecutorNumbers] = {}
+        """By name."""
+        self.refused: Counter[str] = Counter()
+        """What never became a request, by the error's name."""
+        self.cancelled = 0
+        """Requests whose callers have gone, or wanted them no more."""
+        self.first_part = Histogram()
+        """Seconds to the first part of answers that came in parts."""
+        self.lag = Histogram(LAG)
+        """Seconds by which the event loop was late."""
+        self.traffic = Traffic()
+        self.connections: list[Callable[[], Iterable[str]]] = []
+        """Each tells the protocol of each of its connections."""
+
+    def over(self, protocol: str) -> RequestNumbers:
+        """The requests over *protocol*."""
+        found = self.requests.get(protocol)
+        if found is None:
+            found = self.requests[protocol] = RequestNumbers(self)
+        return found
