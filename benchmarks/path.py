@@ -30,6 +30,7 @@ from twisted_flow.message import Response
 from twisted_flow.policy.admission import Admission
 from twisted_flow.policy.deadline import Deadline
 from twisted_flow.readiness import Readiness
+from twisted_flow.telemetry.numbers import Numbers
 
 BODY = b'{"data": [{"text": "hello world"}],"execEndpoint": "/index"}'
 HEAD = b"POST /post HTTP/1.1\r\nHost: flow.invalid\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -72,7 +73,7 @@ def main() -> None:
     post = Action(lambda body, head, caller: answer(body, json, dispatcher, entry))  # type: ignore[arg-type]
     lane = Lane(
         PlainHeads({(b"POST", b"/post"): post}, Limits()),
-        Connections(Clock(), Buffered(2**30), Ending(), Readiness()),
+        Connections(Clock(), Buffered(2**30), Ending(Numbers()), Readiness()),
         Refusals(Origins(False), entry),
         lambda transport, data, whole: None,
     )

@@ -41,7 +41,8 @@ ROOMS = [
     ["gateway"],
     ["client"],
     ["assembly", "flow", "async_flow"],
-    ["tap", "testing"],
+    ["environment", "from_options", "testing"],
+    ["tap"],
 ]
 """Ground floor first: a room may import from those before it, and from its own row."""
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

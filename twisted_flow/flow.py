@@ -202,8 +202,7 @@ class Flow(Topology, OwnClient, Listening, Exposing):
         """
         from .assembly.flow_written import written
 
-        listening = {"protocol": self.protocol, "port": self._ports, "listen": self._listen, "grpc": self._grpc}
-        text = written(self.config, listening)
+        text = written(self.config, self.listening)
         if path:
             pathlib.Path(path).write_text(text, encoding="utf-8")
         return text

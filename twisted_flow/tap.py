@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import pathlib
+import os
 import platform
 import sys
 import typing
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 import msgspec
 from twisted.application.service import IService
@@ -17,11 +17,13 @@ import twisted
 
 from .assembly.service import FlowService
 from .assembly.wiring import checked
+from .environment import from_environment
 from .errors import ConfigurationError
 from .executor.load import plugins
-from .flow import Flow
+from .from_options import flow_from, printed_from
 from .limits import Limits
 from .loop import install_reactor
+from .process.ping import ping
 from .security.tokens import new_token
 from .suggestion import nearest
 from .telemetry.logs import hear_logging
@@ -46,6 +48,13 @@ def _give_up(line: str) -> NoReturn:
 def _say(text: str) -> NoReturn:
     sys.stdout.write(text)
     sys.exit(0)
+
+
+_SEVERAL = {
+    "protocol": "protocols", "port": "ports", "listen": "listen", "uses": "uses", "grpc-services": "grpc-services",
+    "open": "open", "cors-origin": "cors-origins", "allowed-hosts": "allowed-hosts", "expose-endpoint": "expose",
+}  # fmt: skip
+"""Options that may be given several times, and the keys that they fill."""
 
 
 class Options(usage.Options):
@@ -75,6 +84,7 @@ class Options(usage.Options):
         ["retries", None, None, "Times that a failed call of their idempotent endpoints is repeated [0]."],
         ["tokens", None, None, "A file with the tokens of those who may ask, name:sha256-of-token a line."],
         ["authenticator", None, None, "What tells who asks: FILE.py:Class, package.module:Class, or an installed one."],
+        ["ping", None, None, "Ask the server at a URL whether it is ready, and exit with status 0 if it is, else 1."],
         ["metrics-port", None, None, "A port for /metrics alone, at this machine's own address [that of HTTP]."],
         ["metrics-host", None, None, "Another address for that port; there callers show who they are [127.0.0.1]."],
         ["access-log", None, None, "A file for a line of each request; - is standard output."],
@@ -90,6 +100,7 @@ class Options(usage.Options):
         ["exit-on-crash", None, "Exit with status 1 once an executor's process has crashed five times in a minute."],
         ["strict", None, "Answer NotFound for an endpoint that no executor has (by default, documents pass through)."],
         ["debug", None, "Send exceptions and tracebacks to callers."],
+        ["print-config", None, "Print the whole configuration, and where each value comes from, and exit."],
         ["check", None, "Check the configuration and exit without serving."],
         ["list", None, "List installed executors and exit."],
     ]
@@ -192,87 +203,22 @@ class Options(usage.Options):
         if self["list"]:
             found = [f"{name}: {plugin.description}\n" for name, plugin in sorted(plugins().items())]
             _say("".join(found) or "no installed package brings an executor along\n")
+        if self["ping"] is not None:
+            wrong = ping(self["ping"], self["tls-cert"], self["tls-key"])
+            _give_up(wrong) if wrong else _say("ready\n")
         install_reactor(here=True)
         hear_logging()
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know what a log line says
         try:
-            self["flow"] = flow = self._flow()
+            taken = from_environment(self, os.environ, _SEVERAL)
+            self["flow"] = flow = flow_from(self)
+            if self["print-config"]:
+                _say(printed_from(self, flow, taken))
             if self["check"]:
                 _say("".join(f"{line}\n" for line in checked(flow.config)))
         except ConfigurationError as error:
             _give_up(str(error))
-
-    def _flow(self) -> Flow:
-        settings = {name: value for name, value in self._settings().items() if value not in (None, [], 0)}
-        for flag in ("docs", "metrics"):
-            if self[f"no-{flag}"]:
-                settings[flag] = False
-        if limits := self._limits():
-            settings["limits"] = limits
-        flow = self._configured(settings)
-        placed = self._placed()
-        for uses in self["uses"]:
-            flow.add(uses, **placed)
-        for endpoint in self["expose"]:
-            flow.expose_endpoint(endpoint)
-        return flow
-
-    def _placed(self) -> dict[str, Any]:
-        """Where the executors of --uses run."""
-        numbers = ("replicas", "max-concurrency", "batch", "batch-timeout", "retries")
-        given = {name: self[name] for name in ("engine", "devices", *numbers) if self[name] is not None}
-        if given and not self["uses"]:
-            raise ConfigurationError(f"--{next(iter(given))} is for executors of --uses; in a file each says its own")
-        given |= {name: self._number(name) for name in given.keys() & set(numbers)}
-        timeout = given.pop("batch-timeout", None)
-        if timeout is not None:
-            if "batch" not in given:
-                raise ConfigurationError(f"--batch-timeout={timeout}: say --batch too")
-            given["batch"] = {"preferred_batch_size": given["batch"], "timeout": timeout}
-        return {name.replace("-", "_"): value for name, value in given.items()}
-
-    def _configured(self, settings: dict[str, Any]) -> Flow:
-        if self["config"] is None:
-            return Flow(**{"protocol": "http"} | settings | {"limits": Limits(**settings.get("limits", {}))})
-        from .assembly.flow_file import build  # YAML only for those who use it
-
-        return build(Flow, pathlib.Path(self["config"]), settings, {"protocol": "http"})
-
-    def _settings(self) -> dict[str, object]:
-        """What was said of the flow; what was not said is none, empty or 0."""
-        names = ("grpc", "host", "name", "title", "description", "workspace", "tls-cert", "tls-key", "tls-client-ca",
-                 "tokens", "authenticator", "metrics-host", "access-log", "access-log-format")  # fmt: skip
-        flags = ("no-debug-endpoints", "no-crud-endpoints", "strict", "exit-on-crash", "debug")
-        return {
-            "protocol": self["protocols"],
-            "port": self["ports"],
-            "listen": self["listen"],
-            "grpc_services": self["grpc-services"],
-            "open": self["open"],
-            "metrics_port": self["metrics-port"] and self._number("metrics-port"),
-            "allowed_hosts": self["allowed-hosts"],
-            "cors": self["cors-origins"] or bool(self["cors"]),
-            **{name.replace("-", "_"): self[name] for name in names},
-            **{flag.replace("-", "_"): bool(self[flag]) for flag in flags},
-        }
-
-    def _number(self, name: str) -> int:
-        if not self[name].isdecimal():
-            raise ConfigurationError(f"--{name}={self[name]}: it is a number")
-        return int(self[name])
-
-    def _limits(self) -> dict[str, object]:
-        given = {name: self[name.replace("_", "-")] for name in Limits.__struct_fields__}
-        values = {name: value for name, value in given.items() if value is not None}
-        for name, value in values.items():
-            try:
-                msgspec.convert({name: value}, Limits, strict=False)
-            except msgspec.ValidationError as error:
-                reason = str(error).partition(" - at ")[0]
-                raise ConfigurationError(f"--{name.replace('_', '-')}={value}: {reason}") from None
-        limits = msgspec.convert(values, Limits, strict=False)
-        return {name: getattr(limits, name) for name in values}
 
 
 def makeService(options: Options) -> IService:

@@ -61,17 +61,20 @@ def test_changes(file: pathlib.Path) -> None:
     end = tokens.watch(lambda: told.append(1))
     assert not tokens.look()
     file.write_text(f"{other}\n")
+    assert not tokens.look()  # it may be being written just now
     assert tokens.look()
     assert told == [1]
     assert tokens.authenticate(shown(second)) == "bob"
     with pytest.raises(Unauthenticated):
         tokens.authenticate(shown(first))
     file.write_text(f"{other}\n{first}\n")  # the token itself, in place of its hash
+    assert not tokens.look()
     with Log() as lines:
         assert not tokens.look()
     assert "line 2 is not name:sha256-of-token" in lines[0]
     assert first not in lines[0]
     file.unlink()
+    assert not tokens.look()
     with Log() as lines:
         assert not tokens.look()
     assert "No such file" in lines[0]

@@ -17,7 +17,7 @@ from ..graph.graph import NodeConfig
 from .flow_config import FlowConfig
 from .flow_schema import Exposed, Settings
 
-__all__ = ["written"]
+__all__ = ["settings_of", "written"]
 
 
 def written(config: FlowConfig, listening: dict[str, Any]) -> str:
@@ -33,14 +33,15 @@ def written(config: FlowConfig, listening: dict[str, Any]) -> str:
         {
             "jtype": "Flow",
             "version": "1",
-            "with": msgspec.to_builtins(_unusual(listening | _settings(config), Settings)),
+            "with": msgspec.to_builtins(_unusual(listening | settings_of(config), Settings)),
             "executors": [_entry(node) for node in config.nodes],
             **({"expose": [_unusual(route, Exposed) for route in routes]} if routes else {}),
         }
     )
 
 
-def _settings(config: FlowConfig) -> dict[str, object]:
+def settings_of(config: FlowConfig) -> dict[str, object]:
+    """The keys under ``with``, but for those of where it listens."""
     http, security, tls = config.http, config.security, config.security.tls
     return {
         "host": config.host,

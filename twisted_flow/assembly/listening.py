@@ -31,6 +31,11 @@ class Listening:
             raise RuntimeError("the flow is running and cannot be changed: close it first")
 
     @property
+    def listening(self) -> dict[str, object]:
+        """Protocol, port, listen and grpc, as they were given."""
+        return {"protocol": self.protocol, "port": self._ports, "listen": self._listen, "grpc": self._grpc}
+
+    @property
     def protocol(self) -> str | tuple[str, ...]:
         """The protocol, or the protocols. A flow that runs serves a new one on the same port; what was accepted is
         answered, for a moment a connect may be refused; and if it cannot listen, the old one does again.

@@ -228,22 +228,22 @@ class FlowService(Service):
 
     def stop(self) -> Deferred[None]:
         """Stop all parts: gateways drain, then executors close. What fails is logged, the rest stops all the same."""
-        if self.gateways and self.config.limits.drain_delay:
-            from twisted.internet import reactor
-
-            delay: Deferred[object] = deferLater(reactor, self.config.limits.drain_delay)
-        else:
-            delay = succeed(None)
+        delay = self.config.limits.drain_delay if self.gateways else 0
+        waiting: Deferred[Any] = deferLater(self.telling.clock, delay) if delay else succeed(None)
         self._stopping = self.readiness.stopping = True
         if self._starting is not None:
             self._starting.cancel()  # what hangs there is not waited for
-        return delay.addCallback(lambda _: self._one_at_a_time.run(lambda: ensureDeferred(self._stop())))
+        tell = self.telling.account() if self.gateways else None
+        waiting.addCallback(lambda _: self._one_at_a_time.run(lambda: ensureDeferred(self._stop(tell))))
+        return waiting
 
-    async def _stop(self) -> None:
+    async def _stop(self, tell: Callable[[], object] | None = None) -> None:
         self._files.stop()
         if self._checking.running:
             self._checking.stop()
         await self._stop_gateways()
+        if tell is not None:
+            tell()
         while self._running:
             engine = self._running.pop()
             try:

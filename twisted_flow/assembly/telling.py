@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from ..answer import Answer
 from ..errors import ConfigurationError
@@ -23,6 +24,8 @@ from ..telemetry.numbers import Numbers
 from ..telemetry.settings import TelemetrySettings
 
 __all__ = ["Telling", "telemetry"]
+
+log = Logger()
 
 
 class Telling:
@@ -40,7 +43,9 @@ class Telling:
         metrics: Callable[[str], Answer] | None,
         access: AccessLog | None,
         beat: Beat,
+        clock: IReactorTime,
     ) -> None:
+        self.clock = clock
         self._settings, self.record, self.metrics, self.access, self.beat = settings, record, metrics, access, beat
         self.address = self._address()
         """Of the port for metrics alone; None: there is none."""
@@ -48,6 +53,25 @@ class Telling:
     def _address(self) -> IListenAddress | None:
         port = self._settings.metrics_port
         return None if port is None else port_address(self._settings.metrics_host, port)
+
+    def account(self) -> Callable[[], object]:
+        """Begin the account of a stop.
+
+        :return: logs it: what was answered since then, and since the start.
+        """
+        numbers, clock = self.record.numbers.all, self.clock
+        (answered, refused), cut, since = numbers.answered(), numbers.cut, clock.seconds()
+
+        def tell() -> None:
+            total, all_refused = numbers.answered()
+            log.info(
+                "stopped in {seconds:.1f} s: {answered} requests answered, {cut} of them cut at the end of the grace, "
+                "{refused} refused; since the start {total} answered, {all_refused} refused",
+                seconds=clock.seconds() - since, answered=total - answered, cut=numbers.cut - cut,
+                refused=all_refused - refused, total=total, all_refused=all_refused,
+            )  # fmt: skip
+
+        return tell
 
     def reopen(self) -> None:
         """Write the access log to the file that has its name now."""
@@ -101,4 +125,4 @@ def telemetry(
         later: Any = clock.callLater
         access = AccessLog(settings.access_log, settings.access_log_format, later)
     record = Record(numbers.over("http"), "http", access)
-    return Telling(settings, record, metrics, access, Beat(clock, numbers.lag.observe))
+    return Telling(settings, record, metrics, access, Beat(clock, numbers.lag.observe), clock)

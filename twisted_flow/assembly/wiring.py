@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from ..errors import ConfigurationError
 from ..executor.catalogue import Catalogue
 from ..executor.requests import DEFAULT
+from ..executor.spec import ExecutorSpec
 from ..gateway.buffered import Buffered
 from ..gateway.grpc.added import added
 from ..gateway.http.routes import flow_routes
@@ -62,17 +63,8 @@ def make_service(config: FlowConfig) -> FlowService:
     admitted, nodes = {}, []
     numbers, spans = Numbers(partial(_endpoints, config, engines)), tracer()
     for name, engine in engines.items():
-        spec = specs[name][0]
         counted = numbers.executors[name] = ExecutorNumbers()
-        shared = batched(engine, spec, clock, counted)
-        admitted[name] = admission = Admission(shared, config.limits.max_queue, numbers=counted)
-        node: IDispatcher = admission
-        if spans is not None:
-            node = Tracing(node, spans, name, "CLIENT" if spec.host else "INTERNAL")
-        if retries(engine, spec):
-            node = Retry(node, engine.endpoints, spec.retries, clock)
-        if spec.timeout is not None:
-            node = Deadline(node, spec.timeout, clock)
+        admitted[name], node = _called(engine, specs[name][0], config, clock, counted, spans)
         nodes.append(Node(name, engine.endpoints, node))
     catalogue = partial(Catalogue.of, admitted.values(), config.limits)
     flow = FlowDispatcher(nodes, graph, config.strict, catalogue)
@@ -113,6 +105,22 @@ def make_service(config: FlowConfig) -> FlowService:
     watched = [authenticator] if isinstance(authenticator, WatchedFiles) else []
     addresses = partial(_addresses, config)
     return FlowService(config, current, list(engines.values()), readiness, addresses, gateways, watched, told)
+
+
+def _called(
+    engine: IEngine, spec: ExecutorSpec, config: FlowConfig, clock: IReactorTime, counted: ExecutorNumbers, spans: Any
+) -> tuple[Admission, IDispatcher]:
+    """*engine* with all that decides how it is called: what admits requests to it, and the outermost of all that."""
+    shared = batched(engine, spec, clock, counted)
+    admission = Admission(shared, config.limits.max_queue, numbers=counted)
+    node: IDispatcher = admission
+    if spans is not None:
+        node = Tracing(node, spans, engine.name, "CLIENT" if spec.host else "INTERNAL")
+    if retries(engine, spec):
+        node = Retry(node, engine.endpoints, spec.retries, clock)
+    if spec.timeout is not None:
+        node = Deadline(node, spec.timeout, clock)
+    return admission, node
 
 
 def checked(config: FlowConfig) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast, final
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ..errors import FlowError
@@ -46,6 +46,10 @@ class Admission:
         """Whether it is not known yet."""
         return self._asking is not None
 
+    def outcome(self) -> Caller | Admission:
+        """Who asks, once that is known; else itself."""
+        return self if self.caller is None else self.caller
+
     def cancel(self) -> None:
         """Nobody wants to know any more."""
         asking, self._asking = self._asking, None
@@ -58,7 +62,7 @@ class Admission:
             self._known()
 
     def _denied(self, failure: Failure) -> None:
-        if self._asking is None or failure.check(CancelledError):
+        if self._asking is None:
             return
         self._asking, self.error = None, cast(FlowError, failure.value)
         self._known()
@@ -78,29 +82,28 @@ class Admissions:
     def __init__(self, guard: Guard | None, connection: Any, known: Callable[[], object]) -> None:
         self._guard, self._connection, self._known = guard, connection, known
         self._end: OtherEnd | None = None
-        self.current: Admission | None = None
-        """That of the head whose request is not taken yet, where it is not just somebody who may ask."""
+        self.current: Caller | Admission | None = None
+        """Of the head whose request is not taken yet: see `of`."""
 
     def of(self, protocol: str, authorization: str) -> Caller | Admission:
         """Who asks by the head that is looked at, with the field *authorization*; or what came of it instead."""
-        if self.current is not None:
-            return self.current if self.current.caller is None else self.current.caller
+        current = self.current
+        if current is not None:
+            return current if type(current) is Caller else current.outcome()
         if self._end is None:
             self._end = OtherEnd(self._connection.transport, cast(Guard, self._guard))
         try:
             asked = self._end.admit(protocol, authorization)
-            if type(asked) is Caller:
-                return asked
         except FlowError as error:
             self.current = Admission(error, self._known)
         else:
-            self.current = Admission(asked, self._known)
+            self.current = asked if type(asked) is Caller else Admission(asked, self._known)
         return self.current
 
     @property
     def asking(self) -> bool:
         """Whether it is not known yet who asks."""
-        return self.current is not None and self.current.asking
+        return type(self.current) is Admission and self.current.asking
 
     def taken(self) -> None:
         """The request is taken: the next head is another one."""
@@ -108,5 +111,5 @@ class Admissions:
 
     def cancel(self) -> None:
         """The connection is gone, or another protocol's."""
-        if self.current is not None:
+        if type(self.current) is Admission:
             self.current.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import Cancelled, FlowError, Unavailable
+from ..telemetry.numbers import Numbers
 
 __all__ = ["LAST_WORDS", "Ending"]
 
@@ -11,9 +12,13 @@ LAST_WORDS = 0.5
 
 
 class Ending:
-    """Whether a gateway is past its grace, for the errors of requests that are cancelled."""
+    """Whether a gateway is past its grace, for the errors of requests that are cancelled.
 
-    def __init__(self) -> None:
+    :param numbers: counts them.
+    """
+
+    def __init__(self, numbers: Numbers) -> None:
+        self._numbers = numbers
         self.cutting = False
         """Whether what is cancelled now is cut by the server."""
         self.cut = 0
@@ -24,4 +29,5 @@ class Ending:
         if not self.cutting:
             return Cancelled("the caller closed the connection")
         self.cut += 1
+        self._numbers.cut += 1
         return Unavailable("the server stopped before the request was answered")

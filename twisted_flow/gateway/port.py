@@ -40,7 +40,8 @@ class Port(Service):
         from twisted.internet import reactor  # chosen by now
 
         self.protocol, self.listen_at, self.limits = protocol, served.address, served.limits
-        self.ending = Ending()
+        self._numbers = served.record.numbers.all
+        self.ending = Ending(self._numbers)
         clock = served.clock or cast(IReactorTime, reactor)
         self.connections = Connections(clock, served.buffered, self.ending, served.readiness, served.guard)
         self.gateway = Gateway(
@@ -51,7 +52,6 @@ class Port(Service):
             ended=self.ending.error,
             record=served.record.over(protocol),
         )
-        self._numbers = served.record.numbers.all
         self.connections.logged = served.record.logged
         self.address = ""
         """'host:port' as it listens, once it does."""

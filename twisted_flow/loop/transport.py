@@ -116,7 +116,7 @@ class LoopTransport:
 
     def resetConnection(self) -> None:
         """The same, and the peer is told that nothing is read any more either: an end alone might be half a close."""
-        with suppress(OSError):
+        with suppress(OSError, AttributeError):  # it has none any more
             self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abortConnection()
 

@@ -18,6 +18,7 @@ from ..maybe import MaybeDeferred
 from ..telemetry.printable import forget_frames
 from ..telemetry.tracebacks import told_in_full
 from .authenticator import Credentials, IAuthenticator
+from .certificates import CertificateAuthenticator
 
 __all__ = ["Caller", "Guard"]
 
@@ -40,6 +41,8 @@ class Caller(Struct, eq=False):
     """Why it may ask no more."""
     guard: Guard | None = None
     """Who finds it out."""
+    asked_in: int = 0
+    """The generation in which that was asked last."""
 
     def hold(self, end: Callable[[], object]) -> Callable[[], object]:
         """Have *end* called when it may have what is open no more; `revoked` says why then.
@@ -58,6 +61,9 @@ class Guard:
 
     def __init__(self, authenticator: IAuthenticator, clock: IReactorTime) -> None:
         self._authenticate, self._clock = authenticator.authenticate, clock
+        self._generation = 0  # of what the authenticator knows
+        self.by_certificate = isinstance(authenticator, CertificateAuthenticator)
+        """Whether a handshake that has succeeded says it all."""
         self._held: dict[object, tuple[Caller, Callable[[], object]]] = {}
         changing = IChanging(authenticator, None)
         if changing is not None:
@@ -70,6 +76,7 @@ class Guard:
         :raises Unauthenticated: if nobody knows.
         :raises PermissionDenied: if it may not ask; and whatever else goes wrong here.
         """
+        caller.asked_in = self._generation
         try:
             who: MaybeDeferred[str] = self._authenticate(cast(Credentials, caller.credentials))
         except BaseException:
@@ -81,7 +88,11 @@ class Guard:
             return _named(who, caller)
         who.addTimeout(_PATIENCE, self._clock)
         asked: Deferred[Any] = who.addCallbacks(_named, _failed, (caller,))
-        return asked
+        known = asked.result if asked.called else None  # what is there already need not be waited for
+        if isinstance(known, Failure):
+            asked.addErrback(lambda _: None)
+            raise cast(FlowError, known.value) from None
+        return caller if known is caller else asked
 
     def hold(self, caller: Caller, end: Callable[[], object]) -> Callable[[], object]:
         """Have *end* called when *caller*, who has something open, may have it no more; its ``revoked`` says why.
@@ -90,18 +101,24 @@ class Guard:
         """
         key = object()
         self._held[key] = caller, end
+        if caller.asked_in != self._generation:  # what holds no more was asked before
+            self._clock.callLater(0, self._ask_about, caller, end)
         return lambda: self._held.pop(key, None)
 
     def ask_again(self) -> None:
         """What the authenticator knows has changed: ask about all callers who have something open."""
+        self._generation += 1
         for caller, end in list(self._held.values()):
-            try:
-                asked = self.admit(caller)
-            except FlowError as error:
-                _revoke(error, caller, end)
-                continue
-            if isinstance(asked, Deferred):
-                asked.addErrback(_denied_later, caller, end)
+            self._ask_about(caller, end)
+
+    def _ask_about(self, caller: Caller, end: Callable[[], object]) -> None:
+        try:
+            asked = self.admit(caller)
+        except FlowError as error:
+            _revoke(error, caller, end)
+            return
+        if isinstance(asked, Deferred):
+            asked.addErrback(_denied_later, caller, end)
 
 
 def _revoke(error: FlowError, caller: Caller, end: Callable[[], object]) -> None:
@@ -129,7 +146,7 @@ def _named(who: object, caller: Caller) -> Caller:
 
 
 def _failed(failure: Failure) -> Failure:
-    return failure if failure.check(CancelledError) else Failure(_denial(failure))
+    return Failure(_denial(failure))
 
 
 def _denial(failure: Failure) -> FlowError:
@@ -137,6 +154,8 @@ def _denial(failure: Failure) -> FlowError:
     error = cast(BaseException, failure.value)
     if isinstance(error, Unauthenticated | PermissionDenied):
         return error
+    if isinstance(error, CancelledError):
+        return Unavailable("who calls could not be found out", retry_after=1)
     if isinstance(error, TimedOut):
         return Unavailable(f"who calls could not be found out within {_PATIENCE:g} s", retry_after=1)
     log.error("the authenticator has failed, the caller is refused: {error}", error=told_in_full(error))

@@ -15,7 +15,7 @@ __all__ = ["FilesWatch", "WatchedFiles"]
 
 log = Logger()
 
-_EVERY = 1.0  # seconds
+_EVERY = 0.5  # seconds
 
 Said = TypeVar("Said")
 
@@ -31,18 +31,19 @@ class WatchedFiles(Generic[Said]):
 
     def __init__(self, what: str, paths: Sequence[str], read: Callable[[], Said]) -> None:
         self.what, self.paths, self._read = what, tuple(paths), read
-        self._seen = self._state()
+        self._seen = self._last = self._state()
         self.said = read()
         """What they say."""
 
     def look(self, again: bool = False) -> bool:
-        """Read them, if one of them has changed, or if they are to be read *again*; return whether they say something
-        new.
+        """Read them, if they have changed before the last look and not since, or if they are to be read *again*; return
+        whether they say something new.
         """
         state = self._state()
-        if state == self._seen and not again:
+        if not again and (state == self._seen or state != self._last):  # it may be being written just now
+            self._last = state
             return False
-        self._seen = state
+        self._seen = self._last = state
         try:
             self.said = self._read()
         except ConfigurationError as error:
@@ -56,7 +57,7 @@ class WatchedFiles(Generic[Said]):
 
 
 class FilesWatch:
-    """Looks at files once a second, while it runs.
+    """Looks at files twice a second, while it runs.
 
     :param watched: finds those that there are now.
     """

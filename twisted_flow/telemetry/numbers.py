@@ -149,6 +149,8 @@ class Numbers:
         """What never became a request, by the error's name."""
         self.cancelled = 0
         """Requests whose callers have gone, or wanted them no more."""
+        self.cut = 0
+        """Requests that the end of the server's grace has cut."""
         self.first_part = Histogram()
         """Seconds to the first part of answers that came in parts."""
         self.lag = Histogram(LAG)
@@ -156,6 +158,11 @@ class Numbers:
         self.traffic = Traffic()
         self.connections: list[Callable[[], Iterable[str]]] = []
         """Each tells the protocol of each of its connections."""
+
+    def answered(self) -> tuple[int, int]:
+        """How many requests were answered, by an error or not; and how much was refused before it became one."""
+        series = [each for requests in self.requests.values() for each in requests.series.values()]
+        return sum(each.ok + each.errors.total() for each in series), self.refused.total()
 
     def over(self, protocol: str) -> RequestNumbers:
         """The requests over *protocol*."""

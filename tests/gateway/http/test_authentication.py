@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred, fail, succeed
 
-from tests.authenticators import Knows
+from tests.authenticators import Knows, Says
 from tests.support import HELLO, HTTP, Dispatcher, Log, post, replies
+from twisted_flow.errors import Unauthenticated
 
 SECRET = "Authorization: Bearer hunter2"
 WAYS = pytest.mark.parametrize("lane", [True, False])
@@ -76,8 +78,8 @@ def test_while_it_is_asked_nothing_is_read(lane: bool) -> None:
     whole = post("/post", HELLO | {"parameters": {"x": "y" * 100_000}}, SECRET)
     head, _, body = whole.partition(b"\r\n\r\n")
     wire.receive(head + b"\r\n\r\n")
-    assert wire.producerState == "paused"
     wire.receive(body)
+    assert wire.producerState == "paused"
     assert len(knows.asked) == 1
     assert not http.dispatcher.requests
     knows.settle(0)
@@ -210,3 +212,56 @@ def test_a_dispatcher_sees_no_credentials() -> None:
     dispatcher = Dispatcher()
     HTTP(dispatcher, guard=Knows()).send(post("/post", HELLO, SECRET))
     assert "hunter2" not in repr(dispatcher.requests[0])
+
+
+class TestWhatAnAttackFound:
+    @WAYS
+    def test_a_deferred_that_has_fired(self, lane: bool) -> None:
+        """As that of an authenticator with a cache: it is as good as a name, or an error."""
+        http = HTTP(lane=lane, guard=Says(lambda: succeed("ann")))
+        assert [each.status for each in http.send(post("/post", HELLO) * 2)] == [200, 200]
+        assert {each.principal for each in http.dispatcher.requests} == {"ann"}
+        (reply,) = HTTP(lane=lane, guard=Says(lambda: fail(Unauthenticated("no")))).send(post("/post", HELLO))
+        assert reply.status == 401
+
+    @WAYS
+    def test_one_that_is_cancelled_by_itself(self, lane: bool) -> None:
+        """It is answered all the same, and the connection ends when it is told to."""
+        asked: Deferred[str] = Deferred()
+        http = HTTP(lane=lane, guard=Says(lambda: asked))
+        wire = http.connect()
+        wire.receive(post("/post", HELLO))
+        asked.cancel()
+        http.pass_seconds(1)
+        assert [each.status for each in replies(wire.value())] == [503]
+
+    @WAYS
+    def test_it_is_asked_once_though_the_body_comes_later(self, lane: bool) -> None:
+        knows = Knows()
+        wire = HTTP(lane=lane, guard=knows).connect()
+        raw = post("/post", HELLO, SECRET)
+        wire.receive(raw[:-5])
+        wire.receive(raw[-5:-2])
+        wire.receive(raw[-2:])
+        assert [each.status for each in replies(wire.value())] == [200]
+        assert len(knows.seen) == 1
+
+    @WAYS
+    def test_who_leaves_while_it_is_asked(self, lane: bool) -> None:
+        """Is seen, in the time that half a close has."""
+        knows = Knows(later=True)
+        http = HTTP(lane=lane, guard=knows)
+        wire = http.connect()
+        wire.receive(post("/post", HELLO, SECRET))
+        wire.end_input()
+        http.pass_seconds(3)
+        assert knows.asked[0].called
+        assert not len(http.connections)
+
+    def test_spaces_and_empty_fields_mean_the_same_whatever_is_remembered(self) -> None:
+        http = HTTP(guard=Knows())
+        for _ in range(2):
+            assert [each.status for each in http.send(post("/post", HELLO, "Authorization:  Bearer hunter2"))] == [200]
+            assert [each.status for each in http.send(post("/post", HELLO, SECRET))] == [200]
+            assert [each.status for each in http.send(post("/post", HELLO, SECRET, "authorization:"))] == [400]
+            assert [each.status for each in http.send(post("/post", HELLO, "authorization:"))] == [401]

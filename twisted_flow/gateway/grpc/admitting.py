@@ -70,7 +70,7 @@ class _AskingCall:
             call.data(each, 0, len(each))
         if self._ended:
             call.ended()
-        if self._draining and call is not NOBODY:
+        if (self._draining or lane.draining) and call is not NOBODY:
             call.drain()
         lane.flush()
 

@@ -20,7 +20,6 @@ from ...codec.codecs import codec_of
 from ...document.identity import new_id
 from ...errors import BadRequest, ConfigurationError, FlowError, QueueFull, Unavailable
 from ...interfaces import IGateway
-from ...limits import Limits
 from ...loop import Signal, asyncio_loop, spawn, to_future, wait_a_while
 from ...security.guard import Caller
 from ...wire.grpc.metadata import OURS, SERVER
@@ -33,6 +32,7 @@ from ..trace_context import trace_in
 from .behind import THREADS
 from .failures import trailers_of, write_status
 from .library_guard import LibraryGuard, caller_in
+from .library_options import options_of
 from .library_services import handler, health_handler, reflection_handler
 from .library_stream import CallContext, Stream
 from .library_tls import library_credentials
@@ -57,7 +57,7 @@ class LibraryGateway(Service):
         self.buffered, self.dispatcher, self.limits = served.buffered, served.dispatcher, served.limits
         self.listen_at, self.engines = served.address, served.engines
         debug, limits = served.debug, served.limits
-        self.ending = Ending()
+        self.ending = Ending(served.record.numbers.all)
         named: dict[str, Any] = {"id": new_id(), "protocol": "grpc", "record": served.record.over("grpc")}
         gateway = Gateway(limits=limits, debug=debug, ended=self.ending.error, **named)
         self.entry = Entry(gateway=gateway, write_error=write_status)
@@ -87,8 +87,8 @@ class LibraryGateway(Service):
         with nullcontext() if busy else yielding():
             self._server = server = aio.server(
                 ThreadPoolExecutor(THREADS, "grpc_services"),
-                options=_options(self.limits),
-                interceptors=[] if self._guard is None else [LibraryGuard(self._guard, self._refuse, _ASKING)],
+                options=options_of(self.limits),
+                interceptors=self._interceptors(),
             )  # which starts all its threads
         server.add_generic_rpc_handlers(
             (
@@ -114,6 +114,11 @@ class LibraryGateway(Service):
             raise ConfigurationError(f"cannot listen on {address}: {error}") from None
         await server.start()
         self.address = address
+
+    def _interceptors(self) -> list[LibraryGuard]:
+        """What asks who calls other services; where a handshake does, nothing."""
+        guard = self._guard
+        return [] if guard is None or guard.by_certificate else [LibraryGuard(guard, self._refuse, _ASKING)]
 
     async def call(self, requests: object, context: CallContext) -> None:
         """``/jina.JinaRPC/Call``."""
@@ -276,23 +281,9 @@ class LibraryGateway(Service):
             await server.stop(min(LAST_WORDS, grace))
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
-    return [
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", limits.max_body),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_concurrent_streams", limits.max_connections),
-        ("grpc.keepalive_time_ms", int(limits.ping_interval * 1000)),
-        ("grpc.keepalive_timeout_ms", int(limits.ping_timeout * 1000)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
-        ("grpc.http2.max_ping_strikes", 0),
-    ]
-
-
 def _identified(entry: Entry, context: CallContext, caller: Caller | None = None) -> Entry:
     """*entry* with what the call's metadata say of its request, and who asks."""
-    said = {name: value for name, value in context.invocation_metadata() or () if type(value) is str}
+    said = {name: value for name, value in reversed(tuple(context.invocation_metadata() or ())) if type(value) is str}
     return replace(
         entry,
         caller=caller,

@@ -10,7 +10,7 @@ from zope.interface import implementer
 from ...answer import Entry
 from ...errors import FlowError
 from ...wire.grpc.messages import LARGE, framed, message_head
-from ...wire.grpc.statuses import DEADLINE_EXCEEDED, CallFault
+from ...wire.grpc.statuses import DEADLINE_EXCEEDED, CallFault, status_number
 from ...wire.http2.fields import Fields
 from ...wire.http2.inbound import EARLY
 from ...wire.http2.stream import Stream
@@ -161,9 +161,9 @@ class SessionCall:
 
     def revoke(self) -> None:
         """Who calls may do so no more: what is under way is answered so, and the call ends."""
+        error, self._waits = self._talk.entry.ended(), True  # it does not end by having nothing more under way
         self.session.cut()
-        self._talk.refuse(self._talk.entry.ended())
-        self._end(None)
+        self._end(CallFault(status_number(error.grpc_status), error.detail))
 
     def _close(self) -> None:
         self._release()

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from ...errors import BadRequest, RequestTimeout
 from ...security.guard import Caller
-from ..admission import Admissions
+from ..admission import Admission, Admissions
 from ..buffered import Account
 from ..connections import linger
 from ..stalled import StallTimer
@@ -51,8 +51,7 @@ class FlowChannel(HTTPChannel):
         self._receiving = self._gone = self._paused = self._whole = False
         self._successor: Any = None
         self._inbox = bytearray()  # what came and is not taken yet
-        self._done = 0
-        self._continues = False  # whether the client waits to be told to send its body
+        self._done, self._continues = 0, False  # whether the client waits to be told to send its body
         self._next_turn: IDelayedCall | None = None
         self._done_later: IDelayedCall | None = None
 
@@ -81,18 +80,18 @@ class FlowChannel(HTTPChannel):
             return asks
         if asks.error is not None:
             raise Refused(asks.error)
-        self._pause()
         self._continues = fields.hasHeader(b"expect")
         fields.removeHeader(b"expect")  # else the library would tell the client to go on
         return None
 
     def _admitted(self) -> None:
         """It is known who asks by the head that came last."""
-        admission, request = self.admissions.current, self.requests[-1]
-        if admission is not None and admission.error is not None:
-            self._refuse(Refused(admission.error))
-            return
-        request.caller = None if admission is None else admission.caller
+        asks, request = self.admissions.current, self.requests[-1]
+        if isinstance(asks, Admission):
+            if asks.error is not None:
+                self._refuse(Refused(asks.error))
+                return
+            request.caller = asks.caller
         if request.whole:
             request.process()
         elif self._continues:
@@ -114,6 +113,8 @@ class FlowChannel(HTTPChannel):
         self._inbox += data
         if self._next_turn is None:
             self._take()
+        if self.admissions.asking and len(self._inbox) > _WHOLE and not self._paused:  # a client that leaves is seen
+            self._pause()
 
     def _take(self) -> None:
         """Take a piece of what came in, small enough that other connections get their turn soon."""
@@ -242,8 +243,7 @@ class FlowChannel(HTTPChannel):
         self.site.connections.half_closed(self, self.site.limits.half_close_grace)
         self._end_if_whole()
 
-    def writeConnectionLost(self) -> None:
-        """Part of `IHalfCloseableProtocol`; we close all at once."""
+    def writeConnectionLost(self) -> None: ...
 
     def _end_if_whole(self) -> None:
         """End, where no more can come in, and what has come is answered."""

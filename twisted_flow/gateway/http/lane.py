@@ -8,19 +8,16 @@ twisted.web for good, once the earlier answers are out. So one module decides, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
-from ...answer import Answer, refuse
-from ...errors import FlowError
+from ...answer import Answer
 from ..admission import Admission, Admissions
 from ..buffered import Account
 from ..connections import Connections, linger
 from ..stalled import StallTimer
-from .action import PlainHead
 from .head import Refused, unfinished
 from .overdue import sweep
 from .pipeline import Pipeline, written
@@ -28,6 +25,8 @@ from .plain_heads import PlainHeads
 from .refusal import Refusals
 
 __all__ = ["Lane"]
+
+_AHEAD = 1 << 16  # bytes that are read while it is found out who asks
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -59,8 +58,7 @@ class Lane(Protocol):
         self.scanned = self.since = 0  # bytes of an unfinished head that are fine; the second in which waiting began
         self.blank = False  # whether an empty line stood before the head that is to come; only one may
         self.stall_timer = StallTimer()
-        self.full = self.paused = self.draining = self.ended = False
-        self.whole = False  # whether no more can come in: the client has closed its half
+        self.full = self.paused = self.draining = self.ended = self.whole = False  # whole: no more can come in
         self.announced = 0  # of these, the bytes of the body that is coming in
         self._quiet_since, self._advancing = 0, False  # `since`, from before the last head seemed to begin
         self._next_turn: IDelayedCall | None = None
@@ -122,7 +120,8 @@ class Lane(Protocol):
     def pause_or_resume(self) -> None:
         """Read on only while there is room: the client writes, we answer, and it reads."""
         crowded = self.crowded() or (bool(self.due) and len(self.buffer) > self.wanted)
-        busy = not self.ended and (self.full or crowded or self._next_turn is not None or self.admissions.asking)
+        asking = self.admissions.asking and len(self.buffer) > _AHEAD  # a client that leaves is to be seen
+        busy = not self.ended and (self.full or crowded or self._next_turn is not None or asking)
         if busy != self.paused and not self.ended:
             self.paused = busy
             if busy:
@@ -173,20 +172,16 @@ class Lane(Protocol):
         if self.announced:
             self.account.add(-self.announced)
             self.announced = 0
-        if self.connections.readiness.stopping:
-            self.draining = True
-        if guarded:
-            self.admissions.current = None
-        answering = plain.action.run(body, plain, asks) if type(asks) is not Admission else self.denied(asks, plain)
+        self.draining |= self.connections.readiness.stopping
+        self.admissions.current = None
+        answering = (
+            plain.action.run(body, plain, asks) if type(asks) is not Admission else self.refusals.denied(asks, plain)
+        )
         if type(answering) is Answer and not self.due:  # as most: there is no order to keep
             self.transport.write(written(answering, plain, self.draining and not buffer))  # type: ignore[union-attr]
         else:
             self.due.add(plain, answering, len(body))
         return True
-
-    def denied(self, admission: Admission, plain: PlainHead) -> Answer:
-        """The answer to who may not ask."""
-        return refuse(cast(FlowError, admission.error), self.refusals.entry, request_id=plain.request_id)
 
     def skip_blank(self) -> bool:
         """Skip one empty line before a head (RFC 9112 section 2.2); return whether there is more."""

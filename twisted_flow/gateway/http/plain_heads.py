@@ -50,6 +50,7 @@ _OF_ONE_REQUEST = re.compile(
 )
 """The fields that belong to one request, where they are well formed."""
 
+_ODD = re.compile(rb"\r\n(?:authorization|traceparent|tracestate|x-request-id)[ \t]*:", re.IGNORECASE)
 _AUTHORIZATION = b"\r\nAuthorization: ", b"\r\nauthorization: "
 _BEFORE = len(_AUTHORIZATION[0])
 
@@ -102,7 +103,8 @@ class PlainHeads:
         if known is not None and raw.count(b"\r\n") == shared.count(b"\r\n") + len(own) <= self.limits.max_headers:
             return _with_own(known, own)
         head = self._judged(read_head(raw, self.limits, self.hosts))
-        if head is not None and _with_own(head, own) == head:  # else something of its own is oddly written
+        odd = _ODD.search(shared) is not None
+        if head is not None and not odd and _with_own(head, own) == head:  # else something of its own is oddly written
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[shared] = replace(
@@ -123,7 +125,7 @@ class PlainHeads:
         known = self._known.get(raw[:at] + raw[end:])
         if known is None or known.full:
             return None
-        said = raw[at + _BEFORE : end].decode("latin-1")
+        said = raw[at + _BEFORE : end].decode("latin-1").strip(" ")
         if not said.isascii() or not said.isprintable():
             return None
         return PlainHead(known.action, known.length, known.accept, known.content_type, "", said)

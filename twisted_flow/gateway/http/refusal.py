@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
-from ...answer import Entry, refuse
+from ...answer import Answer, Entry, refuse
+from ...errors import FlowError
+from ..admission import Admission
+from .action import PlainHead
 from .answer_bytes import answer_bytes
 from .head import Refused
 from .origin import Origins
@@ -30,3 +34,7 @@ class Refusals:
         fields = self.origins.answer_fields(None if origin is None else origin[1])
         told = refuse(refused.error, self.entry)
         return answer_bytes(refused.error.http_status, told, close=True, head=head.startswith(b"HEAD "), more=fields)
+
+    def denied(self, admission: Admission, head: PlainHead) -> Answer:
+        """The answer to who may not ask what begins with *head*."""
+        return refuse(cast(FlowError, admission.error), self.entry, request_id=head.request_id)

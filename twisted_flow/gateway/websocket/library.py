@@ -41,9 +41,10 @@ class LibraryProtocol(WebSocketServerProtocol):
 
     def flow_revoke(self) -> None:
         """Who has connected may ask no more: what is under way is answered so, and the connection ends."""
-        if self.flow_session is not None:
-            self.flow_session.cut()
-        self.flow_cut = True
+        session, self.flow_session = self.flow_session, None  # what still comes is Autobahn's alone
+        if session is not None:
+            session.cut()
+            session.lost()
         self._fail_connection(_POLICY_VIOLATION, "the credentials hold no more")
 
     def flow_quiet(self) -> bool:
