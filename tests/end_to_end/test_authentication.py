@@ -21,12 +21,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.browsing import page_at
 from tests.certificates import Certificates
 from tests.grpc_calls import handler, proto
-from tests.support import ROOT, TIMEOUT, connect, free_port, serving
+from tests.support import ROOT, TIMEOUT, connect, entry, free_port, serving
 from twisted_flow import Client, Document, Flow
 from twisted_flow.codec.protobuf import RequestProto
 from twisted_flow.errors import ConfigurationError, Unauthenticated
 from twisted_flow.gateway.grpc.admitting import OPEN
+from twisted_flow.gateway.grpc.gateway import _methods
+from twisted_flow.gateway.grpc.services import Health, reflections
 from twisted_flow.gateway.http.health import HEALTH
+from twisted_flow.readiness import Readiness
 from twisted_flow.security.tokens import new_token
 
 EXECUTORS = """
@@ -88,7 +91,7 @@ def http_table(port: int) -> list[str]:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {TOKEN}"}) as client:
         document = client.get("/openapi.json").json()
     pages = ("/docs", "/redoc", "/openapi.json", "/docs/swagger.js", "/docs/swagger.css", "/redoc/redoc.js")
-    hidden = ("/", "/nowhere", "/status/", "//post", "/post/..", "/livez/x", "/Livez", "/livez%2f")
+    hidden = ("/", "/nowhere", "/status/", "//post", "/post/..", "/livez/x", "/Livez", "/livez%2f", "/metrics")
     return [*document["paths"], *pages, *hidden]
 
 
@@ -166,6 +169,12 @@ def grpc_methods() -> list[str]:
         "/x",
         "/grpc.health.v1.Health/check",
     ]
+
+
+def test_the_table_of_grpc_is_whole() -> None:
+    """Those are all that the lane has of its own, but what is open."""
+    methods = _methods(entry(), Health((), Readiness()), reflections(()))
+    assert {name for name in methods if name.encode() not in OPEN} <= set(grpc_methods())
 
 
 @pytest.mark.parametrize("front", ["lane", "grpcio"])

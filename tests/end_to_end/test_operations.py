@@ -146,7 +146,7 @@ class TestSystemd:
         server = Server("--protocol=http", "--host=127.0.0.1", "--uses=work.py:Work", cwd=folder, env=environment)
         ready = told()
         assert ready.startswith("READY=1\nSTATUS=")
-        assert "executor0 ready" in ready
+        assert re.search(r"executor0 ready \(thread\), 0 requests answered, 0 in flight, 0 connections", ready)
         assert [told() for _ in range(2)] == ["WATCHDOG=1"] * 2
         server.process.send_signal(signal.SIGHUP)
         while "RELOADING=1" not in (said := told()):

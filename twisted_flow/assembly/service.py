@@ -29,7 +29,7 @@ from ..readiness import Readiness
 from ..security.watched_files import FilesWatch, WatchedFiles
 from ..telemetry.logs import hear_logging
 from ..telemetry.tracebacks import told_in_full
-from .banner import banner, where
+from .banner import banner
 from .flow_config import FlowConfig
 from .telling import Telling
 
@@ -147,7 +147,7 @@ class FlowService(Service):
         if self.owns_process:
             self.telling.beat.feed_watchdog()
             prepare_to_serve()
-            notify(f"READY=1\n{self._status()}")
+            notify(f"READY=1\n{self.telling.status(self.engines)}")
             for engine in self.engines:
                 changing = IChanging(engine, None)
                 if changing is not None:
@@ -158,14 +158,12 @@ class FlowService(Service):
     def _check(self) -> None:
         for engine in self._running:
             engine.check(self.config.limits.health_timeout, self.config.limits.stuck_after)
-
-    def _status(self) -> str:
-        """The line that systemd shows of the service: each executor's state, and where it runs."""
-        return "STATUS=" + ", ".join(f"{each.name} {each.health} ({where(each)})" for each in self.engines)
+        if self.owns_process:
+            notify(self.telling.status(self.engines))
 
     def _changed(self, engine: IEngine) -> None:
         """The state of an executor has changed, in a process that is there for this flow alone."""
-        notify(self._status())
+        notify(self.telling.status(self.engines))
         if engine.health == "failed" and self.config.exit_on_crash and not self._stopping:
             log.error("executor {name} has failed: the server ends (exit_on_crash)", name=engine.name)
             self._fail()

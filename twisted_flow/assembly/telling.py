@@ -14,7 +14,7 @@ from ..answer import Answer
 from ..errors import ConfigurationError
 from ..gateway.http.routes import without_routes
 from ..gateway.served import Served
-from ..interfaces import IDescribed, IGateway, IListenAddress
+from ..interfaces import IDescribed, IEngine, IGateway, IListenAddress
 from ..listen.addresses import port_address
 from ..process.beat import Beat
 from ..protocols import protocol_named
@@ -22,6 +22,7 @@ from ..record import Record
 from ..telemetry.access_log import AccessLog
 from ..telemetry.numbers import Numbers
 from ..telemetry.settings import TelemetrySettings
+from .banner import where
 
 __all__ = ["Telling", "telemetry"]
 
@@ -72,6 +73,16 @@ class Telling:
             )  # fmt: skip
 
         return tell
+
+    def status(self, engines: Iterable[IEngine]) -> str:
+        """The line that systemd shows of the service: each executor's state, where it runs, and how much is asked."""
+        numbers = self.record.numbers.all
+        answered, _ = numbers.answered()
+        in_flight = sum(each.in_flight for each in numbers.requests.values())
+        connected = sum(1 for protocols in numbers.connections for _ in protocols())
+        states = [f"{each.name} {each.health} ({where(each)})" for each in engines]
+        asked = f"{answered} requests answered, {in_flight} in flight, {connected} connections"
+        return f"STATUS={', '.join([*states, asked])}"
 
     def reopen(self) -> None:
         """Write the access log to the file that has its name now."""

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from tests.authenticators import Knows, Says
 from tests.support import HELLO, HTTP, Dispatcher, Log, post, replies
 from twisted_flow.errors import Unauthenticated
+from twisted_flow.gateway.http.health import HEALTH
 
 SECRET = "Authorization: Bearer hunter2"
 WAYS = pytest.mark.parametrize("lane", [True, False])
@@ -200,6 +201,21 @@ class TestSecrets:
         wire.receive(post("/post", HELLO, SECRET) * 3)
         http.pass_seconds(1)
         assert len(knows.seen) == 3
+
+
+@WAYS
+def test_every_rule(lane: bool) -> None:
+    """All that Klein's map has, by each method that it takes: nothing without credentials, but what is open."""
+    http = HTTP(lane=lane, guard=Knows())
+    opened = set()
+    for rule in http.app.klein.url_map.iter_rules():
+        for method in rule.methods or ():
+            raw = f"{method} {rule.rule} HTTP/1.1\r\nHost: flow.invalid\r\nContent-Length: 0\r\n\r\n".encode()
+            wire = http.connect()
+            wire.receive(raw)
+            if not wire.value().startswith(b"HTTP/1.1 401 "):
+                opened.add(rule.rule)
+    assert opened == set(HEALTH)
 
 
 def test_several_authorizations_are_none() -> None:
