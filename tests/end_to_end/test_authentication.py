@@ -442,6 +442,7 @@ def test_authorize_in_swagger_ui(folder: pathlib.Path, tmp_path: pathlib.Path) -
         assert httpx.get(f"{url}/status").status_code == 401
         document = httpx.get(f"{url}/openapi.json").json()
         assert document["security"] == [{"bearer": []}]
+        assert {"401", "403"} <= document["paths"]["/who"]["post"]["responses"].keys()
         with page_at(f"{url}/docs", tmp_path) as shown:
             shown.wait_for("!!document.querySelector('.btn.authorize')")
             shown.evaluate("document.querySelector('.btn.authorize').click()")

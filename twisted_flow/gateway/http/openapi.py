@@ -31,15 +31,18 @@ _ERRORS = {
     "504": "The request's time ran out",
 }
 
+_DENIALS = {"401": "No credentials, or some that nobody knows", "403": "Who asks may not"}
+
 
 def openapi(settings: HTTPSettings, routes: tuple[Route, ...]) -> dict[str, object]:
     """The OpenAPI 3.1 document of a gateway with *settings* and *routes*."""
     references, schemas = _schemas([route.parameters for route in routes if route.parameters is not None])
     paths: dict[str, object] = {}
+    errors = {**_ERRORS, **_DENIALS} if settings.authenticated else _ERRORS
     for route in routes:
         if route.include_in_schema:
             paths[route.path] = {
-                method.lower(): _operation(route, method, references, schemas) for method in route.methods
+                method.lower(): _operation(route, method, references, schemas, errors) for method in route.methods
             }
     if settings.debug_endpoints:
         paths["/status"] = {"get": _STATUS}
@@ -69,7 +72,11 @@ _STATUS = {
 
 
 def _operation(
-    route: Route, method: str, references: Mapping[object, object], schemas: Mapping[str, object]
+    route: Route,
+    method: str,
+    references: Mapping[object, object],
+    schemas: Mapping[str, object],
+    errors: Mapping[str, str],
 ) -> dict[str, object]:
     name = route.name or route.path.strip("/").replace("/", "_") or "root"
     first = method == route.methods[0]
@@ -100,7 +107,7 @@ def _operation(
                     "description": description,
                     "content": {CONTENT_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
                 }
-                for status, description in _ERRORS.items()
+                for status, description in sorted(errors.items())
             },
         },
     }
