@@ -103,9 +103,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def rate(case: Case, port: int, seconds: float, folder: pathlib.Path) -> float:
+def rate(case: Case, port: int, seconds: int, folder: pathlib.Path) -> float:
     """Requests a second that wrk gets answered."""
-    command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{seconds:g}s", "-s", "load.lua"]
+    command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{seconds}s", "-s", "load.lua"]
     done = subprocess.run(
         [*command, f"{case.scheme}://127.0.0.1:{port}/upper"],
         cwd=folder, capture_output=True, text=True, check=True, env={**os.environ, "TOKEN": case.token},
@@ -122,7 +122,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--peers")
     options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--seconds", type=float, default=2)
+    options.add_argument("--seconds", type=int, default=2)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)

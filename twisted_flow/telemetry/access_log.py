@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import BinaryIO, Protocol
+from time import gmtime, strftime, time
+from typing import Any, BinaryIO, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -20,7 +21,7 @@ log = Logger()
 
 FORMATS = ("text", "json")
 _SOON = 0.1  # seconds until what was told is written, at most
-_SPACES = 10  # of a line
+_SPACES = 4  # between the words that callers choose
 _MANY = 1000  # lines that are written at once, at most
 _encode = msgspec.json.Encoder().encode
 
@@ -58,7 +59,7 @@ class AccessLog:
         if form not in FORMATS:
             raise ConfigurationError(f"access_log_format={form!r}: it is {' or '.join(FORMATS)}")
         self.path, self._later = path, later
-        self._written = _encode if form == "json" else _text
+        self._written = _as_json if form == "json" else _as_text
         self._lines: list[bytes] = []
         self._file = self._opened()
 
@@ -86,15 +87,16 @@ class AccessLog:
 
         :param status: 'ok', or the name of the error.
         """
-        line = _Line(
-            datetime.now(UTC), protocol, "" if caller is None else caller.peer,
-            None if caller is None else caller.principal, endpoint, request_id, traceparent[3:35], documents, status,
-            None if seconds is None else round(seconds * 1000, 3), size,
-        )  # fmt: skip
+        principal = None if caller is None else caller.principal
+        peer, trace_id = "" if caller is None else caller.peer, traceparent[3:35]
+        took = None if seconds is None else round(seconds * 1000, 3)
         try:
-            self._lines.append(self._written(line))
+            line = self._written(
+                protocol, peer, principal, endpoint, request_id, trace_id, documents, status, took, size
+            )
         except ValueError:  # a lone surrogate
             return
+        self._lines.append(line)
         if len(self._lines) == 1:
             self._later(_SOON, self.flush)
         elif len(self._lines) >= _MANY:
@@ -125,33 +127,37 @@ class AccessLog:
         self._file = file
 
 
-def _text(line: _Line) -> bytes:
-    """Eleven words; what stands for itself in most is escaped in the others."""
-    took = "-" if line.milliseconds is None else line.milliseconds
-    peer, who, endpoint, trace = line.peer or "-", line.principal or "-", line.endpoint or "-", line.trace_id or "-"
-    text = (
-        f"{_Clock.at(line.time)} {line.protocol} {peer} {who} {endpoint} {line.request_id or '-'} {trace} "
-        f"{line.documents} {line.status} {took} {line.bytes}"
-    )
-    if not text.isprintable() or text.count(" ") != _SPACES:
-        words = [peer, who, endpoint, line.request_id or "-", trace]
-        peer, who, endpoint, request_id, trace = [printable(each).replace(" ", "\\x20") for each in words]
-        text = (
-            f"{_Clock.at(line.time)} {line.protocol} {peer} {who} {endpoint} {request_id} {trace} "
-            f"{line.documents} {line.status} {took} {line.bytes}"
-        )
-    return text.encode("utf-8", "backslashreplace")
+def _as_json(*said: Any) -> bytes:
+    return _encode(_Line(datetime.now(UTC), *said))
 
 
-class _Clock:
-    """Times as text, of which the seconds are written once for each."""
+def _as_text(
+    protocol: str,
+    peer: str,
+    principal: str | None,
+    endpoint: str,
+    request_id: str,
+    trace_id: str,
+    documents: int,
+    status: str,
+    took: float | None,
+    size: int,
+) -> bytes:
+    """Eleven words; a "-" stands for what there is not, and what is no part of a word is escaped."""
+    now = time()
+    second = int(now)
+    if second != _Second.number:
+        _Second.number, _Second.text = second, strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
+    told = f"{peer or '-'} {principal or '-'} {endpoint or '-'} {request_id or '-'} {trace_id or '-'}"
+    if not told.isprintable() or told.count(" ") != _SPACES:
+        words = [peer or "-", principal or "-", endpoint or "-", request_id or "-", trace_id or "-"]
+        told = " ".join([printable(each).replace(" ", "\\x20") for each in words])
+    stamp = f"{_Second.text}.{int((now - second) * 1000):03d}Z"
+    line = f"{stamp} {protocol} {told} {documents} {status} {'-' if took is None else took} {size}"
+    return line.encode("utf-8", "backslashreplace")
 
-    second, text = datetime.min.replace(tzinfo=UTC), ""
 
-    @classmethod
-    def at(cls, time: datetime) -> str:
-        """*time*, in UTC, by RFC 3339."""
-        second = time.replace(microsecond=0)
-        if second != cls.second:
-            cls.second, cls.text = second, second.strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{cls.text}.{time.microsecond // 1000:03d}Z"
+class _Second:
+    """The second that is now, as text: written once for all of its lines."""
+
+    number, text = 0, ""

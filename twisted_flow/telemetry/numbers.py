@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Protocol, final
 
-from .histogram import DOCUMENTS, LAG, Histogram
+from .histogram import DOCUMENTS, LAG, SECONDS, Histogram
 
 __all__ = ["OTHER", "ExecutorNumbers", "Numbers", "RequestNumbers", "Series", "Traffic"]
+
+_OFTEN = 1.0  # seconds
 
 OTHER = "other"
 """The endpoint of all requests to endpoints that nobody has: callers choose their names, but not how many there are."""
@@ -47,6 +51,10 @@ class Series:
         self.executors: dict[str, Histogram] = {}
         """Seconds that each executor took for one."""
 
+    def of_executor(self, name: str) -> Histogram:
+        """Those of the executor called *name*."""
+        return self.executors.setdefault(name, Histogram())
+
 
 class RequestNumbers:
     """The requests over one protocol.
@@ -64,11 +72,11 @@ class RequestNumbers:
 
     def of(self, endpoint: str) -> Series:
         """Those to *endpoint*."""
+        if not self.all.knows(endpoint):
+            endpoint = OTHER
         found = self.series.get(endpoint)
         if found is None:
-            if endpoint not in self.all.endpoints():
-                endpoint = OTHER
-            found = self.series.setdefault(endpoint, Series())
+            found = self.series[endpoint] = Series()
         return found
 
     def answered(self, endpoint: str, routes: Sequence[_Route]) -> float:
@@ -79,13 +87,16 @@ class RequestNumbers:
         """
         series = self.series.get(endpoint) or self.of(endpoint)
         series.ok += 1
-        seconds = (routes[0].end_time - routes[0].start_time).total_seconds()
-        series.seconds.observe(seconds)
+        own = routes[0]
+        seconds = (own.end_time - own.start_time).total_seconds()
+        times = series.seconds  # counted without a call: this is on the way of each request
+        times.counts[bisect_left(SECONDS, seconds)] += 1
+        times.sum += seconds
         for route in routes[1:]:
-            took = series.executors.get(route.pod)
-            if took is None:
-                took = series.executors[route.pod] = Histogram()
-            took.observe((route.end_time - route.start_time).total_seconds())
+            times = series.executors.get(route.pod) or series.of_executor(route.pod)
+            took = (route.end_time - route.start_time).total_seconds()
+            times.counts[bisect_left(SECONDS, took)] += 1
+            times.sum += took
         return seconds
 
     def failed(self, endpoint: str, error: str, seconds: float | None, routes: Iterable[_Route]) -> None:
@@ -97,9 +108,7 @@ class RequestNumbers:
         if seconds is not None:
             series.seconds.observe(seconds)
         for route in routes:
-            series.executors.setdefault(route.pod, Histogram()).observe(
-                (route.end_time - route.start_time).total_seconds()
-            )
+            series.of_executor(route.pod).observe((route.end_time - route.start_time).total_seconds())
 
     def first_part(self, seconds: float) -> None:
         """Count the first part of an answer, which was there after *seconds*."""
@@ -140,7 +149,9 @@ class Numbers:
     """
 
     def __init__(self, endpoints: Callable[[], Collection[str]] = tuple) -> None:
-        self.endpoints = endpoints
+        self._endpoints = endpoints
+        self._known: Collection[str] = ()
+        self._look_again = 0.0  # when flows elsewhere may have told of more
         self.requests: dict[str, RequestNumbers] = {}
         """By protocol."""
         self.executors: dict[str, ExecutorNumbers] = {}
@@ -158,6 +169,16 @@ class Numbers:
         self.traffic = Traffic()
         self.connections: list[Callable[[], Iterable[str]]] = []
         """Each tells the protocol of each of its connections."""
+
+    def knows(self, endpoint: str) -> bool:
+        """Whether *endpoint* is counted by itself."""
+        if endpoint in self._known:
+            return True
+        now = monotonic()
+        if now < self._look_again:
+            return False
+        self._known, self._look_again = frozenset(self._endpoints()), now + _OFTEN
+        return endpoint in self._known
 
     def answered(self) -> tuple[int, int]:
         """How many requests were answered, by an error or not; and how much was refused before it became one."""
