@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -120,20 +121,15 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _counter(name: str, labels: Sequence[str], values: Mapping[Any, float]) -> Metric:
+def _numbers(kind: Any, name: str, labels: Sequence[str], values: Mapping[Any, float]) -> Metric:
     name = f"twisted_flow_{name}"
-    family = CounterMetricFamily(name, NAMES[name], labels=labels)
+    family: Metric = kind(name, NAMES[name], labels=labels)
     for label, value in values.items():
-        family.add_metric(label, value)
+        family.add_metric(label, value)  # type: ignore[attr-defined]
     return family
 
 
-def _gauge(name: str, labels: Sequence[str], values: Mapping[Any, float]) -> Metric:
-    name = f"twisted_flow_{name}"
-    family = GaugeMetricFamily(name, NAMES[name], labels=labels)
-    for label, value in values.items():
-        family.add_metric(label, value)
-    return family
+_counter, _gauge = partial(_numbers, CounterMetricFamily), partial(_numbers, GaugeMetricFamily)
 
 
 def _histogram(name: str, labels: Sequence[str], values: Mapping[Any, Histogram]) -> Metric:

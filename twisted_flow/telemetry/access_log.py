@@ -22,6 +22,7 @@ log = Logger()
 FORMATS = ("text", "json")
 _SOON = 0.1  # seconds until what was told is written, at most
 _SPACES = 4  # between the words that callers choose
+_MOST_KEPT = 1 << 22  # bytes of what a pipe does not take
 _MANY = 1000  # lines that are written at once, at most
 _encode = msgspec.json.Encoder().encode
 
@@ -61,6 +62,7 @@ class AccessLog:
         self.path, self._later = path, later
         self._written = _as_json if form == "json" else _as_text
         self._lines: list[bytes] = []
+        self._rest = b""  # what could not be written yet
         self._file = self._opened()
 
     def _opened(self) -> BinaryIO:
@@ -103,17 +105,24 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was told."""
+        """Write what was told; what a pipe that nobody reads does not take is kept, as far as that is little."""
         lines, self._lines = self._lines, []
-        if not lines:
-            return
-        lines.append(b"")
-        data = memoryview(b"\n".join(lines))
+        if lines:
+            self._rest += b"\n".join([*lines, b""])
         try:
-            while data:
-                data = data[self._file.write(data) or 0 :]
+            while self._rest:
+                written = self._file.write(self._rest)
+                if not written:
+                    break
+                self._rest = self._rest[written:]
         except OSError as error:
-            log.error("access log: {lines} lines are lost: {error}", lines=len(lines) - 1, error=error)
+            self._rest = b""
+            log.error("access log: lines are lost: {error}", error=error)
+        if len(self._rest) > _MOST_KEPT:
+            self._rest = b""
+            log.error("access log: lines are lost: nobody reads {path}", path=self.path)
+        elif self._rest:
+            self._later(_SOON, self.flush)
 
     def reopen(self) -> None:
         """Write to the file that has its name now: another program may have given the old one another."""
