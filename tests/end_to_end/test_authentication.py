@@ -21,10 +21,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.browsing import page_at
 from tests.certificates import Certificates
 from tests.grpc_calls import handler, proto
-from tests.support import ROOT, TIMEOUT, connect, entry, free_port, serving
+from tests.support import ROOT, TIMEOUT, connect, entry, free_port, post, serving
 from twisted_flow import Client, Document, Flow
 from twisted_flow.codec.protobuf import RequestProto
-from twisted_flow.errors import ConfigurationError, Unauthenticated
+from twisted_flow.errors import ConfigurationError, Unauthenticated, Unavailable
 from twisted_flow.gateway.grpc.admitting import OPEN
 from twisted_flow.gateway.grpc.gateway import _methods
 from twisted_flow.gateway.grpc.services import Health, reflections
@@ -356,8 +356,95 @@ class TestRevoked:
             assert ended.value.code() == grpc.StatusCode.UNAUTHENTICATED
             messages.put(None)
 
+    def test_a_call_whose_input_is_over(self, own: Any) -> None:
+        """It ends by UNAUTHENTICATED too, though its last answer has told it already."""
+        metadata = [("authorization", f"Bearer {TOKEN}")]
+        with grpc.insecure_channel(f"127.0.0.1:{own.port}") as channel:
+            stub = channel.stream_stream("/jina.JinaRPC/Call", RequestProto.SerializeToString, RequestProto.FromString)
+            asked = proto("/endless", "a")
+            asked.stream = True
+            answers = stub(iter([asked]), metadata=metadata, timeout=TIMEOUT)
+            next(answers)
+            own.revoke()
+            with pytest.raises(grpc.RpcError) as ended:
+                for _ in answers:
+                    pass
+            assert ended.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+    @pytest.mark.parametrize("extra", [(), ("X-Own: 1",)])
+    def test_a_stream_that_begins_after_it(self, own: Any, extra: tuple[str, ...]) -> None:
+        """Its caller was admitted when its head came: what the body asks for ends all the same."""
+        fields = ("Accept: text/event-stream", f"Authorization: Bearer {TOKEN}", *extra)
+        raw = post("/post", {"data": ["a"], "execEndpoint": "/endless"}, *fields)
+        with connect(own.port) as client:
+            client.sendall(raw[:-5])
+            own.revoke()
+            own.process.send_signal(signal.SIGHUP)
+            own.wait_for_line("tokens: .* read again")
+            client.sendall(raw[-5:])
+            said = b""
+            while b"Unauthenticated" not in said:
+                came = client.recv(65536)
+                assert came
+                said += came
+
+    def test_a_method_that_streams_after_it(self, own: Any) -> None:
+        """The same over gRPC."""
+        metadata = [("authorization", f"Bearer {TOKEN}")]
+        messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        with grpc.insecure_channel(f"127.0.0.1:{own.port}") as channel:
+            answers = channel.stream_stream("/twisted_flow.Flow/Stream")(
+                iter(messages.get, None), metadata=metadata, timeout=TIMEOUT
+            )
+            own.wait_for_line("Flow is ready")
+            grpc.channel_ready_future(channel).result(TIMEOUT)
+            own.revoke()
+            own.process.send_signal(signal.SIGHUP)
+            own.wait_for_line("tokens: .* read again")
+            messages.put(proto("/endless", "a").SerializeToString())
+            with pytest.raises(grpc.RpcError) as ended:
+                for _ in answers:
+                    pass
+            assert ended.value.code() == grpc.StatusCode.UNAUTHENTICATED
+            messages.put(None)
+
 
 class TestAuthenticators:
+    @pytest.mark.parametrize("said", ["succeed('ann')", "fail(Unauthenticated('no'))", "cancelled()"])
+    def test_deferreds_that_have_fired(self, tmp_path: pathlib.Path, said: str) -> None:
+        """Or are cancelled by themselves: each protocol answers at once, and the server ends when it is told to."""
+        (tmp_path / "who.py").write_text(EXECUTORS)
+        (tmp_path / "mine.py").write_text(
+            "from twisted.internet.defer import Deferred, fail, succeed\nfrom zope.interface import implementer\n"
+            "from twisted_flow import IAuthenticator, Unauthenticated\n"
+            "def cancelled():\n    asked = Deferred()\n    asked.cancel()\n    return asked\n"
+            f"@implementer(IAuthenticator)\nclass Mine:\n    def authenticate(self, credentials): return {said}\n"
+        )
+        with serving(*ALL, "--uses=who.py:Who", "--authenticator=mine.py:Mine", cwd=tmp_path) as server:
+            for protocol in ("http", "websocket", "grpc"):
+                with Client(protocol=protocol, port=server.port) as client:  # type: ignore[attr-defined]
+                    if "succeed" in said:
+                        assert client.post("/who", ["x"], return_results=True)[0].docs[0].text == "ann"
+                        continue
+                    with pytest.raises(Unauthenticated if "fail" in said else Unavailable):
+                        client.post("/who", ["x"], timeout=TIMEOUT)
+            server.stop()
+            assert not any("Traceback" in line for line in server.lines)
+
+    def test_users_services_of_grpcio_under_mutual_tls(self, tmp_path: pathlib.Path) -> None:
+        """A handshake that has succeeded is enough for what cannot be told more."""
+        made = Certificates(tmp_path)
+        cert, key = made.client("carol")
+        options = (*made.options, f"--tls-client-ca={made.ca}", "--grpc=grpcio", f"--port={free_port()}")
+        with serving(
+            "--protocol=grpc", *options, f"--grpc-services={OWN / 'shouting.py'}:Shouting", cwd=tmp_path
+        ) as server:
+            files = [pathlib.Path(name).read_bytes() for name in (made.ca, key, cert)]
+            credentials = grpc.ssl_channel_credentials(*files)
+            with grpc.secure_channel(f"localhost:{server.port}", credentials) as channel:  # type: ignore[attr-defined]
+                said = channel.unary_unary("/shouting.Shouting/Shout")(b"\x0a\x01a", timeout=TIMEOUT)
+                assert said == b"\x0a\x01A"
+
     def test_of_a_file(self, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
         """A class with a Deferred, named on the command line."""
         (tmp_path / "mine.py").write_text(

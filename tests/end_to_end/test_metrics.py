@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,6 +49,12 @@ class Work(Executor):
 
     @requests(on="/hang")
     async def hang(self, docs): await asyncio.sleep(60)
+
+    @requests(on="/endless")
+    async def endless(self, docs):
+        while True:
+            yield Document("again")
+            await asyncio.sleep(0.01)
 
 class Shared(Executor):
     @dynamic_batching(preferred_batch_size=4, timeout=50)
@@ -187,6 +194,27 @@ def test_parts_and_cancels(port: int) -> None:
         assert told("twisted_flow_requests_total", protocol=protocol, endpoint="/parts", status="ok") == 1
         assert told("twisted_flow_requests_total", protocol=protocol, endpoint="/hang", status="Cancelled") == 1
         assert told("twisted_flow_in_flight", protocol=protocol) == 0
+
+
+@pytest.mark.parametrize("front", ["lane", "grpcio"])
+def test_streams_whose_readers_leave(folder: pathlib.Path, front: str) -> None:
+    """Are counted once, as cancelled, on every protocol; and nothing of them is in flight any more."""
+    protocols = PROTOCOLS if front == "lane" else ("grpc",)
+    own, port = free_port(), free_port()
+    options = (f"--grpc={front}", f"--metrics-port={own}", f"--port={port}", "--uses=work.py:Work")
+    with serving(*(f"--protocol={each}" for each in protocols), *options, cwd=folder):
+        for protocol in protocols:
+            with Client(protocol=protocol, port=port) as client:
+                stream = client.stream("/endless", ["a"])
+                assert [next(iter(stream)).text for _ in range(3)] == ["again"] * 3
+                stream.cancel()
+        due = time.monotonic() + TIMEOUT
+        while (told := Told(own))("twisted_flow_cancelled_total") < len(protocols):
+            assert time.monotonic() < due
+        for protocol in protocols:
+            assert told("twisted_flow_requests_total", protocol=protocol, endpoint="/endless", status="Cancelled") == 1
+            assert told("twisted_flow_requests_total", protocol=protocol, endpoint="/endless") == 1
+            assert told("twisted_flow_in_flight", protocol=protocol) == 0
 
 
 def test_batches_processes_and_replicas(folder: pathlib.Path) -> None:

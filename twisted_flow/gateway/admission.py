@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ..errors import FlowError
-from ..maybe import MaybeDeferred
 from ..security.guard import Caller, Guard
 from .callers import OtherEnd
 
@@ -18,7 +17,8 @@ __all__ = ["Admission", "Admissions"]
 
 @final
 class Admission:
-    """What came of one head: who asks, or why that one may not; or neither, while it is being found out.
+    """What came of one head where that is not just somebody who may ask: who asks, or why that one may not; or neither,
+    while it is being found out.
 
     :param asked: what the guard has said.
     :param known: called when it is known, where that is later.
@@ -26,7 +26,7 @@ class Admission:
 
     __slots__ = ("_asking", "_known", "caller", "error")
 
-    def __init__(self, asked: MaybeDeferred[Caller] | FlowError, known: Callable[[], object]) -> None:
+    def __init__(self, asked: Deferred[Caller] | FlowError, known: Callable[[], object]) -> None:
         self.caller: Caller | None = None
         """Who asks."""
         self.error: FlowError | None = None
@@ -35,11 +35,9 @@ class Admission:
         self._asking: Deferred[Caller] | None = None
         if isinstance(asked, FlowError):
             self.error = asked
-        elif isinstance(asked, Deferred):
+        else:
             self._asking = asked
             asked.addCallbacks(self._admitted, self._denied)
-        else:
-            self.caller = asked
 
     @property
     def asking(self) -> bool:
