@@ -288,7 +288,8 @@ class TestSystemd:
             systemd.settimeout(TIMEOUT)
             monkeypatch.setenv("NOTIFY_SOCKET", name)
             server = Server("--host=127.0.0.1", "--uses=mine.py:Upper", cwd=folder)
-            assert systemd.recv(100) == b"READY=1\nSTATUS=executor0 ready (inline)"
+            ready = systemd.recv(200)
+            assert ready.startswith(b"READY=1\nSTATUS=executor0 ready (inline), 0 requests answered, 0 in flight, 0 ")
             port = server.wait_until_ready()
             assert ask(port, "/index", {"data": ["a"]})["status"]["code"] == 0
             server.process.terminate()
