@@ -102,35 +102,33 @@ class Guard:
         key = object()
         self._held[key] = caller, end
         if caller.asked_in != self._generation:  # what holds no more was asked before
-            self._clock.callLater(0, self._ask_about, caller, end)
+            self._clock.callLater(0, self._ask_about, key)
         return lambda: self._held.pop(key, None)
 
     def ask_again(self) -> None:
         """What the authenticator knows has changed: ask about all callers who have something open."""
         self._generation += 1
-        for caller, end in list(self._held.values()):
-            self._ask_about(caller, end)
+        for key in list(self._held):
+            self._ask_about(key)
 
-    def _ask_about(self, caller: Caller, end: Callable[[], object]) -> None:
+    def _ask_about(self, key: object) -> None:
+        """Ask about who has something open, if it is open still."""
+        if key not in self._held:
+            return
         try:
-            asked = self.admit(caller)
+            asked = self.admit(self._held[key][0])
         except FlowError as error:
-            _revoke(error, caller, end)
+            self._revoke(error, key)
             return
         if isinstance(asked, Deferred):
-            asked.addErrback(_denied_later, caller, end)
+            asked.addErrback(lambda failure: self._revoke(cast(FlowError, failure.value), key))
 
-
-def _revoke(error: FlowError, caller: Caller, end: Callable[[], object]) -> None:
-    if isinstance(error, Unavailable):  # that nobody could tell is no reason
-        return
-    caller.revoked = error
-    end()
-
-
-def _denied_later(failure: Failure, caller: Caller, end: Callable[[], object]) -> Caller:
-    _revoke(cast(FlowError, failure.value), caller, end)
-    return caller
+    def _revoke(self, error: FlowError, key: object) -> None:
+        if isinstance(error, Unavailable) or key not in self._held:  # that nobody could tell is no reason
+            return
+        caller, end = self._held.pop(key)
+        caller.revoked = error
+        end()
 
 
 def _nothing() -> None:
