@@ -26,10 +26,7 @@ def flow_from(options: Options) -> Flow:
 
     :raises ConfigurationError: one line, where they describe none.
     """
-    settings = {name: value for name, value in _settings(options).items() if value not in (None, [], 0)}
-    for flag in ("docs", "metrics"):
-        if options[f"no-{flag}"]:
-            settings[flag] = False
+    settings = _given(options)
     if limits := _limits(options):
         settings["limits"] = limits
     flow = _configured(options, settings)
@@ -48,11 +45,16 @@ def printed_from(options: Options, flow: Flow, taken: Mapping[str, str]) -> str:
     """
     from .assembly.printed_config import printed
 
-    given = [name for name, value in _settings(options).items() if value not in (None, [], 0)]
-    given += [*_limits(options), *(flag for flag in ("docs", "metrics") if options[f"no-{flag}"])]
+    given = [*_given(options), *_limits(options)]
     by = {name: taken.get(_FILLED.get(name, name.replace("_", "-")), "") for name in given}
     origins = {name: f"environment {variable}" if variable else "option" for name, variable in by.items()}
     return printed(flow.config, flow.listening, origins, options["config"])
+
+
+def _given(options: Options) -> dict[str, Any]:
+    """What was said of the flow, but for its limits."""
+    settings: dict[str, Any] = {name: value for name, value in _settings(options).items() if value not in (None, [], 0)}
+    return settings | {flag: False for flag in ("docs", "metrics") if options[f"no-{flag}"]}
 
 
 def _placed(options: Options) -> dict[str, Any]:

@@ -17,13 +17,13 @@ import twisted
 
 from .assembly.service import FlowService
 from .assembly.wiring import checked
+from .client.ping import ping
 from .environment import from_environment
 from .errors import ConfigurationError
 from .executor.load import plugins
 from .from_options import flow_from, printed_from
 from .limits import Limits
 from .loop import install_reactor
-from .process.ping import ping
 from .security.tokens import new_token
 from .suggestion import nearest
 from .telemetry.logs import hear_logging

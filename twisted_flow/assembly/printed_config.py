@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
+from typing import cast
 
 import msgspec
 
@@ -14,8 +15,6 @@ from .flow_schema import Settings
 from .flow_written import settings_of
 
 __all__ = ["printed"]
-
-_LISTENING = ("protocol", "port", "listen", "grpc")
 
 
 def printed(config: FlowConfig, listening: Mapping[str, object], given: Mapping[str, str], file: str | None) -> str:
@@ -30,8 +29,8 @@ def printed(config: FlowConfig, listening: Mapping[str, object], given: Mapping[
     values = {**listening, **settings_of(config)}
     values.pop("limits")
     names = [field.name for field in msgspec.structs.fields(Settings) if field.name in values]
-    told = {name: (values[name], _origin(name, given, said.get("with", {}), file)) for name in names}
-    limits, in_file = config.limits, said.get("with", {}).get("limits") or {}
+    told = {name: (values[name], _origin(name, given, said, file)) for name in names}
+    limits, in_file = config.limits, cast(Mapping[str, object], said.get("limits") or {})
     for name in Limits.__struct_fields__:
         told[name] = (getattr(limits, name), _origin(name, given, in_file, file))
     lines = [f"{name}: {_as_json(value)}  # {origin}" for name, (value, origin) in told.items()]
@@ -41,9 +40,10 @@ def printed(config: FlowConfig, listening: Mapping[str, object], given: Mapping[
     return "".join(f"{line}\n" for line in lines)
 
 
-def _said(file: str | None) -> Mapping[str, Mapping[str, Mapping[str, object]]]:
+def _said(file: str | None) -> Mapping[str, object]:
+    """What *file* says under ``with``."""
     value = None if file is None else read(pathlib.Path(file)).value
-    return {"with": (value or {}).get("with") or {}}
+    return cast(Mapping[str, object], (value or {}).get("with") or {})
 
 
 def _origin(name: str, given: Mapping[str, str], in_file: Mapping[str, object], file: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..gateway.http.routes import without_routes
 from ..gateway.served import Served
 from ..interfaces import IDescribed, IEngine, IGateway, IListenAddress
 from ..listen.addresses import port_address
+from ..listen.hostport import is_loopback
 from ..process.beat import Beat
 from ..protocols import protocol_named
 from ..record import Record
@@ -102,20 +102,13 @@ class Telling:
         if self._settings.metrics_port is None:
             return []
         address, self.address = self.address or self._address(), None
-        guard = None if _is_loopback(self._settings.metrics_host) else served.guard
+        guard = None if is_loopback(self._settings.metrics_host) else served.guard
         http = without_routes(served.http)
         return [
             protocol_named("http").make(
                 replace(served, address=address, guard=guard, http=http, beside=None, metrics=self.metrics)
             )
         ]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def telemetry(

@@ -35,8 +35,7 @@ class OtherEnd:
 
     def admit(self, protocol: str, authorization: str) -> MaybeDeferred[Caller]:
         """Find out who asks by a head with the field *authorization*, which may be '': see `Guard.admit`."""
-        scheme, _, token = authorization.partition(" ")
-        shown = Credentials(protocol, self.peer, scheme.lower(), token.strip(), self._certificate)
+        shown = credentials(protocol, self.peer, authorization, self._certificate)
         return self._guard.admit(Caller(self.peer, shown, None, None, self._guard))
 
 

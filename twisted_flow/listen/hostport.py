@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 from typing import cast
 
-__all__ = ["bare", "joined", "port_number", "private_address", "split"]
+__all__ = ["bare", "is_loopback", "joined", "port_number", "private_address", "split"]
 
 _WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([0-9]+)")
 
@@ -31,6 +32,14 @@ def split(text: str) -> tuple[str, int | None]:
 def port_number(port: int | str) -> int:
     """*port*, converted if it is a text of digits; anything else is returned as it is, for a later check."""
     return int(port) if isinstance(port, str) and port.isdecimal() else cast(int, port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this machine's own address, which no other can reach."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def private_address() -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import ssl
 from urllib.parse import urlsplit
+
+from ..listen.hostport import is_loopback
 
 __all__ = ["ping"]
 
@@ -52,19 +53,12 @@ def _asked(scheme: str, host: str, port: int, path: str, cert: str | None, key: 
 
 def _context(host: str, cert: str | None, key: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    if _is_here(host):  # whose certificate has another name
+    if is_loopback(host):  # whose certificate has another name
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if cert is not None:
         context.load_cert_chain(cert, key)
     return context
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _asked_by_grpc(address: str, scheme: str) -> str:
