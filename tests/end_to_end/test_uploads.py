@@ -7,13 +7,12 @@ import json
 import pathlib
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.watched import memory, until
+from tests.end_to_end.watched import in_sockets, memory, until
 from tests.support import TIMEOUT, free_port, serving
 from twisted_flow import Client
 from twisted_flow.errors import FlowError
@@ -25,12 +24,12 @@ from twisted_flow import Document, Executor, requests
 
 class Ears(Executor):
     def __init__(self):
-        self.taken = self.ended = 0
+        self.ended = 0
         self.opened = False
 
     @requests(on="/count")
     async def count(self, docs):
-        docs[0].tags = {"taken": self.taken, "ended": self.ended}
+        docs[0].tags = {"ended": self.ended}
 
     @requests(on="/open")
     async def open(self):
@@ -41,16 +40,14 @@ class Ears(Executor):
         self.opened, size = False, 0
         try:
             async for doc in docs:
-                size += len(doc.buffer)
-                self.taken += 1
-                if self.taken == 1:
+                if not size:
                     yield Document("taken")
+                size += len(doc.buffer)
                 while not self.opened:
                     await asyncio.sleep(0.01)
             yield Document(str(size))
         finally:
             self.ended += 1
-            self.taken = 0
 
     @requests(on="/upper")
     async def upper(self, docs: AsyncIterator[Document]) -> AsyncIterator[Document]:
@@ -107,6 +104,7 @@ class Speaker:
 
     def __init__(self, talk: Any, number: int) -> None:
         self.talk, self.number, self.sent = talk, number, 0
+        self.moved = threading.Event()
         self.thread = threading.Thread(target=self.speak)
         self.thread.start()
 
@@ -115,15 +113,14 @@ class Speaker:
             for _ in range(self.number):
                 self.talk.send(bytes(_MIB))
                 self.sent += 1
+                self.moved.set()
             self.talk.end()
 
     def settled(self) -> int:
         """How many have been sent, once no more are."""
-        seen, since = -1, time.monotonic()
-        while time.monotonic() < since + 0.5:
-            if self.sent != seen:
-                seen, since = self.sent, time.monotonic()
-        return seen
+        while self.moved.wait(0.5):
+            self.moved.clear()
+        return self.sent
 
 
 class TestUploads:
@@ -139,7 +136,7 @@ class TestUploads:
         with client.open("/take") as talk:
             speaker = Speaker(talk, 300)
             assert next(talk).text == "taken"
-            assert speaker.settled() < 60
+            assert speaker.settled() < in_sockets(server) + 40
             more = [now - then for now, then in zip(memory(server), before, strict=True)]
             assert max(more) < 30, f"{more} MiB more"
             client.post("/open")
