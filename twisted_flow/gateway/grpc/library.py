@@ -18,7 +18,7 @@ from zope.interface import implementer
 from ...answer import Answer, Answered, AnswerStream, Entry, Gateway, answer, refuse
 from ...codec.codecs import codec_of
 from ...document.identity import new_id
-from ...errors import BadRequest, ConfigurationError, FlowError, QueueFull, Unavailable
+from ...errors import BadRequest, ConfigurationError, FlowError, Unavailable
 from ...interfaces import IGateway
 from ...loop import Signal, asyncio_loop, spawn, to_future, wait_a_while
 from ...security.guard import Caller
@@ -68,7 +68,7 @@ class LibraryGateway(Service):
         self._services = (*SERVICES, *served.added.services)
         self.health = Health(self._services, served.readiness)
         self.streams: set[Stream] = set()
-        self._peers: dict[str, int] = {}  # connections with calls under way, and how many
+        self._calls = 0  # under way
         self._idle = Signal()
         self._idle.set()
         self._server: object = None
@@ -123,11 +123,11 @@ class LibraryGateway(Service):
     async def call(self, requests: object, context: CallContext) -> None:
         """``/jina.JinaRPC/Call``."""
         caller = await caller_in(context, self._guard, self._refuse)
-        peer = await self._admitted(context)
         entry = _identified(self.entry, context, caller)
         stream = Stream(self.dispatcher, entry, context, self.limits, self.buffered)
         self.streams.add(stream)
         release = entry.hold(stream.end)
+        self._begun()
         try:
             await context.send_initial_metadata(((SERVER, OURS),))
             await stream.run()
@@ -136,24 +136,17 @@ class LibraryGateway(Service):
         finally:
             release()
             self.streams.discard(stream)
-            self._left(peer)
+            self._left()
 
-    async def _admitted(self, context: CallContext) -> str:
-        """Admit a call, unless its connection is one too many; return the connection's key."""
-        peer: str = context.peer()
-        if peer not in self._peers and len(self._peers) >= self.limits.max_connections:
-            error = QueueFull(f"{self.limits.max_connections} connections have calls in progress", retry_after=1)
-            await self._refuse(error, context)
-        self._peers[peer] = self._peers.get(peer, 0) + 1
+    def _begun(self) -> None:
+        """A call has begun."""
+        self._calls += 1
         self._idle.clear()
-        return peer
 
-    def _left(self, peer: str) -> None:
-        """A call of the connection *peer* is over."""
-        self._peers[peer] -= 1
-        if not self._peers[peer]:
-            del self._peers[peer]
-        if not self._peers:
+    def _left(self) -> None:
+        """It is over."""
+        self._calls -= 1
+        if not self._calls:
             self._idle.set()
 
     async def post(self, requests: object, context: CallContext) -> bytes:
@@ -185,13 +178,11 @@ class LibraryGateway(Service):
         account = Account(self.buffered)
         if not account.keep(len(body)):
             await self._refuse(self.buffered.refusal(), context)
+        self._begun()
         try:
-            peer = await self._admitted(context)
-            try:
-                return await respond(await self._answered(body, entry, context, caller), context)
-            finally:
-                self._left(peer)
+            return await respond(await self._answered(body, entry, context, caller), context)
         finally:
+            self._left()
             account.keep(0)
 
     async def _refuse(self, error: FlowError, context: object) -> None:
@@ -269,7 +260,7 @@ class LibraryGateway(Service):
         grace = self.limits.drain_grace
         stopping = spawn(server.stop(grace + LAST_WORDS))
         await wait_a_while(self._idle, grace)
-        if self._peers:
+        if self._calls:
             self.ending.cutting = True
             for each in list(self._under_way):
                 each.cancel()  # which answers it
