@@ -12,17 +12,26 @@ from twisted_flow.interfaces import IChanging
 from twisted_flow.security.authenticator import Credentials, IAuthenticator
 
 
-@implementer(IAuthenticator, IChanging)
-class Says:
+@implementer(IAuthenticator)
+class Answers:
     """An authenticator that does what it is told."""
 
     def __init__(self, says: Any = "ann") -> None:
-        self.says, self.changed = says, lambda: None
+        self.says = says
 
     def authenticate(self, credentials: Credentials) -> Any:
         if isinstance(self.says, BaseException):
             raise self.says
         return self.says() if callable(self.says) else self.says
+
+
+@implementer(IChanging)
+class Says(Answers):
+    """One that tells when it would say something else."""
+
+    def __init__(self, says: Any = "ann") -> None:
+        super().__init__(says)
+        self.changed = lambda: None
 
     def watch(self, forget: Any) -> Any:
         self.changed = forget

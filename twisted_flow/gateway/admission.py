@@ -83,7 +83,7 @@ class Admissions:
         self.current: Caller | Admission | None = None
         """Of the head whose request is not taken yet: see `of`."""
 
-    def of(self, protocol: str, authorization: str) -> Caller | Admission:
+    def of(self, protocol: str, authorization: bytes) -> Caller | Admission:
         """Who asks by the head that is looked at, with the field *authorization*; or what came of it instead."""
         current = self.current
         if current is not None:

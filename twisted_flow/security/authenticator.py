@@ -36,7 +36,8 @@ class Credentials(Struct, frozen=True):
 class IAuthenticator(Interface):
     """Tells who asks. Asked in one place (`Guard`) for each HTTP request, WebSocket handshake and gRPC call, when its
     head has ended, and before its body is read. One that provides `IChanging` too is asked again about who has open
-    WebSockets and streams, whenever what it knows has changed.
+    WebSockets and streams, whenever what it knows has changed; and until then only once about each credentials that
+    the heads of a connection show one after another.
     """
 
     def authenticate(credentials: Credentials) -> MaybeDeferred[str]:

@@ -61,11 +61,14 @@ class Guard:
 
     def __init__(self, authenticator: IAuthenticator, clock: IReactorTime) -> None:
         self._authenticate, self._clock = authenticator.authenticate, clock
-        self._generation = 0  # of what the authenticator knows
+        self.generation = 0
+        """Of what the authenticator knows."""
         self.by_certificate = isinstance(authenticator, CertificateAuthenticator)
         """Whether a handshake that has succeeded says it all."""
         self._held: dict[object, tuple[Caller, Callable[[], object]]] = {}
         changing = IChanging(authenticator, None)
+        self.remembers = changing is not None or self.by_certificate
+        """Whether what was found out by some credentials holds for a generation."""
         if changing is not None:
             changing.watch(self.ask_again)
 
@@ -76,7 +79,7 @@ class Guard:
         :raises Unauthenticated: if nobody knows.
         :raises PermissionDenied: if it may not ask; and whatever else goes wrong here.
         """
-        caller.asked_in = self._generation
+        caller.asked_in = self.generation
         try:
             who: MaybeDeferred[str] = self._authenticate(cast(Credentials, caller.credentials))
         except BaseException:
@@ -101,13 +104,13 @@ class Guard:
         """
         key = object()
         self._held[key] = caller, end
-        if caller.asked_in != self._generation:  # what holds no more was asked before
+        if caller.asked_in != self.generation:  # what holds no more was asked before
             self._clock.callLater(0, self._ask_about, key)
         return lambda: self._held.pop(key, None)
 
     def ask_again(self) -> None:
         """What the authenticator knows has changed: ask about all callers who have something open."""
-        self._generation += 1
+        self.generation += 1
         for key in list(self._held):
             self._ask_about(key)
 

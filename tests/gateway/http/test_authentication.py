@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 
-from tests.authenticators import Knows, Says
+from tests.authenticators import Answers, Knows, Says
 from tests.support import HELLO, HTTP, Dispatcher, Log, post, replies
 from twisted_flow.errors import Unauthenticated
 from twisted_flow.gateway.http.health import HEALTH
@@ -183,7 +183,7 @@ class TestSecrets:
             http.send(post("/post", HELLO, f"Authorization: Bearer wrong{number}"))
         assert heads._known == known
         with_secret = post("/post", HELLO, SECRET).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-        assert heads.read(with_secret).authorization == "Bearer hunter2"  # type: ignore[union-attr]
+        assert heads.read(with_secret)[1] == b"Bearer hunter2"
 
     @WAYS
     def test_the_log_is_not_told(self, lane: bool) -> None:
@@ -194,13 +194,46 @@ class TestSecrets:
 
     @WAYS
     def test_it_is_asked_for_each_request(self, lane: bool) -> None:
-        """What held a moment ago need not hold any more."""
+        """What held a moment ago need not hold any more, unless who knows tells of changes."""
+        said = iter(["ann", "bob", ""])
+        http = HTTP(lane=lane, guard=Answers(lambda: next(said)))
+        assert [each.status for each in http.send(post("/post", HELLO, SECRET) * 3)] == [200, 200, 403]
+        assert [each.principal for each in http.dispatcher.requests] == ["ann", "bob"]
+
+    @WAYS
+    def test_it_is_asked_once_until_it_changes(self, lane: bool) -> None:
+        """About the same credentials of one connection; about others, and on others, anew."""
         knows = Knows()
         http = HTTP(lane=lane, guard=knows)
         wire = http.connect()
-        wire.receive(post("/post", HELLO, SECRET) * 3)
-        http.pass_seconds(1)
+
+        def ask(*fields: str) -> int:
+            wire.receive(post("/post", HELLO, *fields))
+            http.pass_seconds(1)
+            return replies(wire.value())[-1].status
+
+        assert [ask(SECRET), ask(SECRET), len(knows.seen)] == [200, 200, 1]
+        knows.changed()
+        assert [ask(SECRET), ask(SECRET), len(knows.seen)] == [200, 200, 2]
+        http.send(post("/post", HELLO, SECRET))
         assert len(knows.seen) == 3
+        assert ask("Authorization: Bearer wrong") == 401
+
+    @WAYS
+    def test_what_was_asked_before_it_changed(self, lane: bool) -> None:
+        """What comes of that later holds for who has asked, and for nobody after that."""
+        knows = Knows(later=True)
+        http = HTTP(lane=lane, guard=knows)
+        wire = http.connect()
+        wire.receive(post("/post", HELLO, SECRET) * 2)
+        knows.changed()
+        knows.settle(0)
+        http.pass_seconds(1)
+        assert [len(replies(wire.value())), len(knows.asked)] == [1, 2]
+        knows.settle(1)
+        wire.receive(post("/post", HELLO, SECRET))
+        http.pass_seconds(1)
+        assert [len(replies(wire.value())), len(knows.asked)] == [3, 2]
 
 
 @WAYS

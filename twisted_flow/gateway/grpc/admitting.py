@@ -32,7 +32,7 @@ def admitted(lane: GRPCLane, stream: Stream, fields: Fields) -> Any:
     lane.described(fields)  # what is no call at all is refused as such
     authorization = next((value for name, value in fields.pairs if name == b"authorization"), b"")
     try:
-        asked = cast(OtherEnd, lane.other_end).admit("grpc", authorization.decode("latin-1"))
+        asked = cast(OtherEnd, lane.other_end).admit("grpc", authorization)
     except FlowError as error:
         Talk(stream, lane.methods.entry).refuse(error)
         return NOBODY

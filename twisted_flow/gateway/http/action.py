@@ -34,8 +34,6 @@ class PlainHead(Struct, frozen=True):
     content_type: bytes = b""
     request_id: str = ""
     """The request's, if the head names one that may be."""
-    authorization: str = ""
-    """Its caller's credentials: for who authenticates, and never for the log."""
     traceparent: bytes = b""
     """W3C Trace Context."""
     tracestate: bytes = b""

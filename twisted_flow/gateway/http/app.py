@@ -113,11 +113,12 @@ class App:
 
         def run(body: bytes, head: PlainHead, caller: Caller | None) -> MaybeDeferred[Answered]:
             here = streams.get(head.accept, entry)
-            if head.request_id or caller is not None or head.traceparent:
+            if caller is not None:
+                here = replace(here, caller=caller)
+            if head.request_id or head.traceparent:
                 here = replace(
                     here,
                     request_id=head.request_id,
-                    caller=caller,
                     traceparent=trace_in(head.traceparent),
                     tracestate=head.tracestate.decode("latin-1"),
                 )

@@ -140,7 +140,7 @@ class Lane(Protocol):
                 unfinished(buffer, self.limits, self.scanned)
                 self.scanned = self.wanted = len(buffer)
                 return False
-            plain = self.heads.read(bytes(buffer[:end]))
+            plain, authorization = self.heads.read(bytes(buffer[:end]))
         except Refused as refused:
             return self.refuse(refused)
         self.scanned = 0
@@ -150,7 +150,7 @@ class Lane(Protocol):
                 self.hand_over()
             return False
         guarded = self.guarded and not plain.action.open
-        asks = self.admissions.of("http", plain.authorization) if guarded else self.anybody
+        asks = self.admissions.of("http", authorization) if guarded else self.anybody
         if type(asks) is Admission and asks.asking:
             return False
         size = end + plain.length

@@ -37,7 +37,7 @@ def path_of(target: bytes) -> bytes:
     return target if target[:1] in (b"/", b"*") else b"/" + target.partition(b"://")[2].partition(b"/")[2]
 
 
-def shown_in(target: bytes, fields: Headers) -> tuple[str, str]:
+def shown_in(target: bytes, fields: Headers) -> tuple[str, bytes]:
     """The protocol that a request for *target* asks for, and its ``Authorization``, or what stands for that."""
     upgrade = fields.getRawHeaders(b"upgrade", [b""])[0].lower()
     protocol = "websocket" if upgrade == b"websocket" and path_of(target).partition(b"?")[0] == b"/" else "http"
@@ -46,4 +46,4 @@ def shown_in(target: bytes, fields: Headers) -> tuple[str, str]:
         offered = b",".join(fields.getRawHeaders(b"sec-websocket-protocol", [])).split(b",")
         tokens = [each.strip()[len(_BEARER) :] for each in offered if each.strip().startswith(_BEARER)]
         authorization = b"Bearer " + tokens[0] if len(tokens) == 1 else b""
-    return protocol, authorization.decode("latin-1")
+    return protocol, authorization

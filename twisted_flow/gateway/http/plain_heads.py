@@ -53,6 +53,8 @@ _OF_ONE_REQUEST = re.compile(
 _ODD = re.compile(rb"\r\n(?:authorization|traceparent|tracestate|x-request-id)[ \t]*:", re.IGNORECASE)
 _AUTHORIZATION = b"\r\nAuthorization: ", b"\r\nauthorization: "
 _BEFORE = len(_AUTHORIZATION[0])
+_VISIBLE = bytes(range(0x20, 0x7F))  # and spaces
+_NOT_PLAIN: tuple[None, bytes] = None, b""
 
 _REMEMBERED, _REMEMBERED_SIZE = 1000, 2048  # heads, and bytes of each
 
@@ -75,88 +77,84 @@ class PlainHeads:
         self._prior_knowledge = prior_knowledge
         self.actions, self.limits, self.hosts = actions, limits, hosts
         self._most = min(_REMEMBERED_SIZE, limits.max_headers_size)
-        self._known: dict[bytes, PlainHead] = {}
+        self._known: dict[bytes, tuple[PlainHead, bytes]] = {}
 
     def forget(self) -> None:
         """What is remembered may hold no more."""
         self._known.clear()
 
-    def read(self, raw: bytes) -> PlainHead | None:
-        """What the head *raw* says; None where it is not plain.
+    def read(self, raw: bytes) -> tuple[PlainHead | None, bytes]:
+        """What the head *raw* says, None where it is not plain; and its ``Authorization``, which is for who
+        authenticates, and never for the log.
 
         :raises Refused: where it must not be taken for a request.
         """
-        known = self._known.get(raw)
-        return known if known is not None else self._read(raw)
+        return self._known.get(raw) or self._known_but_for_credentials(raw) or self._read(raw)
 
-    def _read(self, raw: bytes) -> PlainHead | None:
+    def _read(self, raw: bytes) -> tuple[PlainHead | None, bytes]:
         if raw == PRIOR_KNOWLEDGE and self._prior_knowledge:
-            return None
+            return _NOT_PLAIN
         if len(raw) > self._most:
             return self._judged(read_head(raw, self.limits, self.hosts))
-        known = self._known_but_for_credentials(raw)
-        if known is not None:
-            return known
         own = {name.lower(): value for name, value in _OF_ONE_REQUEST.findall(raw)}
         shared = _OF_ONE_REQUEST.sub(b"", raw) if own else raw
-        known = self._known.get(shared)
+        known, _ = self._known.get(shared, _NOT_PLAIN)
         if known is not None and raw.count(b"\r\n") == shared.count(b"\r\n") + len(own) <= self.limits.max_headers:
             return _with_own(known, own)
-        head = self._judged(read_head(raw, self.limits, self.hosts))
-        odd = _ODD.search(shared) is not None
-        if head is not None and not odd and _with_own(head, own) == head:  # else something of its own is oddly written
+        judged = self._judged(read_head(raw, self.limits, self.hosts))
+        head, odd = judged[0], _ODD.search(shared) is not None
+        if (
+            head is not None and not odd and _with_own(head, own) == judged
+        ):  # else something of its own is oddly written
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            self._known[shared] = replace(
-                _with_own(head, {}), full=shared.count(b"\r\n") - 2 >= self.limits.max_headers
-            )
-        return head
+            full = shared.count(b"\r\n") - 2 >= self.limits.max_headers
+            self._known[shared] = replace(_with_own(head, {})[0], full=full), b""
+        return judged
 
-    def _known_but_for_credentials(self, raw: bytes) -> PlainHead | None:
+    def _known_but_for_credentials(self, raw: bytes) -> tuple[PlainHead, bytes] | None:
         """What *raw* says, where all but its Authorization is remembered, and that is plainly written; so are most that
         have one.
         """
         at = raw.find(_AUTHORIZATION[0])
         if at < 0:
             at = raw.find(_AUTHORIZATION[1])
-            if at < 0:
-                return None
+        if at < 0 or len(raw) > self._most:
+            return None
         end = raw.find(b"\r", at + 2)
-        known = self._known.get(raw[:at] + raw[end:])
+        known, _ = self._known.get(raw[:at] + raw[end:], _NOT_PLAIN)
         if known is None or known.full:
             return None
-        said = raw[at + _BEFORE : end].decode("latin-1").strip(" ")
-        if not said.isascii() or not said.isprintable():
-            return None
-        return PlainHead(known.action, known.length, known.accept, known.content_type, "", said)
+        said = raw[at + _BEFORE : end]
+        return None if said.translate(None, _VISIBLE) else (known, said.strip(b" "))
 
-    def _judged(self, head: Head) -> PlainHead | None:
+    def _judged(self, head: Head) -> tuple[PlainHead | None, bytes]:
         action = self.actions.get((head.method, head.target))
         if action is None or head.version != "1.1":
-            return None
+            return _NOT_PLAIN
         said: dict[bytes, bytes] = {}
         for name, value in head.fields:
             if name in IGNORED:
                 continue
             if name not in PLAIN or name in said:
-                return None
+                return _NOT_PLAIN
             said[name] = value
             allowed = PLAIN[name]
             if allowed is not None and value not in allowed:
-                return None
+                return _NOT_PLAIN
         length = int(said.get(b"content-length", b"0"))
         if (head.method != b"GET" and b"content-length" not in said) or length > self.limits.max_body:
-            return None
+            return _NOT_PLAIN
         shared = PlainHead(action, length, said.get(b"accept", b""), said.get(b"content-type", b""))
         return _with_own(shared, said)
 
 
-def _with_own(head: PlainHead, fields: Mapping[bytes, bytes]) -> PlainHead:
-    """*head*, with what *fields* say of one request."""
-    return replace(
+def _with_own(head: PlainHead, fields: Mapping[bytes, bytes]) -> tuple[PlainHead, bytes]:
+    """*head*, with what *fields* say of one request; and its credentials."""
+    own = replace(
         head,
         request_id=request_id_in(fields.get(b"x-request-id")),
-        authorization=fields.get(b"authorization", b"").decode("latin-1"),
         traceparent=fields.get(b"traceparent", b""),
         tracestate=fields.get(b"tracestate", b""),
     )
+    return own, fields.get(b"authorization", b"")
