@@ -198,8 +198,8 @@ def _write_whole(
 
 def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, ended: datetime | None = None) -> Answer:
     """*response* as bytes, with the gateway's own route; it took from *started* to *ended* (now)."""
-    gateway, routes = entry.gateway, response.routes
-    routes.insert(0, Route("gateway", gateway.id, started, ended or _now(_UTC)))
+    gateway = entry.gateway
+    response.routes.insert(0, Route("gateway", gateway.id, started, ended or _now(_UTC)))
     try:
         body = codec.encode_response(response, gateway.limits)
     except FlowError as refused:
@@ -207,5 +207,5 @@ def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, e
     except Exception as raised:  # whatever an executor put into its documents
         parts = response.docs, response.groundtruths, response.request.parameters
         return refuse(not_encoded("the answer", raised, *parts), entry, response.request, started=started)
-    gateway.record.answered(response.request, routes, len(response.docs), len(body), entry.caller)
+    gateway.record.answered(response, len(body), entry.caller)
     return Answer(body, codec.content_type, None, response.request.request_id)

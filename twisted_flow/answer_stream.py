@@ -159,9 +159,9 @@ class AnswerStream:
         stream, gateway = self._stream, self._entry.gateway
         routes = [Route("gateway", gateway.id, self._started, datetime.now(UTC)), *stream.routes]
         nothing = DocumentArray()
-        body = self.form.end(Response(stream.request, nothing, nothing, routes, stream.status), gateway.limits)
-        size = self._size + len(body)
-        gateway.record.answered(stream.request, routes, self._documents, size, self._entry.caller)
+        response = Response(stream.request, nothing, nothing, routes, stream.status)
+        body = self.form.end(response, gateway.limits)
+        gateway.record.answered(response, self._size + len(body), self._entry.caller, self._documents)
         return body
 
     def _refused(self, error: FlowError) -> Answer:

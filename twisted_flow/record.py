@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from .errors import FlowError
-from .message import Request, Route
+from .message import Request, Response
 from .security.guard import Caller
 from .telemetry.access_log import AccessLog
+from .telemetry.histogram import LEAST
 from .telemetry.numbers import RequestNumbers
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["Record"]
 
@@ -40,20 +38,39 @@ class Record:
         """The same of another protocol."""
         return Record(self.numbers.all.over(protocol), protocol, self._access)
 
-    def answered(
-        self, request: Request, routes: Sequence[Route], documents: int, size: int, caller: Caller | None
-    ) -> None:
-        """*request* was answered well.
+    def answered(self, response: Response, size: int, caller: Caller | None, documents: int | None = None) -> None:
+        """A request was answered well, by *response*.
 
-        :param routes: the gateway's own first: it says how long it took.
-        :param documents: of the answer.
+        Counted without calls: this is on the way of each request.
+
         :param size: its bytes.
+        :param documents: of the answer, where that came in parts.
         """
-        seconds = self.numbers.answered(request.header.exec_endpoint, routes)
+        request, numbers = response.request, self.numbers
+        series = numbers.series.get(request.header.exec_endpoint) or numbers.of(request.header.exec_endpoint)
+        series.ok += 1
+        routes = iter(response.routes)
+        own, times = next(routes), series.whole
+        took = own.end_time - own.start_time
+        times.total += took
+        if took <= LEAST:
+            times.least += 1
+        else:
+            times.longer(took)
+        for route in routes:
+            executor = series.executors.get(route.pod)
+            if executor is not None:  # else it is one of a flow elsewhere
+                took = route.end_time - route.start_time
+                executor.total += took
+                if took <= LEAST:
+                    executor.least += 1
+                else:
+                    executor.longer(took)
         if self._access is not None:
             self._access.write(
                 self._protocol, caller, request.header.exec_endpoint, request.request_id, request.traceparent,
-                documents, "ok", seconds, size,
+                len(response.docs) if documents is None else documents,
+                "ok", (own.end_time - own.start_time).total_seconds(), size,
             )  # fmt: skip
 
     def failed(
@@ -65,12 +82,13 @@ class Record:
         started: datetime | None,
     ) -> None:
         """*request* was answered by *error*; None: it never became one."""
-        seconds = None if started is None else (datetime.now(UTC) - started).total_seconds()
+        took = None if started is None else datetime.now(UTC) - started
         endpoint = trace = ""
         if request is None:
             self.numbers.refused(error.name)
         else:
             endpoint, trace = request.header.exec_endpoint, request.traceparent
-            self.numbers.failed(endpoint, error.name, seconds, error.routes)
+            self.numbers.failed(endpoint, error.name, took, error.routes)
         if self._access is not None:
+            seconds = None if took is None else took.total_seconds()
             self._access.write(self._protocol, caller, endpoint, request_id, trace, 0, error.name, seconds, 0)

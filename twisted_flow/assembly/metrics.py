@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from ..answer import Answer
 from ..interfaces import IDescribed
-from ..telemetry.histogram import Histogram
+from ..telemetry.histogram import Counted, Histogram
 from ..telemetry.numbers import Numbers
 
 __all__ = ["NAMES", "exposition"]
@@ -66,6 +66,7 @@ class _Flow(Collector):
     def collect(self) -> Iterator[Metric]:
         """See `Collector`."""
         numbers = self._numbers
+        numbers.look_again()
         yield from self._requests()
         yield from self._of_executors()
         yield _histogram("first_part_seconds", (), {(): numbers.first_part})
@@ -83,7 +84,7 @@ class _Flow(Collector):
 
     def _requests(self) -> Iterator[Metric]:
         answered: dict[tuple[str, ...], float] = {}
-        seconds: dict[tuple[str, ...], Histogram] = {}
+        seconds: dict[tuple[str, ...], Counted] = {}
         took: dict[tuple[str, ...], Histogram] = {}
         in_flight: dict[tuple[str, ...], float] = {}
         for protocol, requests in list(self._numbers.requests.items()):
@@ -92,9 +93,9 @@ class _Flow(Collector):
                 answered[(protocol, endpoint, "ok")] = series.ok
                 for error, number in series.errors.items():
                     answered[(protocol, endpoint, error)] = number
-                seconds[(protocol, endpoint)] = series.seconds
-                for executor, histogram in series.executors.items():
-                    took.setdefault((executor, endpoint), Histogram()).add(histogram)
+                seconds[(protocol, endpoint)] = series.whole
+                for executor, times in series.executors.items():
+                    took.setdefault((executor, endpoint), Histogram()).add(times)
         yield _counter("requests", ("protocol", "endpoint", "status"), answered)
         yield _histogram("request_seconds", ("protocol", "endpoint"), seconds)
         yield _gauge("in_flight", ("protocol",), in_flight)
@@ -132,7 +133,7 @@ def _numbers(kind: Any, name: str, labels: Sequence[str], values: Mapping[Any, f
 _counter, _gauge = partial(_numbers, CounterMetricFamily), partial(_numbers, GaugeMetricFamily)
 
 
-def _histogram(name: str, labels: Sequence[str], values: Mapping[Any, Histogram]) -> Metric:
+def _histogram(name: str, labels: Sequence[str], values: Mapping[Any, Counted]) -> Metric:
     name = f"twisted_flow_{name}"
     family = HistogramMetricFamily(name, NAMES[name], labels=labels)
     for label, histogram in values.items():

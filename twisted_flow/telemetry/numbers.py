@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
-from time import monotonic
-from typing import Protocol, final
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Protocol, cast, final
 
-from .histogram import DOCUMENTS, LAG, SECONDS, Histogram
+from .histogram import DOCUMENTS, LAG, Histogram, Times
 
 __all__ = ["OTHER", "ExecutorNumbers", "Numbers", "RequestNumbers", "Series", "Traffic"]
 
-_OFTEN = 1.0  # seconds
+_MOST_OTHERS, _SHORT = 100, 100  # names that nobody has, and characters of each, that are remembered
 
 OTHER = "other"
 """The endpoint of all requests to endpoints that nobody has: callers choose their names, but not how many there are."""
@@ -39,21 +37,17 @@ class _Route(Protocol):
 class Series:
     """The requests to one endpoint over one protocol."""
 
-    __slots__ = ("errors", "executors", "ok", "seconds")
+    __slots__ = ("errors", "executors", "ok", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, executors: Iterable[str]) -> None:
         self.ok = 0
         """Answered well."""
         self.errors: Counter[str] = Counter()
         """Answered by an error, by its name."""
-        self.seconds = Histogram()
+        self.whole = Times()
         """That they took, from when they came in."""
-        self.executors: dict[str, Histogram] = {}
-        """Seconds that each executor took for one."""
-
-    def of_executor(self, name: str) -> Histogram:
-        """Those of the executor called *name*."""
-        return self.executors.setdefault(name, Histogram())
+        self.executors = {name: Times() for name in executors}
+        """That each executor took for one, by its name."""
 
 
 class RequestNumbers:
@@ -69,46 +63,37 @@ class RequestNumbers:
         """By endpoint."""
         self.in_flight = 0
         """Those that are begun and not answered, but for what is answered at once."""
+        self._others: dict[str, Series] = {}  # by some of the names that nobody has
 
     def of(self, endpoint: str) -> Series:
         """Those to *endpoint*."""
-        if not self.all.knows(endpoint):
-            endpoint = OTHER
-        found = self.series.get(endpoint)
+        found = self._others.get(endpoint)
+        if found is not None:
+            return found
+        name = endpoint if self.all.knows(endpoint) else OTHER
+        found = self.series.get(name)
         if found is None:
-            found = self.series[endpoint] = Series()
+            found = self.series[name] = Series(self.all.executors)
+        if name is OTHER and len(self._others) < _MOST_OTHERS and len(endpoint) < _SHORT:
+            self._others[endpoint] = found
         return found
 
-    def answered(self, endpoint: str, routes: Sequence[_Route]) -> float:
-        """Count a request that was answered well.
+    def look_again(self) -> None:
+        """There may be other endpoints now."""
+        self._others.clear()
 
-        :param routes: of the gateway, which says how long it took, and of the executors that it came by.
-        :return: the seconds that it took.
-        """
-        series = self.series.get(endpoint) or self.of(endpoint)
-        series.ok += 1
-        own = routes[0]
-        seconds = (own.end_time - own.start_time).total_seconds()
-        times = series.seconds  # counted without a call: this is on the way of each request
-        times.counts[bisect_left(SECONDS, seconds)] += 1
-        times.sum += seconds
-        for route in routes[1:]:
-            times = series.executors.get(route.pod) or series.of_executor(route.pod)
-            took = (route.end_time - route.start_time).total_seconds()
-            times.counts[bisect_left(SECONDS, took)] += 1
-            times.sum += took
-        return seconds
-
-    def failed(self, endpoint: str, error: str, seconds: float | None, routes: Iterable[_Route]) -> None:
-        """Count one that was answered by *error*; after *seconds*, where that is known."""
+    def failed(self, endpoint: str, error: str, took: timedelta | None, routes: Iterable[_Route]) -> None:
+        """Count one that was answered by *error*; *took* is how long that took, where it is known."""
         series = self.of(endpoint)
         series.errors[error] += 1
         if error == "Cancelled":
             self.all.cancelled += 1
-        if seconds is not None:
-            series.seconds.observe(seconds)
+        if took is not None:
+            series.whole.observe(took)
         for route in routes:
-            series.of_executor(route.pod).observe((route.end_time - route.start_time).total_seconds())
+            executor = series.executors.get(route.pod)
+            if executor is not None:  # else it is one of a flow elsewhere
+                executor.observe(route.end_time - route.start_time)
 
     def first_part(self, seconds: float) -> None:
         """Count the first part of an answer, which was there after *seconds*."""
@@ -150,8 +135,7 @@ class Numbers:
 
     def __init__(self, endpoints: Callable[[], Collection[str]] = tuple) -> None:
         self._endpoints = endpoints
-        self._known: Collection[str] = ()
-        self._look_again = 0.0  # when flows elsewhere may have told of more
+        self._known: Collection[str] | None = None  # None: nobody has looked yet
         self.requests: dict[str, RequestNumbers] = {}
         """By protocol."""
         self.executors: dict[str, ExecutorNumbers] = {}
@@ -172,13 +156,15 @@ class Numbers:
 
     def knows(self, endpoint: str) -> bool:
         """Whether *endpoint* is counted by itself."""
-        if endpoint in self._known:
-            return True
-        now = monotonic()
-        if now < self._look_again:
-            return False
-        self._known, self._look_again = frozenset(self._endpoints()), now + _OFTEN
-        return endpoint in self._known
+        if self._known is None:
+            self.look_again()
+        return endpoint in cast(Collection[str], self._known)
+
+    def look_again(self) -> None:
+        """Look which endpoints there are: flows elsewhere may have told of more."""
+        self._known = frozenset(self._endpoints())
+        for requests in self.requests.values():
+            requests.look_again()
 
     def answered(self) -> tuple[int, int]:
         """How many requests were answered, by an error or not; and how much was refused before it became one."""
