@@ -9,7 +9,7 @@ from .errors import FlowError
 from .message import Request, Response
 from .security.guard import Caller
 from .telemetry.access_log import AccessLog
-from .telemetry.histogram import LEAST
+from .telemetry.histogram import LEAST, Times
 from .telemetry.numbers import RequestNumbers
 
 __all__ = ["Record"]
@@ -49,24 +49,21 @@ class Record:
         request, numbers = response.request, self.numbers
         series = numbers.series.get(request.header.exec_endpoint) or numbers.of(request.header.exec_endpoint)
         series.ok += 1
-        routes = iter(response.routes)
-        own, times = next(routes), series.whole
-        took = own.end_time - own.start_time
-        times.total += took
-        if took <= LEAST:
-            times.least += 1
-        else:
-            times.longer(took)
-        for route in routes:
-            executor = series.executors.get(route.pod)
-            if executor is not None:  # else it is one of a flow elsewhere
-                took = route.end_time - route.start_time
-                executor.total += took
-                if took <= LEAST:
-                    executor.least += 1
-                else:
-                    executor.longer(took)
+        times: Times | None = series.whole  # the first route is the gateway's
+        for route in response.routes:
+            if times is None:
+                times = series.executors.get(route.pod)
+                if times is None:  # it is one of a flow elsewhere
+                    continue
+            took = route.end_time - route.start_time
+            times.total += took
+            if took <= LEAST:
+                times.least += 1
+            else:
+                times.longer(took)
+            times = None
         if self._access is not None:
+            own = response.routes[0]
             self._access.write(
                 self._protocol, caller, request.header.exec_endpoint, request.request_id, request.traceparent,
                 len(response.docs) if documents is None else documents,
