@@ -33,19 +33,29 @@ def in_turns(steps: Generator[None, None, T]) -> Deferred[T]:
         later = partial(cast(IReactorTime, reactor).callLater, 0)
     result: Deferred[T] = Deferred()
 
+    def in_another_turn(call: Callable[[], object]) -> None:
+        later(later, call)  # not the next one: the answers to what has just come leave in that
+
     def go_on() -> None:
         due = time.monotonic() + _TURN
         try:
             while not result.called:
                 next(steps)
                 if time.monotonic() > due:
-                    later(go_on)
+                    in_another_turn(go_on)
                     return
             steps.close()
         except StopIteration as end:
-            result.callback(end.value)
+            if time.monotonic() > due:
+                in_another_turn(partial(done, end.value))
+            else:
+                done(end.value)
         except Exception:
             result.errback(Failure())
 
-    later(go_on)
+    def done(value: T) -> None:
+        if not result.called:  # else it was cancelled
+            result.callback(value)
+
+    in_another_turn(go_on)
     return result

@@ -38,7 +38,7 @@ def plain_frame(data: bytes | bytearray, at: int, most: int) -> tuple[bytes | No
     end = start + size
     if end > len(data):
         return None, end
-    payload = masked(data[start:end], data[start - 4 : start])
+    payload = masked(data, data[start - 4 : start], start, end)
     if data[at] == _FINAL_TEXT and not payload.isascii():
         try:
             payload.decode()
@@ -61,17 +61,22 @@ def frame_end(data: bytes | bytearray, at: int) -> int | None:
     return at + head + extra + size
 
 
-def masked(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
-    """*payload* under a *mask* of four bytes, which a second time takes off."""
-    length = len(payload)
+def masked(data: bytes | bytearray, mask: bytes | bytearray, start: int = 0, end: int | None = None) -> bytes:
+    """*data* from *start* to *end* under a *mask* of four bytes, which a second time takes off."""
+    if end is None:
+        end = len(data)
+    length = end - start
     if length < _LARGE:
         words = (length + 3) >> 2
         key = _number(mask, "little") * _REPEATED[words]
-        return (_number(payload, "little") ^ key).to_bytes(words << 2, "little")[:length]
-    if missing := -length % 8:
-        payload = payload + bytes(missing)  # not in place: it is the caller's
-    plain: bytes = (np.frombuffer(payload, "<u8") ^ np.frombuffer(mask * 2, "<u8")).tobytes()
-    return plain[:length]
+        return (_number(data[start:end], "little") ^ key).to_bytes(words << 2, "little")[:length]
+    words, rest = length >> 3, length & 7
+    plain = np.frombuffer(data, "<u8", words, start) ^ np.frombuffer(mask * 2, "<u8")
+    if not rest:
+        whole: bytes = plain.tobytes()
+        return whole
+    last = _number(data[end - rest : end], "little") ^ _number(mask, "little") * _REPEATED[2]
+    return b"".join((plain, last.to_bytes(8, "little")[:rest]))
 
 
 def frame_head(opcode: int, length: int, mask: bytes = b"") -> bytes:
