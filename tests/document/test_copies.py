@@ -50,6 +50,21 @@ def test_copies(document: Document) -> None:
     assert document.to_json() == kept
 
 
+class _Own(Document):
+    """A document with a field of a user's own."""
+
+    found: list[int] = []
+
+
+def test_a_class_of_ones_own() -> None:
+    """What it has beside is copied too."""
+    document = _Own("hello")
+    document.found = [1]
+    twin = copy.deepcopy(document)
+    twin.found.append(2)
+    assert (type(twin), twin.text, twin.found, document.found) == (_Own, "hello", [1, 2], [1])
+
+
 def test_arrays() -> None:
     """A change in place of an array, on either side, stays there."""
     document = Document(embedding=np.zeros(3), blob=np.zeros(3), tags={"a": [np.zeros(3), {"b": {1}}]})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, StructMeta, UnsetType
+from msgspec.structs import astuple
 
 from .array import DocumentArray
+from .ndarray import Buffer, DenseNdArray, NdArray
 
 if TYPE_CHECKING:
     from .document import Document
@@ -21,9 +22,11 @@ MUTABLE = (
 )  # fmt: skip
 """The fields whose values can be changed in place; all others are numbers, strings and bytes."""
 
+_FIXED = frozenset((str, int, float, bool, bytes, type(None), UnsetType))
+"""The types of values that cannot be changed."""
 
-_RELATIVES = ("_chunks", "_matches")
-_values_of = attrgetter(*MUTABLE)
+_FIELDS = 20  # of a Document
+_made: Any = StructMeta.__call__  # no second look at values that were looked at
 _shallow: Any = Struct.__copy__  # type: ignore[attr-defined]
 
 
@@ -33,36 +36,84 @@ def copied(documents: Iterable[Document]) -> DocumentArray:
 
 
 def copied_one(document: Document) -> Document:
-    """A copy of *document*: about a tenth of what ``copy.deepcopy`` costs."""
-    twin: Document = _shallow(document)
-    for name, value in zip(MUTABLE, _values_of(document), strict=True):
-        kind = type(value)
-        if (kind is dict or kind is list) and not value:  # the most frequent of all
-            setattr(twin, name, kind())
-        elif name in _RELATIVES:
-            setattr(twin, name, list(map(copied_one, value)))
-        elif value is not UNSET and value is not None:
-            setattr(twin, name, _value(value))
+    """A copy of *document*: an eighth of what ``copy.deepcopy`` takes for the like."""
+    (
+        identity, granularity, adjacency, parent, text, buffer, blob, uri, graph, chunks, weight, matches, mime_type,
+        tags, location, offset, embedding, scores, modality, evaluations, *more,
+    ) = astuple(document)  # fmt: skip
+    twin: Document = _made(
+        type(document),
+        identity,
+        granularity,
+        adjacency,
+        parent,
+        text,
+        buffer,
+        blob if blob is UNSET else _value(blob),
+        uri,
+        graph if graph is UNSET else _value(graph),
+        list(map(copied_one, chunks)) if chunks else [],
+        weight,
+        list(map(copied_one, matches)) if matches else [],
+        mime_type,
+        _dict(tags) if tags else {},
+        [*location],
+        offset,
+        embedding if embedding is None else _value(embedding),
+        _dict(scores) if scores else {},
+        modality,
+        _dict(evaluations) if evaluations else {},
+    )
+    for name, value in zip(twin.__struct_fields__[_FIELDS:], more, strict=True) if more else ():
+        setattr(twin, name, _value(value))  # of a class of a user's own
+    return twin
+
+
+def _dict(values: dict[str, Any]) -> dict[str, object]:
+    """A plain one: what it holds is looked at when somebody asks the document for it."""
+    twin = dict(values)
+    for name, item in values.items():
+        if type(item) not in _FIXED:
+            twin[name] = _value(item)
     return twin
 
 
 def _value(value: Any) -> object:
     kind = type(value)
-    if kind is str or kind is bytes or kind is int or kind is float or value is None or value is UNSET:
-        return value
-    if kind is memoryview and type(value.obj) is bytes:
-        return value  # which nobody can change
-    if kind is bytearray or kind is memoryview:
-        return bytearray(value)
     if kind is dict:
-        return {name: _value(item) for name, item in value.items()}
+        return _dict(value)
     if kind is list:
-        return list(map(_value, value)) if value else []
+        twin = value[:]
+        for position, item in enumerate(value):
+            if type(item) not in _FIXED:
+                twin[position] = _value(item)
+        return twin
+    if kind is NdArray and type(value.dense) is DenseNdArray:
+        return NdArray(_dense(value.dense))
+    if kind in _FIXED:
+        return value
+    if isinstance(value, dict):
+        return _dict(value)
+    if kind is memoryview or kind is bytearray:
+        return _octets(value)
     if isinstance(value, Struct):
-        twin: object = _shallow(value)
+        twin = _shallow(value)
         for name in value.__struct_fields__:
             setattr(twin, name, _value(getattr(value, name)))
         return twin
-    if isinstance(value, dict):  # a dict of a kind of its own, such as the scores
-        return kind((name, _value(item)) for name, item in value.items())
     return copy.deepcopy(value)  # whatever else a user put in
+
+
+def _dense(array: DenseNdArray) -> DenseNdArray:
+    twin: DenseNdArray = _shallow(array)
+    twin.shape = array.shape[:]
+    if type(array.buffer) is not bytes:
+        twin.buffer = _octets(array.buffer)
+    return twin
+
+
+def _octets(buffer: Buffer) -> Buffer:
+    """The same, where nobody can change it; else a copy."""
+    if type(buffer) is bytes or (type(buffer) is memoryview and type(buffer.obj) is bytes):
+        return buffer
+    return bytearray(buffer)
