@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pathlib
+import pickle
 from typing import Any
 
 import msgspec
@@ -114,9 +116,18 @@ class TestPaths:
         assert [each.text for each in same] == ["a", "b"]
         assert "m" not in docs[1].scores
 
-    def test_attributes_stay_fast(self) -> None:
-        """There is no ``__getattr__``: it would take the fast way from every attribute."""
-        assert not hasattr(Document, "__getattr__")
+    def test_as_attributes(self) -> None:
+        """A path is one, also one that leads nowhere; what is no path is an error, as ever."""
+        document: Any = Document("a", tags={"x": {"y": [1, {"z": 2}]}}, scores={"m": 42}, chunks=[Document("c")])
+        assert [document.tags__x__y__1__z, document.scores__m__value, document.chunks__0__text] == [2, 42, "c"]
+        assert [document.tags__n, document.tags__x__q__r, document.nothere__x] == [None, None, None]
+        for name in ("nothere", "_tags__x", "__array_interface__", "__len__"):
+            with pytest.raises(AttributeError, match=f"'Document' object has no attribute '{name}'"):
+                getattr(document, name)
+        with pytest.raises(AttributeError):
+            document.tags__x = 1
+        twin = pickle.loads(pickle.dumps(document))
+        assert [twin.tags__x, copy.deepcopy(document).tags__x] == [document.tags["x"]] * 2
 
     def test_traversal(self) -> None:
         """One array for each document that the path leads through, one for each path, or one for all."""

@@ -84,6 +84,9 @@ WORKS: dict[str, Any] = {
     "`d.matches.append(": lambda _: document().matches.append(Document("m"), weight=3).weight == 3,
     "`d.scores['m'].value": lambda _: document().scores["new"].value == 0,
     "`d.get_attributes(": lambda _: document().get_attributes("text", "scores__m__value", "tags__a__b") == ["x", 5, 2],
+    "`d.tags__a__b`": lambda _: (
+        (document().tags__a__b, document().scores__m__value, document().no__one) == (2, 5, None)
+    ),
     "`docs.get_attributes(": lambda _: len(DocumentArray([document()]).traverse_flat(traversal_paths=["r", "c"])) == 2,
     "`docs + docs`": lambda _: len((DocumentArray([document()]) + DocumentArray([document()])).sample(2)) == 2,
     "`d.dict(prettify": lambda _: document().dict(prettify_ndarrays=True)["embedding"] == [0, 1],
@@ -183,9 +186,6 @@ DIFFERS: dict[str, Any] = {
     "assigning a text": lambda: Document(mime_type="text/html", text="x").mime_type == "text/html",
     "a failed request": lambda: fails(FlowError, lambda: call(Two, "/", Document())),
     "`docs[0] = d`": of_lists,
-    "`d.tags__a__b`": lambda: (
-        fails(AttributeError, lambda: document().tags__a__b) and document().get_attributes("tags__a__b") == 2
-    ),
     "`d.foo = 1`": lambda: fails(AttributeError, lambda: setattr(Document(), "foo", 1)),
     "two methods": lambda: fails(ConfigurationError, twice),
     "`docs_matrix` is None": lambda: fails(FlowError, lambda: call(Two, "/", Document())),

@@ -10,22 +10,17 @@ from msgspec import UNSET, Struct, StructMeta, UnsetType
 from msgspec.structs import astuple
 
 from .array import DocumentArray
+from .fields import FIELDS
 from .ndarray import Buffer, DenseNdArray, NdArray
 
 if TYPE_CHECKING:
     from .document import Document
 
-__all__ = ["MUTABLE", "copied", "copied_one"]
-
-MUTABLE = (
-    "_blob", "_graph", "_chunks", "_matches", "_tags", "_location", "_embedding", "_scores", "_evaluations"
-)  # fmt: skip
-"""The fields whose values can be changed in place; all others are numbers, strings and bytes."""
+__all__ = ["copied", "copied_one"]
 
 _FIXED = frozenset((str, int, float, bool, bytes, type(None), UnsetType))
 """The types of values that cannot be changed."""
 
-_FIELDS = 20  # of a Document
 _made: Any = StructMeta.__call__  # no second look at values that were looked at
 _shallow: Any = Struct.__copy__  # type: ignore[attr-defined]
 
@@ -64,7 +59,7 @@ def copied_one(document: Document) -> Document:
         modality,
         _dict(evaluations) if evaluations else {},
     )
-    for name, value in zip(twin.__struct_fields__[_FIELDS:], more, strict=True) if more else ():
+    for name, value in zip(twin.__struct_fields__[FIELDS:], more, strict=True) if more else ():
         setattr(twin, name, _value(value))  # of a class of a user's own
     return twin
 

@@ -220,9 +220,18 @@ class Document(
 
     def get_attributes(self, *names: str) -> Any:
         """The value at the path *names[0]*, such as 'text', 'tags__lang' or 'scores__m__value'; None where there is
-        none. Of several a list. (As attributes they would cost all others their fast way: a tenth of a request.)
+        none. Of several a list. A path is an attribute too: ``document.tags__lang``. (On Python 3.11 that takes 17
+        ns from each look at a field, from 3.12 on nothing.)
         """
         return paths.attributes(self, *names)
+
+    if not TYPE_CHECKING:  # to a type checker a misspelt field is an error
+
+        def __getattr__(self, name: str) -> object:
+            """The value at the path *name*, which has two underscores in it: see `get_attributes`."""
+            if "__" in name and name[0] != "_":
+                return paths.attribute(self, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __eq__(self, other: object) -> bool:
         """Whether all fields are equal, arrays by dtype, shape and bytes."""

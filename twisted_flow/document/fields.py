@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTENTS",
+    "FIELDS",
     "Blob",
     "Content",
     "Count",
@@ -34,6 +35,9 @@ __all__ = [
 
 CONTENTS = ("text", "buffer", "blob", "uri", "graph")
 """The fields of which a document has at most one (protobuf's oneof ``content``)."""
+
+FIELDS = 20
+"""How many a document has, in the order of the wire; those of a class of a user's own follow."""
 
 T = TypeVar("T")
 

@@ -9,10 +9,11 @@ from struct import Struct, error
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import astuple
 
 from ...limits import MAX_DEPTH
 from ..document import Document, Graph
-from ..fields import NamedScore
+from ..fields import FIELDS, NamedScore
 from ..ndarray import DenseNdArray, NdArray, SparseNdArray
 from ..values import too_deep
 from .struct import tags_field, write_struct
@@ -58,35 +59,26 @@ def write_documents(tag: bytes, documents: Iterable[Document], level: int = 1) -
 
 def _parts(document: Document, level: int = 1) -> tuple[Sequence[Any], int]:
     """The fields of *document*, which joined are its message; and the size of that."""
-    if (  # there is more than most documents have
-        document._chunks
-        or document._matches
-        or document._buffer is not UNSET
-        or document._blob is not UNSET
-        or document._uri is not UNSET
-        or document._graph is not UNSET
-        or document._weight
-        or document._granularity
-        or document._adjacency
-        or document._parent_id
-        or document._location
-        or document._offset
-        or document._modality
-        or document._scores
-        or document._evaluations
-    ):
+    (
+        identity, granularity, adjacency, parent, text, buffer, blob, uri, graph, chunks, weight, matches, mime_type,
+        tags, location, offset, embedding, scores, modality, evaluations,
+    ) = astuple(document)[:FIELDS]  # fmt: skip
+    if not buffer is blob is uri is graph is UNSET or (
+        chunks or matches or weight or granularity or adjacency or parent or location or offset or modality or scores
+        or evaluations
+    ):  # there is more than most documents have  # fmt: skip
         parts = _all_parts(document, level)
         return parts, sum(map(len, parts))
-    head = text_field(_ID, document._id)
-    if document._mime_type:
-        head += text_field(_MIME_TYPE, document._mime_type)
-    if document._tags:
-        head += tags_field(document._tags)
-    if document._text is not UNSET:
-        head += text_field(_TEXT, document._text)
-    if document._embedding is None:
+    head = text_field(_ID, identity)
+    if mime_type:
+        head += text_field(_MIME_TYPE, mime_type)
+    if tags:
+        head += tags_field(tags)
+    if text is not UNSET:
+        head += text_field(_TEXT, text)
+    if embedding is None:
         return (head,), len(head)
-    array, size = _array(_EMBEDDING, document._embedding)
+    array, size = _array(_EMBEDDING, embedding)
     return (head, *array), len(head) + size
 
 
