@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import Certificates
 from tests.support import TIMEOUT, Log, Server, free_port, serving
 from twisted_flow import Document, DocumentArray, Flow, FlowError
-from twisted_flow.errors import DeadlineExceeded, ExecutorError, PayloadTooLarge, Unavailable
+from twisted_flow.errors import ConfigurationError, DeadlineExceeded, ExecutorError, PayloadTooLarge, Unavailable
+from twisted_flow.security.tokens import new_token
 from twisted_flow.testing import MemoryFlow
 
 FAR = """
@@ -250,3 +252,68 @@ def test_in_a_file(far: tuple[Server, str], tmp_path: pathlib.Path) -> None:
         with MemoryFlow(flow) as again:
             assert sorted(engine_of(again).endpoints) == ["/up"]
             assert again.post("/up", Document("a"), return_results=True)[0].docs.texts == ["A"]
+
+
+class TestCredentials:
+    @pytest.mark.parametrize("scheme", ["https", "wss", "grpcs"])
+    def test_they_are_shown(self, folder: pathlib.Path, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A token, a certificate, and the authorities that the other one is trusted by; from a file, which has paths
+        of its own folder and the token as a variable.
+        """
+        files = Certificates(folder)
+        cert, key = files.client("near")
+        token, line = new_token("near")
+        (folder / "tokens").write_text(line)
+        (folder / "near.yml").write_text(
+            NEAR.format(ca=pathlib.Path(files.ca).name, cert=pathlib.Path(cert).name, key=pathlib.Path(key).name)
+        )
+        protocol = {"https": "http", "wss": "websocket", "grpcs": "grpc"}[scheme]
+        options = [f"--tls-client-ca={files.ca}", "--tokens=tokens", "--uses=far.py:Far", *files.options]
+        with serving(f"--protocol={protocol}", f"--port={free_port()}", *options, cwd=folder) as server:
+            monkeypatch.setenv("FAR", f"{scheme}://127.0.0.1:{server.port}")  # type: ignore[attr-defined]
+            monkeypatch.setenv("FAR_TOKEN", token)
+            flow = Flow.load_config(folder / "near.yml")
+            assert token not in repr(flow._nodes)
+            with pytest.raises(ConfigurationError, match=r"far: a token is not written to a file"):
+                flow.save_config(folder / "other.yml")
+            with MemoryFlow(flow, codec="bytes") as near:
+                assert engine_of(near).health == "ready"
+                assert near.post("/up", Document("a"), return_results=True)[0].docs.texts == ["A"]
+                assert token not in repr(engine_of(near).describe())
+
+    @pytest.mark.parametrize("protocol", sorted(SCHEMES))
+    def test_they_are_not_known(self, folder: pathlib.Path, protocol: str) -> None:
+        """That is no fault of who has called: it is told that the other flow is not there, and the log says why."""
+        (folder / "tokens").write_text(new_token("ann")[1])
+        options = ["--tokens=tokens", "--uses=far.py:Far"]
+        with serving(f"--protocol={protocol}", f"--port={free_port()}", *options, cwd=folder) as server:
+            url = f"{SCHEMES[protocol]}://127.0.0.1:{server.port}"  # type: ignore[attr-defined]
+            with (
+                Log() as lines,
+                MemoryFlow(Flow().add(name="far", host=url, token="wrong-token"), codec="bytes") as near,
+            ):
+                assert engine_of(near).health in ("failed", "unhealthy")
+                for _ in range(2):
+                    with pytest.raises(Unavailable, match=r"does not know this flow: see token= and cert=|is failed"):
+                        near.post("/up", Document("a"))
+        assert "wrong-token" not in "".join(lines)
+        assert any("executor far: the flow at" in line and "Unauthenticated" in line for line in lines)
+
+
+NEAR = """
+jtype: Flow
+version: '1'
+executors:
+  - name: far
+    host: $FAR
+    token: $FAR_TOKEN
+    ca: {ca}
+    cert: {cert}
+    key: {key}
+"""
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key", "token"])
+def test_credentials_without_a_flow_elsewhere(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}= is for a flow that is elsewhere: say its host= too"):
+        Flow().add(shout, **{name: "x"})  # type: ignore[arg-type]

@@ -111,6 +111,7 @@ def _given(file: ConfigFile, path: tuple[str | int, ...], said: Struct) -> dict[
 def _add(flow: Flow, entry: Entry, file: ConfigFile, location: str) -> None:
     modules = [entry.py_modules] if isinstance(entry.py_modules, str) else entry.py_modules
     options = msgspec.structs.asdict(entry)
+    options |= {name: str(file.folder / options[name]) for name in ("ca", "cert", "key") if options[name]}
     add = flow.inspect if options.pop("floating") else flow.add
     add(
         **options

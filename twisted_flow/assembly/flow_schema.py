@@ -70,6 +70,10 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     host: str | list[str] = []
     port: int | None = None
     endpoints: list[str] = []
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    token: str | None = None
     external: bool = False
     needs: str | list[str] | None = None
     floating: bool = False

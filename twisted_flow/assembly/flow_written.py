@@ -99,11 +99,20 @@ def _entry(node: NodeConfig) -> dict[str, object]:
         "retries": spec.retries,
         "host": list(spec.host),
         "endpoints": list(spec.endpoints),
+        "ca": _path(spec.ca),
+        "cert": _path(spec.cert),
+        "key": _path(spec.key),
         "needs": list(node.needs),
         "floating": node.floating,
     }
+    if spec.token is not None:
+        raise ConfigurationError(f"{node.name}: a token is not written to a file; there it is a variable, token: $NAME")
     usual = {"replicas": 1, "shards": 1, "polling": "any"}
     return {name: value for name, value in said.items() if name == "needs" or (value and value != usual.get(name))}
+
+
+def _path(file: str | None) -> str | None:
+    return None if file is None else str(pathlib.Path.cwd() / file)
 
 
 def _named(uses: object, name: str) -> str:

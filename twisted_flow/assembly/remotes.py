@@ -16,7 +16,7 @@ from ..interfaces import IEngine
 from ..listen.hostport import joined
 from ..policy.replicas import Replicas
 from ..protocols import protocol_named
-from ..security.access import access
+from ..security.access import PLAIN, access
 
 __all__ = ["remote_engine"]
 
@@ -36,7 +36,8 @@ def remote_engine(spec: ExecutorSpec) -> IEngine:
         server = server_named("grpc", each, None)
         maker = protocol_named(server.protocol)
         scheme = urlsplit(each).scheme if "://" in each else [*maker.schemes, server.protocol][0]
-        make = partial(maker.make_channel, server.host, server.port, access(True) if server.tls else None)
+        shown = access(server.tls, spec.ca, spec.cert, spec.key, spec.token)
+        make = partial(maker.make_channel, server.host, server.port, **({} if shown == PLAIN else {"access": shown}))
         engines.append(
             RemoteEngine(
                 spec.name or "",

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..document.identity import new_id
-from ..errors import DeadlineExceeded, FlowError, PayloadTooLarge, QueueFull, Unavailable
+from ..errors import DeadlineExceeded, FlowError, PayloadTooLarge, QueueFull, Unauthenticated, Unavailable
 from ..executor.catalogue import Catalogue, any_endpoint
 from ..executor.table import Endpoint, find
 from ..generation import Generation
@@ -163,7 +163,7 @@ class RemoteEngine:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             if not each.called:
-                each.errback(Unavailable(str(error)))
+                each.errback(error if isinstance(error, Unauthenticated) else Unavailable(str(error)))
 
     def _to_ask(self, request: Request, request_id: str = "") -> Request:
         """*request* as the other flow is asked, under *request_id*, or its own.
@@ -200,6 +200,9 @@ class RemoteEngine:
     def _failed(self, failure: Failure) -> Failure:
         """Look after the address, where it may be what failed."""
         error = failure.value
+        if isinstance(error, Unauthenticated):  # that is about this flow, not about its caller
+            self._schedule(0)
+            return Failure(self._unavailable("does not know this flow: see token= and cert="))
         if isinstance(error, Unavailable) and self.health in _SERVES:
             if error.response is None:  # the connection
                 self._became("failed", error)

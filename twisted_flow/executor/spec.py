@@ -11,13 +11,22 @@ from ..errors import ConfigurationError
 from .batching import Batching
 from .requests import ANY_OTHER
 
-__all__ = ["MOST_COPIES", "ExecutorSpec"]
+__all__ = ["MOST_COPIES", "ExecutorSpec", "Secret"]
 
 MOST_COPIES = 10_000
 """More replicas, or calls at once, are a mistake."""
 
 MOST_RETRIES = 100
 """The same of retries."""
+
+
+class Secret(str):
+    """A text that is not shown where it is printed as a part of something."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
 
 
 class ExecutorSpec(Struct, frozen=True, kw_only=True):
@@ -65,6 +74,11 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
     """Addresses of a flow that is elsewhere, which stands for the executor: 'grpc://host:port'."""
     endpoints: tuple[str, ...] = ()
     """Of that flow; (): it is asked."""
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    token: Secret | None = None
+    """What is shown to it: see `security.access.access`."""
     shard_id: int = 0
     replica_id: int = 0
     """Of the engine that is made of this."""
@@ -93,10 +107,10 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
                     raise ConfigurationError(
                         f"{self.name}: host= means a flow elsewhere, which has executors of its own: leave out {name}="
                     )
-        elif self.endpoints:
-            raise ConfigurationError(
-                f"{self.name}: endpoints= are those of a flow that is elsewhere: say its host= too"
-            )
+        else:
+            for name in _OF_A_FLOW_ELSEWHERE:
+                if getattr(self, name) != _NOTHING[name]:
+                    raise ConfigurationError(f"{self.name}: {name}= is for a flow that is elsewhere: say its host= too")
         for name in ("replicas", "shards", "max_concurrency"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or not 1 <= value <= MOST_COPIES):
@@ -118,4 +132,5 @@ class ExecutorSpec(Struct, frozen=True, kw_only=True):
 
 
 _OF_ITS_OWN = ("uses", "py_modules", "uses_with", "uses_metas", "uses_requests", "env", "replicas", "shards", "devices")
+_OF_A_FLOW_ELSEWHERE = ("endpoints", "ca", "cert", "key", "token")
 _NOTHING = msgspec.structs.asdict(ExecutorSpec(uses=None))

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ..errors import ConfigurationError
 from ..executor.batching import batchings_of
-from ..executor.spec import ExecutorSpec
+from ..executor.spec import ExecutorSpec, Secret
 from ..old_names import Ignored, ignore
 from ..suggestion import nearest
 from .graph import GATEWAY, NodeConfig, ends
@@ -59,6 +59,10 @@ class Topology:
         host: str | Sequence[str] = (),
         port: int | None = None,
         endpoints: Sequence[str] = (),
+        ca: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        token: str | None = None,
         external: bool = False,
         **ignored: Unpack[Ignored],
     ) -> Self:
@@ -94,6 +98,10 @@ class Topology:
             addresses of it, separated by commas, share the requests.
         :param port: of *host*, where that does not name it.
         :param endpoints: those of that flow that are meant; by default it is asked.
+        :param ca: for https://, wss:// or grpcs://: a file with the authorities that its certificate is trusted by; by
+            default the system's.
+        :param cert: a file with a certificate to show it, and *key* one with that one's key.
+        :param token: to show it: ``Authorization: Bearer TOKEN``.
         :param external: says that it is elsewhere; *host* alone says so as well.
         :param ignored: arguments of Jina 2 that mean nothing here (see `old_names`); there is one warning of them.
         :return: the flow itself.
@@ -127,6 +135,10 @@ class Topology:
                 retries=retries,
                 host=tuple(each.strip() if port is None else f"{each.strip()}:{port}" for each in hosts),
                 endpoints=(endpoints,) if isinstance(endpoints, str) else tuple(endpoints),
+                ca=ca,
+                cert=cert,
+                key=key,
+                token=None if token is None else Secret(token),
             ).checked()
         needed = (self._last,) if needs is None else (needs,) if isinstance(needs, str) else tuple(needs)
         known = {node.name for node in self._nodes}
