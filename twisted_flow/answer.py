@@ -23,7 +23,6 @@ from .loop.turns import in_turns
 from .maybe import MaybeDeferred
 from .message import Request, Response, ResponseStream, Route, collecting
 from .outcome import Outcome, collected
-from .telemetry.numbers import RequestNumbers
 from .telemetry.printable import forget_frames
 
 __all__ = ["Answer", "AnswerStream", "Answered", "Entry", "Gateway", "PartsForm", "answer", "read", "refuse", "respond"]
@@ -142,17 +141,11 @@ def respond(
     if type(outcome) is Response:  # since its last route ended there was a join at most; the clock takes long to read
         routes = outcome.routes
         return _write(outcome, codec, entry, started, routes[-1].end_time if routes else None)
-    numbers = entry.gateway.record.numbers
-    numbers.in_flight += 1
+    entry.gateway.record.numbers.in_flight += 1
     written: Deferred[Answered] = cast("Deferred[Outcome]", outcome).addCallbacks(
-        _write_whole, failed, callbackArgs=(request, codec, entry, started), errbackArgs=(request, entry, started)
+        _write_whole, _failed, callbackArgs=(request, codec, entry, started), errbackArgs=(request, entry, started)
     )
-    return written.addBoth(_landed, numbers)
-
-
-def _landed(answered: Answered, numbers: RequestNumbers) -> Answered:
-    numbers.in_flight -= 1
-    return answered
+    return written
 
 
 def _not_whole(request: Request, codec: ICodec) -> ValidationError:
@@ -182,18 +175,23 @@ def _write_whole(
     outcome: Outcome, request: Request, codec: ICodec, entry: Entry, started: datetime
 ) -> MaybeDeferred[Answered]:
     """*outcome*, which came later, as an answer; of a stream when all its parts are there."""
-    if type(outcome) is Response:
-        return _write(outcome, codec, entry, started)
     try:
         whole = collected(outcome)
     except BaseException:
-        return failed(Failure(), request, entry, started)
+        return _failed(Failure(), request, entry, started)
     if type(whole) is Response:
+        entry.gateway.record.numbers.in_flight -= 1
         return _write(whole, codec, entry, started)
     written: Deferred[Answered] = whole.addCallbacks(
-        _write, failed, callbackArgs=(codec, entry, started), errbackArgs=(request, entry, started)
+        _write_whole, _failed, callbackArgs=(request, codec, entry, started), errbackArgs=(request, entry, started)
     )
     return written
+
+
+def _failed(failure: Failure, request: Request, entry: Entry, started: datetime) -> Answer:
+    """The answer to what failed later."""
+    entry.gateway.record.numbers.in_flight -= 1
+    return failed(failure, request, entry, started)
 
 
 def _write(response: Response, codec: ICodec, entry: Entry, started: datetime, ended: datetime | None = None) -> Answer:
