@@ -52,7 +52,7 @@ class Record:
         times: Times | None = series.whole  # the first route is the gateway's
         for route in response.routes:
             if times is None:
-                times = series.executors.get(route.pod)
+                times = series.executors.get(route.pod_id)
                 if times is None:  # it is one of a flow elsewhere
                     continue
             took = route.end_time - route.start_time

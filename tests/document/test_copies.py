@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import pickle
+from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
@@ -49,15 +51,49 @@ class _Own(Document):
     """A document with a field of a user's own."""
 
     found: list[int] = []
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        self.made += 1
+
+
+class _Fixed(msgspec.Struct, frozen=True):
+    value: list[int]
 
 
 def test_a_class_of_ones_own() -> None:
     """What it has beside is copied too."""
     document = _Own("hello")
     document.found = [1]
+    document.chunks.append(_Own("part"))
     twin = copy.deepcopy(document)
+    assert twin == document
     twin.found.append(2)
-    assert (type(twin), twin.text, twin.found, document.found) == (_Own, "hello", [1, 2], [1])
+    twin.chunks[0].text = "other"
+    assert (type(twin), twin.text, twin.found, twin.made) == (_Own, "hello", [1, 2], 1)
+    assert (document.found, document.chunks[0].text) == ([1], "part")
+    document.chunks.clear()  # else a chunk is a plain Document there
+    same = pickle.loads(pickle.dumps(document))
+    assert (type(same), same.found) == (_Own, [1])
+
+
+def test_what_only_executors_of_a_flow_see() -> None:
+    """Values in tags that no wire has are copied as `copy.deepcopy` does, and keep their types."""
+    inner = Document("inner", chunks=[Document("part")])
+    inner.chunks  # noqa: B018 (somebody has looked)
+    odd: dict[str, Any] = {
+        "fixed": _Fixed([1]), "counted": Counter("aab"), "usual": defaultdict(list, {"k": [_Fixed([2])]}),
+        "document": inner, "set": {1}, "nothing": None,
+    }  # fmt: skip
+    document = Document("x")
+    dict.update(document.tags, odd)
+    twin = copy.deepcopy(document)
+    for name, value in odd.items():
+        assert (type(twin.tags[name]), twin.tags[name]) == (type(value), value)
+    assert twin.tags["fixed"].value is not odd["fixed"].value
+    assert twin.tags["usual"]["k"] is not odd["usual"]["k"]
+    assert twin.tags["document"].chunks[0] is not inner.chunks[0]
+    assert twin.tags["document"].chunks.document is twin.tags["document"]
 
 
 def test_arrays() -> None:

@@ -107,6 +107,43 @@ class TestRevoking:
         asked.errback(PermissionDenied("gone"))
         assert ended == [1]
 
+    def test_two_things_of_one_caller(self) -> None:
+        """Both end; also one that is opened later, by a head that came before."""
+        says, ended, clock = Says(), [], Clock()
+        guard = Guard(says, clock)
+        who = caller(guard)
+        guard.admit(who)
+        who.hold(lambda: ended.append(1))
+        release = who.hold(lambda: ended.append(2))
+        asked = Deferred[str]()
+        says.says = lambda: asked
+        says.changed()
+        who.hold(lambda: ended.append(3))  # while it is asked
+        clock.advance(1)
+        asked.errback(Unauthenticated("revoked"))
+        assert ended == [1, 2, 3]
+        release()
+        who.hold(lambda: ended.append(4))
+        clock.advance(1)
+        assert ended == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("last", ["bob", Unauthenticated("revoked")])
+    def test_answers_that_come_too_late(self, last: Any) -> None:
+        """What was asked last counts, whichever answer comes first."""
+        says, ended = Says(), []
+        guard = Guard(says, Clock())
+        who = caller(guard)
+        guard.admit(who)
+        who.hold(lambda: ended.append(1))
+        asked = [Deferred[str](), Deferred[str]()]
+        for each in asked:
+            says.says = lambda each=each: each
+            says.changed()
+        asked[1].callback(last) if isinstance(last, str) else asked[1].errback(last)
+        asked[0].errback(Unauthenticated("older")) if isinstance(last, str) else asked[0].callback("older")
+        assert ended == ([] if isinstance(last, str) else [1])
+        assert who.principal == (last if isinstance(last, str) else "ann")
+
     def test_that_nobody_can_tell_is_no_reason(self) -> None:
         says, ended, clock = Says(), [], Clock()
         guard = Guard(says, clock)

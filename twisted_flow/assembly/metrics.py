@@ -94,8 +94,9 @@ class _Flow(Collector):
                 for error, number in series.errors.items():
                     answered[(protocol, endpoint, error)] = number
                 seconds[(protocol, endpoint)] = series.whole
-                for executor, times in series.executors.items():
-                    took.setdefault((executor, endpoint), Histogram()).add(times)
+                for pod_id, times in series.executors.items():
+                    if any(times.counts):
+                        took.setdefault((self._numbers.pods[pod_id], endpoint), Histogram()).add(times)
         yield _counter("requests", ("protocol", "endpoint", "status"), answered)
         yield _histogram("request_seconds", ("protocol", "endpoint"), seconds)
         yield _gauge("in_flight", ("protocol",), in_flight)

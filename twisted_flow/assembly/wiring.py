@@ -66,6 +66,7 @@ def make_service(config: FlowConfig) -> FlowService:
         counted = numbers.executors[name] = ExecutorNumbers()
         admitted[name], node = _called(engine, specs[name][0], config, clock, counted, spans)
         nodes.append(Node(name, engine.endpoints, node))
+        numbers.pods[nodes[-1].id] = name
     catalogue = partial(Catalogue.of, admitted.values(), config.limits)
     flow = FlowDispatcher(nodes, graph, config.strict, catalogue)
     front: IDispatcher = Deadline(Streams(flow, config.limits, clock), config.limits.timeout, clock)

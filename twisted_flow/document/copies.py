@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET, Struct, StructMeta, UnsetType
 from msgspec.structs import astuple
 
 from .array import DocumentArray
-from .fields import FIELDS
-from .ndarray import Buffer, DenseNdArray, NdArray
+from .fields import Graph, NamedScore, NamedScores
+from .ndarray import Buffer, DenseNdArray, NdArray, SparseNdArray
+from .values import Tags
 
 if TYPE_CHECKING:
     from .document import Document
@@ -21,6 +22,9 @@ __all__ = ["copied", "copied_one"]
 _FIXED = frozenset((str, int, float, bool, bytes, type(None), UnsetType))
 """The types of values that cannot be changed."""
 
+_STRUCTS = frozenset((NdArray, DenseNdArray, SparseNdArray, Graph, NamedScore))
+_RELATIVES = ("_chunks", "_matches")
+T = TypeVar("T", bound=Struct)
 _made: Any = StructMeta.__call__  # no second look at values that were looked at
 _shallow: Any = Struct.__copy__  # type: ignore[attr-defined]
 
@@ -32,12 +36,14 @@ def copied(documents: Iterable[Document]) -> DocumentArray:
 
 def copied_one(document: Document) -> Document:
     """A copy of *document*: an eighth of what ``copy.deepcopy`` takes for the like."""
+    if type(document) is not DocumentArray.document_type:
+        return _struct(document)  # of a class of a user's own
     (
         identity, granularity, adjacency, parent, text, buffer, blob, uri, graph, chunks, weight, matches, mime_type,
-        tags, location, offset, embedding, scores, modality, evaluations, *more,
+        tags, location, offset, embedding, scores, modality, evaluations,
     ) = astuple(document)  # fmt: skip
     twin: Document = _made(
-        type(document),
+        DocumentArray.document_type,
         identity,
         granularity,
         adjacency,
@@ -59,8 +65,6 @@ def copied_one(document: Document) -> Document:
         modality,
         _dict(evaluations) if evaluations else {},
     )
-    for name, value in zip(twin.__struct_fields__[FIELDS:], more, strict=True) if more else ():
-        setattr(twin, name, _value(value))  # of a class of a user's own
     return twin
 
 
@@ -87,16 +91,19 @@ def _value(value: Any) -> object:
         return NdArray(_dense(value.dense))
     if kind in _FIXED:
         return value
-    if isinstance(value, dict):
+    if kind is Tags or kind is NamedScores:
         return _dict(value)
     if kind is memoryview or kind is bytearray:
         return _octets(value)
-    if isinstance(value, Struct):
-        twin = _shallow(value)
-        for name in value.__struct_fields__:
-            setattr(twin, name, _value(getattr(value, name)))
-        return twin
-    return copy.deepcopy(value)  # whatever else a user put in
+    return _struct(value) if kind in _STRUCTS else copy.deepcopy(value)  # or whatever else a user put in
+
+
+def _struct(value: T) -> T:
+    twin: T = _shallow(value)
+    for name in value.__struct_fields__:
+        item = getattr(value, name)
+        setattr(twin, name, list(map(copied_one, item)) if name in _RELATIVES else _value(item))
+    return twin
 
 
 def _dense(array: DenseNdArray) -> DenseNdArray:

@@ -256,7 +256,7 @@ class Document(
         return copied_one(self)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _from_bytes, (plain.to_bytes(self),)
+        return _from_bytes, (plain.to_bytes(self), type(self))
 
     dict = forms.as_dict  # from here on the name is not the builtin's
     json = forms.as_json
@@ -283,8 +283,8 @@ class Document(
     convert_content_to_uri = conversion.content_to_uri
 
 
-def _from_bytes(packed: bytes) -> Document:
-    return msgspec.msgpack.decode(packed, type=Document)
+def _from_bytes(packed: bytes, kind: type[Document] = Document) -> Document:
+    return msgspec.msgpack.decode(packed, type=kind)
 
 
 DocumentArray.document_type = Document

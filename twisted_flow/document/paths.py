@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["attribute", "attributes"]
 
+_LONGEST = 20  # digits of a position
+
 
 def attribute(document: Document, path: str) -> object:
     """The value at *path* in *document*; None where there is none."""
@@ -31,6 +33,6 @@ def _step(value: object, name: str) -> object:
     """What *value* has under *name*: a key, the number of an item, or an attribute; None where it has none."""
     if isinstance(value, Mapping):
         return value.get(name)
-    if isinstance(value, Sequence) and name.isdecimal():
+    if isinstance(value, Sequence) and name.isdecimal() and len(name) < _LONGEST:
         return value[int(name)] if int(name) < len(value) else None
     return None if name.startswith("_") else getattr(value, name, None)

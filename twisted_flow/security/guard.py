@@ -65,7 +65,7 @@ class Guard:
         """Of what the authenticator knows."""
         self.by_certificate = isinstance(authenticator, CertificateAuthenticator)
         """Whether a handshake that has succeeded says it all."""
-        self._held: dict[object, tuple[Caller, Callable[[], object]]] = {}
+        self._held: dict[Caller, dict[object, Callable[[], object]]] = {}  # what ends each thing that it has open
         changing = IChanging(authenticator, None)
         self.remembers = changing is not None or self.by_certificate
         """Whether what was found out by some credentials holds for a generation."""
@@ -79,7 +79,7 @@ class Guard:
         :raises Unauthenticated: if nobody knows.
         :raises PermissionDenied: if it may not ask; and whatever else goes wrong here.
         """
-        caller.asked_in = self.generation
+        generation = caller.asked_in = self.generation
         try:
             who: MaybeDeferred[str] = self._authenticate(cast(Credentials, caller.credentials))
         except BaseException:
@@ -88,9 +88,9 @@ class Guard:
             caller.principal = who
             return caller
         if not isinstance(who, Deferred):
-            return _named(who, caller)
+            return _named(who, caller, generation)
         who.addTimeout(_PATIENCE, self._clock)
-        asked: Deferred[Any] = who.addCallbacks(_named, _failed, (caller,))
+        asked: Deferred[Any] = who.addCallbacks(_named, _failed, (caller, generation))
         known = asked.result if asked.called else None  # what is there already need not be waited for
         if isinstance(known, Failure):
             asked.addErrback(lambda _: None)
@@ -103,46 +103,63 @@ class Guard:
         :return: to be called when it is closed.
         """
         key = object()
-        self._held[key] = caller, end
-        if caller.asked_in != self.generation:  # what holds no more was asked before
-            self._clock.callLater(0, self._ask_about, key)
-        return lambda: self._held.pop(key, None)
+        self._held.setdefault(caller, {})[key] = end
+        if caller.revoked is not None or caller.asked_in != self.generation:  # what holds no more was asked before
+            self._clock.callLater(0, self._ask_about, caller)
+        return lambda: self._release(caller, key)
+
+    def _release(self, caller: Caller, key: object) -> None:
+        ends = self._held.get(caller)
+        if ends is not None:
+            ends.pop(key, None)
+            if not ends:
+                del self._held[caller]
 
     def ask_again(self) -> None:
         """What the authenticator knows has changed: ask about all callers who have something open."""
         self.generation += 1
-        for key in list(self._held):
-            self._ask_about(key)
+        for caller in list(self._held):
+            self._ask_about(caller)
 
-    def _ask_about(self, key: object) -> None:
+    def _ask_about(self, caller: Caller) -> None:
         """Ask about who has something open, if it is open still."""
-        if key not in self._held:
+        if caller not in self._held:
             return
+        if caller.revoked is not None:
+            self._revoke(caller.revoked, caller)
+            return
+        generation = self.generation
         try:
-            asked = self.admit(self._held[key][0])
+            asked = self.admit(caller)
         except FlowError as error:
-            self._revoke(error, key)
+            self._revoke(error, caller)
             return
         if isinstance(asked, Deferred):
-            asked.addErrback(lambda failure: self._revoke(cast(FlowError, failure.value), key))
+            asked.addErrback(lambda failure: self._denied(cast(FlowError, failure.value), caller, generation))
 
-    def _revoke(self, error: FlowError, key: object) -> None:
-        if isinstance(error, Unavailable) or key not in self._held:  # that nobody could tell is no reason
+    def _denied(self, error: FlowError, caller: Caller, generation: int) -> None:
+        """That is so, if nobody has asked again meanwhile."""
+        if generation == self.generation:
+            self._revoke(error, caller)
+
+    def _revoke(self, error: FlowError, caller: Caller) -> None:
+        if isinstance(error, Unavailable):  # that nobody could tell is no reason
             return
-        caller, end = self._held.pop(key)
         caller.revoked = error
-        end()
+        for end in self._held.pop(caller, {}).values():
+            end()
 
 
 def _nothing() -> None:
     pass
 
 
-def _named(who: object, caller: Caller) -> Caller:
+def _named(who: object, caller: Caller, generation: int) -> Caller:
     if not isinstance(who, str) or not who:
         log.error("the authenticator has returned {who!r}, which is no name: the caller is refused", who=type(who))
         raise PermissionDenied("who calls could not be found out")
-    caller.principal = who
+    if caller.principal is None or generation == caller.asked_in:  # else it is known better
+        caller.principal = who
     return caller
 
 

@@ -21,8 +21,8 @@ class _Route(Protocol):
     """What is counted of `Route`."""
 
     @property
-    def pod(self) -> str:
-        """The executor's name, or 'gateway'."""
+    def pod_id(self) -> str:
+        """The executor's, or the gateway's."""
 
     @property
     def start_time(self) -> datetime:
@@ -39,15 +39,15 @@ class Series:
 
     __slots__ = ("errors", "executors", "ok", "whole")
 
-    def __init__(self, executors: Iterable[str]) -> None:
+    def __init__(self, pods: Iterable[str]) -> None:
         self.ok = 0
         """Answered well."""
         self.errors: Counter[str] = Counter()
         """Answered by an error, by its name."""
         self.whole = Times()
         """That they took, from when they came in."""
-        self.executors = {name: Times() for name in executors}
-        """That each executor took for one, by its name."""
+        self.executors = {pod_id: Times() for pod_id in pods}
+        """That each executor took for one, by its id: flows elsewhere have some of the same names."""
 
 
 class RequestNumbers:
@@ -73,7 +73,7 @@ class RequestNumbers:
         name = endpoint if self.all.knows(endpoint) else OTHER
         found = self.series.get(name)
         if found is None:
-            found = self.series[name] = Series(self.all.executors)
+            found = self.series[name] = Series(self.all.pods)
         if name is OTHER and len(self._others) < _MOST_OTHERS and len(endpoint) < _SHORT:
             self._others[endpoint] = found
         return found
@@ -91,7 +91,7 @@ class RequestNumbers:
         if took is not None:
             series.whole.observe(took)
         for route in routes:
-            executor = series.executors.get(route.pod)
+            executor = series.executors.get(route.pod_id)
             if executor is not None:  # else it is one of a flow elsewhere
                 executor.observe(route.end_time - route.start_time)
 
@@ -140,6 +140,8 @@ class Numbers:
         """By protocol."""
         self.executors: dict[str, ExecutorNumbers] = {}
         """By name."""
+        self.pods: dict[str, str] = {}
+        """The names of executors by the ids that they have in routes."""
         self.refused: Counter[str] = Counter()
         """What never became a request, by the error's name."""
         self.cancelled = 0
