@@ -63,8 +63,7 @@ def make_service(config: FlowConfig) -> FlowService:
     admitted, nodes = {}, []
     numbers, spans = Numbers(partial(_endpoints, config, engines)), tracer()
     for name, engine in engines.items():
-        counted = numbers.executors[name] = ExecutorNumbers()
-        admitted[name], node = _called(engine, specs[name][0], config, clock, counted, spans)
+        admitted[name], node = _called(engine, specs[name][0], config, clock, numbers.executors[name], spans)
         nodes.append(Node(name, engine.endpoints, node))
         numbers.pods[nodes[-1].id] = name
     catalogue = partial(Catalogue.of, admitted.values(), config.limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Protocol, cast, final
@@ -138,7 +138,7 @@ class Numbers:
         self._known: Collection[str] | None = None  # None: nobody has looked yet
         self.requests: dict[str, RequestNumbers] = {}
         """By protocol."""
-        self.executors: dict[str, ExecutorNumbers] = {}
+        self.executors: defaultdict[str, ExecutorNumbers] = defaultdict(ExecutorNumbers)
         """By name."""
         self.pods: dict[str, str] = {}
         """The names of executors by the ids that they have in routes."""
