@@ -15,11 +15,12 @@ from tests.support import TIMEOUT, free_port
 from twisted_flow import Client, Document, DocumentArray, Executor, Flow, Limits, requests
 from twisted_flow.errors import BadRequest, DeadlineExceeded, ExecutorError, FlowError, Unavailable
 
-ENDED: queue.SimpleQueue[str] = queue.SimpleQueue()
-
 
 class Talks(Executor):
-    """Listens while it speaks."""
+    """Listens while it speaks, and notes which of its methods have ended."""
+
+    def __init__(self, ended: queue.SimpleQueue[str] | None = None) -> None:
+        self.ended = ended or queue.SimpleQueue()
 
     @requests(on="/echo")
     async def echo(self, docs: AsyncIterator[Document], parameters: dict[str, Any]) -> AsyncIterator[Document]:
@@ -34,7 +35,7 @@ class Talks(Executor):
                     return
             yield Document(f"all {heard}")
         finally:
-            ENDED.put("echo")
+            self.ended.put("echo")
 
     @requests(on="/size")
     async def size(self, docs: AsyncIterator[Document]) -> Document:
@@ -46,7 +47,7 @@ class Talks(Executor):
         try:
             await asyncio.Event().wait()
         finally:
-            ENDED.put("deaf")
+            self.ended.put("deaf")
 
     @requests(on="/list")
     def whole(self, docs: DocumentArray) -> Document:
@@ -351,9 +352,8 @@ class TestHTTP:
 @pytest.mark.parametrize("endpoint", ["/echo", "/deaf"])
 def test_the_client_goes_away(protocol: str, endpoint: str) -> None:
     """The method ends, also where so much is sent that the server does not read on; leaving a `with` is going away."""
-    while not ENDED.empty():
-        ENDED.get()
-    with Flow(protocol=protocol, host="127.0.0.1").add(uses=Talks) as flow, flow.open(endpoint) as talk:
+    ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with Flow(protocol=protocol, host="127.0.0.1").add(uses=Talks(ended)) as flow, flow.open(endpoint) as talk:
         talk.send("a")
         next(talk)
 
@@ -366,7 +366,7 @@ def test_the_client_goes_away(protocol: str, endpoint: str) -> None:
         speaker.start()
         speaker.join(0.3)
         talk.cancel()
-        assert ENDED.get(timeout=10) == endpoint[1:]
+        assert ended.get(timeout=10) == endpoint[1:]
         speaker.join(TIMEOUT)
 
 
