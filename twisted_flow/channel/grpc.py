@@ -155,8 +155,13 @@ class GRPCChannel:
         self._waiters.append(waiter)
         if len(self._waiters) == 1:
             connection = GRPCConnection(self.address)
+
+            def not_greeted(failure: Failure) -> Failure:
+                connection.greeted.addErrback(lambda _: None)  # where it is closed later: nobody waits for that
+                return no_connection(failure, self.address)
+
             connecting = connect(self.host, self.port, connection, self._tls).addCallback(lambda _: connection.greeted)
-            self._connecting = connecting.addErrback(no_connection, self.address).addBoth(self._settle)
+            self._connecting = connecting.addErrback(not_greeted).addBoth(self._settle)
         return waiter.addCallback(self._with_room)
 
     def _with_room(self, connection: GRPCConnection) -> Any:

@@ -130,6 +130,8 @@ class HTTPChannel:
 
         def made(connection: _Connection) -> _Connection:
             self._open.add(connection)
+            if connection.over is not None:  # already
+                self.lost(connection)
             return connection
 
         def failed(failure: Failure) -> Failure:
@@ -178,8 +180,9 @@ class HTTPChannel:
 
     def lost(self, connection: _Connection) -> None:
         """A connection has ended."""
-        self._connections -= 1
-        self._open.discard(connection)
+        if connection in self._open:  # else nobody wanted it any more when it was made
+            self._connections -= 1
+            self._open.discard(connection)
         if connection in self.idle:
             self.idle.remove(connection)
         self.next()

@@ -8,6 +8,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..codec import protobuf
@@ -229,8 +230,12 @@ class WebSocketChannel:
         connection: Any = factory.buildProtocol(None)
         connection.flow_begin(self)
 
+        def not_opened(failure: Failure) -> Any:
+            connection.flow_opened.addErrback(lambda _: None)  # where it is closed later: nobody waits for that
+            return no_connection(failure, self.address)
+
         connecting = connect(self.host, self.port, connection, self._tls).addCallback(lambda _: connection.flow_opened)
-        return connecting.addErrback(no_connection, self.address)
+        return connecting.addErrback(not_opened)
 
     def close(self) -> Deferred[None]:
         """See `IChannel`."""

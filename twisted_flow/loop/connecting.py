@@ -9,7 +9,6 @@ from typing import Any, cast
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.python.failure import Failure
 
 from ..errors import ConfigurationError
 from .reactor import asyncio_loop
@@ -44,8 +43,7 @@ def connect(host: str, port: int, protocol: Any, tls: ssl.SSLContext | None = No
         return cast("Deferred[Any]", connectProtocol(HostnameEndpoint(reactor, host, port), protocol))
     factory = cast(IProtocolFactory, _One(protocol))
     connecting = loop.create_connection(lambda: LoopConnection(factory, loop), host, port, ssl=tls)
-    made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
-    return made.addCallbacks(lambda _: protocol, _failed)
+    return _made(loop.create_task(connecting), protocol)
 
 
 def connect_unix(path: str, protocol: Any) -> Deferred[Any]:
@@ -53,12 +51,31 @@ def connect_unix(path: str, protocol: Any) -> Deferred[Any]:
     loop = cast(asyncio.AbstractEventLoop, asyncio_loop())
     factory = cast(IProtocolFactory, _One(protocol))
     connecting = loop.create_unix_connection(lambda: LoopConnection(factory, loop), path)
-    made: Deferred[object] = Deferred.fromFuture(loop.create_task(connecting))
-    return made.addCallbacks(lambda _: protocol, _failed)
+    return _made(loop.create_task(connecting), protocol)
 
 
-def _failed(failure: Failure) -> Failure:
-    return Failure(CancelledError()) if failure.check(asyncio.CancelledError) else failure
+def _made(connecting: asyncio.Task[Any], protocol: Any) -> Deferred[Any]:
+    """*protocol*, when it is connected. (`Deferred.fromFuture` forgets that it was cancelled, where that is after the
+    task has ended and before its callbacks are called.)
+    """
+
+    def cancel(_: object) -> None:
+        connecting.cancel()
+
+    made: Deferred[Any] = Deferred(cancel)
+
+    def settle(_: object) -> None:
+        error = CancelledError() if connecting.cancelled() else connecting.exception()
+        if made.called:  # nobody wants it any more
+            if error is None:
+                connecting.result()[0].abort()
+        elif error is None:
+            made.callback(protocol)
+        else:
+            made.errback(error)
+
+    connecting.add_done_callback(settle)
+    return made
 
 
 def reset(transport: Any) -> None:

@@ -293,7 +293,7 @@ class Session:
 
     def lost(self) -> None:
         """The client is gone: nothing runs for it."""
-        self._lost = True
+        self._lost = self.under_way.lost = True
         self.send = lambda payload, binary: None
         self.changed = lambda: None
         self.uploads.open.clear()

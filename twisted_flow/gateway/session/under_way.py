@@ -40,6 +40,8 @@ class UnderWay:
         self.dispatcher = dispatcher
         self.in_flight = 0
         """Requests that are not answered, nor have begun to be in parts, nor come in parts."""
+        self.lost = False
+        """Whether the client is gone: what is answered in parts after all, though it was cancelled, is ended."""
         self._account, self._send, self._full, self._moved, self._later = account, send, full, moved, later
         self._flush = flush
         self._waiting: dict[Deferred[Any], str] = {}  # to the request's id, which may not be the only one
@@ -104,6 +106,11 @@ class UnderWay:
         self._send(done, binary)
 
     def _stream(self, stream: AnswerStream, binary: bool, ended: Callable[[], object] = lambda: None) -> None:
+        if self.lost:
+            stream.cancel()
+            ended()
+            return
+
         def over() -> None:
             del self._streams[sending]
             ended()
