@@ -200,11 +200,12 @@ class RemoteEngine:
     def _failed(self, failure: Failure) -> Failure:
         """Look after the address, where it may be what failed."""
         error = failure.value
-        if isinstance(error, Unauthenticated):  # that is about this flow, not about its caller
-            self._schedule(0)
-            return Failure(self._unavailable("does not know this flow: see token= and cert="))
+        refused = isinstance(error, Unauthenticated)
+        if refused:  # that is about this flow, not about its caller
+            error = self._unavailable("does not know this flow: see token= and cert=")
+            failure = Failure(error)
         if isinstance(error, Unavailable) and self.health in _SERVES:
-            if error.response is None:  # the connection
+            if error.response is None and not refused:  # the connection
                 self._became("failed", error)
                 self._exchange = None
                 self._schedule(0)  # it may be there again at once

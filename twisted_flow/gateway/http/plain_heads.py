@@ -102,10 +102,9 @@ class PlainHeads:
         if known is not None and raw.count(b"\r\n") == shared.count(b"\r\n") + len(own) <= self.limits.max_headers:
             return _with_own(known, own)
         judged = self._judged(read_head(raw, self.limits, self.hosts))
-        head, odd = judged[0], _ODD.search(shared) is not None
-        if (
-            head is not None and not odd and _with_own(head, own) == judged
-        ):  # else something of its own is oddly written
+        head = judged[0]
+        # What is oddly written is not remembered, where it is of one request.
+        if head is not None and _ODD.search(shared) is None and _with_own(head, own) == judged:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             full = shared.count(b"\r\n") - 2 >= self.limits.max_headers
