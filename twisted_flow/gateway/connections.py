@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 
+from ..loop.transport import was_reset
 from ..readiness import Readiness
 from ..security.guard import Caller, Guard
 from .buffered import Buffered
@@ -106,7 +107,7 @@ class Connections:
         self.second += 1
         for connection in list(self._open):
             transport = connection.transport
-            if getattr(transport, "wasReset", bool)():  # another reactor's transports cannot tell
+            if was_reset(transport):
                 transport.abortConnection()
             else:
                 connection.sweep(self.second)

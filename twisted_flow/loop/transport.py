@@ -28,7 +28,7 @@ from zope.interface import implementer
 
 from ..telemetry.numbers import Traffic
 
-__all__ = ["Address", "LoopConnection", "address_of"]
+__all__ = ["Address", "LoopConnection", "address_of", "was_reset"]
 
 _GATHERED = 1 << 16  # bytes that are written in one turn of the loop, at most, before the first of them leave
 
@@ -144,13 +144,7 @@ class LoopTransport:
 
     def wasReset(self) -> bool:
         """Whether the peer has gone, which nobody sees while nothing is read."""
-        if not self.paused:  # the loop sees it
-            return False
-        try:
-            wrong: int = self._socket().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        except OSError:
-            wrong = 0
-        return wrong != 0
+        return self.paused and _has_failed(self._socket())  # else the loop sees it
 
     def stopProducing(self) -> None:
         """Part of `IPushProducer`."""
@@ -203,6 +197,21 @@ class LoopTransport:
     def setTcpKeepAlive(self, enabled: bool) -> None:
         """Have TCP probe a silent peer, or not."""
         self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
+
+
+def was_reset(transport: Any) -> bool:
+    """Whether the peer of *transport*, which may be one of Twisted's own, has gone: see `LoopTransport.wasReset`."""
+    if isinstance(transport, LoopTransport):
+        return transport.wasReset()
+    bound = getattr(transport, "socket", None)
+    return isinstance(bound, socket.socket) and _has_failed(bound)
+
+
+def _has_failed(bound: Any) -> bool:
+    try:
+        return bool(bound.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    except OSError:  # it is closed
+        return False
 
 
 class LoopConnection(asyncio.Protocol):
