@@ -47,7 +47,7 @@ class Record:
         :param documents: of the answer, where that came in parts.
         """
         request, numbers = response.request, self.numbers
-        series = numbers.series.get(request.header.exec_endpoint) or numbers.of(request.header.exec_endpoint)
+        series = numbers.found.get(request.header.exec_endpoint) or numbers.of(request.header.exec_endpoint)
         series.ok += 1
         times: Times | None = series.whole  # the first route is the gateway's
         for route in response.routes:

@@ -11,7 +11,7 @@ from .histogram import DOCUMENTS, LAG, Histogram, Times
 
 __all__ = ["OTHER", "ExecutorNumbers", "Numbers", "RequestNumbers", "Series", "Traffic"]
 
-_MOST_OTHERS, _SHORT = 100, 100  # names that nobody has, and characters of each, that are remembered
+_MOST_FOUND, _SHORT = 200, 100  # names, from which on none is remembered that nobody has; and characters of each
 
 OTHER = "other"
 """The endpoint of all requests to endpoints that nobody has: callers choose their names, but not how many there are."""
@@ -63,24 +63,26 @@ class RequestNumbers:
         """By endpoint."""
         self.in_flight = 0
         """Those that are begun and not answered, but for what is answered at once."""
-        self._others: dict[str, Series] = {}  # by some of the names that nobody has
+        self.found: dict[str, Series] = {}
+        """By the names that are asked for: those that there are, and some that nobody has."""
 
     def of(self, endpoint: str) -> Series:
         """Those to *endpoint*."""
-        found = self._others.get(endpoint)
+        found = self.found.get(endpoint)
         if found is not None:
             return found
-        name = endpoint if self.all.knows(endpoint) else OTHER
+        known = self.all.knows(endpoint)
+        name = endpoint if known else OTHER
         found = self.series.get(name)
         if found is None:
             found = self.series[name] = Series(self.all.pods)
-        if name is OTHER and len(self._others) < _MOST_OTHERS and len(endpoint) < _SHORT:
-            self._others[endpoint] = found
+        if known or (len(self.found) < _MOST_FOUND and len(endpoint) < _SHORT):
+            self.found[endpoint] = found
         return found
 
     def look_again(self) -> None:
         """There may be other endpoints now."""
-        self._others.clear()
+        self.found.clear()
 
     def failed(self, endpoint: str, error: str, took: timedelta | None, routes: Iterable[_Route]) -> None:
         """Count one that was answered by *error*; *took* is how long that took, where it is known."""
