@@ -62,7 +62,7 @@ def _document(body: bytes, at: int, end: int, level: int) -> Document:
         if key == _ID:
             document._id = body[at:stop].decode()
         elif key == _TEXT:
-            document._text = body[at:stop].decode()
+            document._text = body[at:stop].decode() if size < _LARGE else str(memoryview(body)[at:stop], "utf-8")
             contents += 1
         elif key == _EMBEDDING:
             if document._embedding is not None:
