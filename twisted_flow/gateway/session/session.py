@@ -77,7 +77,6 @@ class Session:
         self.uploads = Uploads(limits, self._account, lambda: later(self._moved))
         self.calm = True
         """Whether no message can have to do with another one."""
-        self._lost = False
         only = None if encoding is None else codec_of(subprotocol=encoding)
         self._read_as: dict[bool, tuple[ICodec, Entry, bool]] = {}  # by whether a message is binary
         for binary in (False, True):
@@ -207,7 +206,7 @@ class Session:
 
     def _take(self, come: Come) -> None:
         request = come.request
-        if self._lost:
+        if self.under_way.lost:
             pass
         elif request.cancels:
             self.uploads.forget(request.request_id)
@@ -293,7 +292,7 @@ class Session:
 
     def lost(self) -> None:
         """The client is gone: nothing runs for it."""
-        self._lost = self.under_way.lost = True
+        self.under_way.lost = True
         self.send = lambda payload, binary: None
         self.changed = lambda: None
         self.uploads.open.clear()
